@@ -29,7 +29,7 @@ from voicegauge.bench.estimates import BoundEstimates, Estimate
 from voicegauge.bench.run_history import RunHistory
 from voicegauge.bench.suites import SuiteFile, TextEntry
 from voicegauge.bench.target_summaries import BenchResult
-from voicegauge.cli import LOADER_BY_COMMAND, cli
+from voicegauge.cli import COMMAND_LOADER_BY_NAME, cli
 from voicegauge.cli._settings import build_settings_schema
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.conformance.plan_prices import PricedPlan as PricedCheck
@@ -273,7 +273,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "voicegauge.toml, or [tool.voicegauge] of pyproject.toml",
-            **build_settings_schema(LOADER_BY_COMMAND),
+            **build_settings_schema(COMMAND_LOADER_BY_NAME),
         }
     ),
     "README.md": readme,

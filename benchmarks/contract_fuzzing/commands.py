@@ -20,7 +20,7 @@ import voicegauge
 from voicegauge.api import check_setup as services
 from voicegauge.api import local_servers
 from voicegauge.api.local_requests import EmulateRequest
-from voicegauge.cli import LOADER_BY_COMMAND, run
+from voicegauge.cli import COMMAND_LOADER_BY_NAME, run
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator.app import create_app
@@ -157,7 +157,7 @@ def _serve_emulator(
     on_client_finding: object,  # noqa: ARG001 - no client opens a WebSocket here
 ) -> None:
     """Start the emulator like `api.serve_emulator`, send a request for each operation, and stop it."""
-    with _running_emulator(contracts, local_servers.build_requested_settings(request)) as emulator:
+    with _running_emulator(contracts, local_servers.build_requested_emulator_settings(request)) as emulator:
         on_ready(emulator)
         for contract in contracts:
             for operation in contract.operations.values():
@@ -196,4 +196,4 @@ def import_commands() -> None:
     for name in ("api.benchmarking", "cli._check_tables"):
         importlib.import_module(f"voicegauge.{name}")
     for name in COMMAND_NAMES:
-        LOADER_BY_COMMAND[name]()
+        COMMAND_LOADER_BY_NAME[name]()

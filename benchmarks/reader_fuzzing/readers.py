@@ -33,7 +33,7 @@ from voicegauge.api import documents
 from voicegauge.bench.run_store import load_run
 from voicegauge.bench.suites import load_own_texts, load_suite
 from voicegauge.cases.plan import plan_cases
-from voicegauge.cli import LOADER_BY_COMMAND
+from voicegauge.cli import COMMAND_LOADER_BY_NAME
 from voicegauge.cli._settings import collect_command_defaults, load_settings
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.contract.contract import Contract
@@ -455,8 +455,8 @@ def _settings_documents() -> list[Document]:
 
 def _read_settings(data: bytes, folder: Path) -> None:
     settings = load_settings(_write(folder, "voicegauge.toml", data))
-    for load_command in LOADER_BY_COMMAND.values():
-        collect_command_defaults(load_command(), settings, LOADER_BY_COMMAND)
+    for load_command in COMMAND_LOADER_BY_NAME.values():
+        collect_command_defaults(load_command(), settings, COMMAND_LOADER_BY_NAME)
 
 
 def _baseline_documents() -> list[Document]:

@@ -28,7 +28,7 @@ from voicegauge.model.exchange import ReceivedCallback, Request
 
 
 MAX_STORED_CALLBACKS = 10_000
-MAX_TOTAL_BYTES = 64 * 1024 * 1024
+MAX_STORED_CALLBACK_BYTES = 64 * 1024 * 1024
 """Maximum memory of all callbacks together, as `estimate_callback_bytes` estimates it."""
 MAX_CALLBACKS_PER_URL = 1000
 """Maximum number of callbacks to the URL of one request. A job of an hour that reports every five seconds sends 720."""
@@ -64,7 +64,7 @@ class CallbackStore:
 
     def __init__(self) -> None:
         """Create a store that has no tokens and no callbacks."""
-        self._all = _CallbackInbox(MAX_STORED_CALLBACKS, MAX_TOTAL_BYTES)
+        self._all = _CallbackInbox(MAX_STORED_CALLBACKS, MAX_STORED_CALLBACK_BYTES)
         self._inboxes: dict[str, _CallbackInbox] = {}
 
     @property
@@ -81,7 +81,9 @@ class CallbackStore:
         """
         token = secrets.token_urlsafe(_TOKEN_SIZE_BYTES)
         max_callbacks, max_bytes = (
-            (MAX_STORED_CALLBACKS, MAX_TOTAL_BYTES) if for_many_requests else (MAX_CALLBACKS_PER_URL, MAX_BYTES_PER_URL)
+            (MAX_STORED_CALLBACKS, MAX_STORED_CALLBACK_BYTES)
+            if for_many_requests
+            else (MAX_CALLBACKS_PER_URL, MAX_BYTES_PER_URL)
         )
         self._inboxes[token] = _CallbackInbox(max_callbacks, max_bytes)
         return token
@@ -115,7 +117,7 @@ def estimate_callback_bytes(callback: ReceivedCallback) -> int:
 # The receiver as an ASGI application, which accepts callbacks and lets callers wait for them.
 
 
-MAX_BODY_BYTES = 1024 * 1024
+MAX_CALLBACK_BODY_BYTES = 1024 * 1024
 """Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
 CALLBACK_CHECK_INTERVAL_S = 0.01
 DEFAULT_CALLBACK_TIMEOUT_S = 10.0
@@ -228,7 +230,7 @@ class Receiver:
     ) -> None:
         with self._body_memory.open_share() as share:
             try:
-                body = await receive_whole_body(scope, receive, MAX_BODY_BYTES, share)
+                body = await receive_whole_body(scope, receive, MAX_CALLBACK_BODY_BYTES, share)
             except ConnectionError:
                 return
         if body is None:

@@ -47,7 +47,7 @@ MAX_ERROR_MESSAGE_CHARACTERS = 2000
 _OMISSION_MARK = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
 """Maximum length, in characters, of a name or a reason that an error message quotes."""
-_MAX_LISTED_NAMES = 20
+_MAX_KNOWN_NAMES_LISTED = 20
 """Maximum number of known names that the error message about an unknown name lists, if a command can list them
 instead."""
 _MAX_SIMILAR_NAMES = 4
@@ -100,7 +100,7 @@ class UnknownNameError(UsageError):
         choices, name = sorted(known_names), _omit_middle_if_too_long(name)
         near = find_similar_names(name, sorted([*choices, *other_names]))
         hint = f"did you mean {near[0]}? " if near else ""
-        if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
+        if len(choices) <= _MAX_KNOWN_NAMES_LISTED or listing_command is None:
             known = f"{f'known {where}'.rstrip()}: {', '.join(choices) or 'none'}"
         else:
             similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""

@@ -17,7 +17,7 @@ from voicegauge.errors import DataError, StorageError, UsageError
 
 MAX_FILE_BYTES = 2**30
 """Maximum size of a file that is read completely."""
-_MARKED_END_BYTES = 2**16
+_MARK_SEARCH_BYTES = 2**16
 """Number of bytes at the start and at the end of a file in which its mark is looked for."""
 PAGE_MARK = b"default-src &#39;none&#39;; style-src &#39;"
 """What every page that voicegauge writes has near its start: its Content-Security-Policy, with escaped apostrophes."""
@@ -143,9 +143,9 @@ def check_replaceable(path: Path, mark: bytes) -> None:
     if path.is_file():
         try:
             with path.open("rb") as file:
-                head = file.read(_MARKED_END_BYTES)
-                file.seek(max(path.stat().st_size - _MARKED_END_BYTES, 0))
-                tail = file.read(_MARKED_END_BYTES)
+                head = file.read(_MARK_SEARCH_BYTES)
+                file.seek(max(path.stat().st_size - _MARK_SEARCH_BYTES, 0))
+                tail = file.read(_MARK_SEARCH_BYTES)
         except OSError as error:
             raise StorageError(f"cannot replace {path}: {_describe_error(error)}") from error
         if head and mark not in head and mark not in tail:

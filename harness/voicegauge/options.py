@@ -2,8 +2,9 @@
 
 A request is a frozen dataclass whose fields are declared with `argument`, `option`, `option_group` and `keyword`. From
 these declarations come the options of a command (`voicegauge.cli`), the keywords and the documentation of the function
-with the same fields (`voicegauge.api.calls.function_of`), the names, the trust and the JSON schema of settings, the
-options of the pytest plugin, and the check that an option has an effect together with the others (`validate_request`).
+with the same fields (`voicegauge.api.calls.create_keyword_function`), the names, the trust and the JSON schema of
+settings, the options of the pytest plugin, and the check that an option has an effect together with the others
+(`validate_request`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ ResultT = TypeVar("ResultT")
 DataclassT = TypeVar("DataclassT")
 
 PathLike = str | os.PathLike[str]
-_WRITTEN_PATH_TYPES = ("PathLike", "PathLike | None")
+_PATH_ANNOTATIONS = ("PathLike", "PathLike | None")
 """Annotations of options that are a path, as they are written."""
 
 _METADATA_KEY = "voicegauge.option"
@@ -464,7 +465,7 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
             # What is parsed, such as a URL, may contain a password.
             shown = f"a {type(value).__name__}" if one.spec.parse else reprlib.repr(value)
             written = written_by_name[one.name]
-            needed = f"pass a path. {one.spec.help}" if written in _WRITTEN_PATH_TYPES else f"its type is {written}"
+            needed = f"pass a path. {one.spec.help}" if written in _PATH_ANNOTATIONS else f"its type is {written}"
             raise UsageError(f"{one.name} is {shown}: {needed}")
 
 

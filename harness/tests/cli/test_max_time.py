@@ -13,7 +13,7 @@ import click
 import pytest
 
 from voicegauge.bench.run_store import save_run
-from voicegauge.cli import LOADER_BY_COMMAND
+from voicegauge.cli import COMMAND_LOADER_BY_NAME
 from voicegauge.cli import run as run_cli
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED, EXIT_PARTLY_MEASURED
 from voicegauge.files import find_bundled_folder
@@ -31,7 +31,7 @@ COMMANDS_WITHOUT_LIMIT = {
 
 
 def list_commands() -> Iterator[tuple[str, click.Command]]:
-    for name, load in LOADER_BY_COMMAND.items():
+    for name, load in COMMAND_LOADER_BY_NAME.items():
         command = load()
         if isinstance(command, click.Group):
             yield from ((f"{name} {inner}", one) for inner, one in command.commands.items())

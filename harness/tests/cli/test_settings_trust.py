@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from voicegauge.cli import HELP_BY_COMMAND, LOADER_BY_COMMAND, _load_command, run
+from voicegauge.cli import COMMAND_LOADER_BY_NAME, HELP_BY_COMMAND, _load_command, run
 from voicegauge.cli._options import RequestOption
 from voicegauge.cli._settings import collect_command_defaults, find_settings
 from voicegauge.errors import UsageError
@@ -89,7 +89,7 @@ def collect_defaults(command_name: str, one: DeclaredOption, value: str) -> obje
     Path("voicegauge.toml").write_text(f"[{command_name}]\n{one.setting} = {value}\n")
     settings = find_settings(Path.cwd())
     assert settings is not None
-    return collect_command_defaults(_load_command(command_name), settings, LOADER_BY_COMMAND).get(one.name)
+    return collect_command_defaults(_load_command(command_name), settings, COMMAND_LOADER_BY_NAME).get(one.name)
 
 
 def test_every_option_of_every_command_is_declared() -> None:
@@ -175,7 +175,9 @@ def test_what_can_raise_the_cost_of_a_live_run_is_decided_for_each_option(folder
             settings = find_settings(folder)
             assert settings is not None
             with pytest.raises(UsageError, match=rf"{one.setting} \({one.spec.live_refusal_reason}"):
-                collect_command_defaults(_load_command(command), settings, LOADER_BY_COMMAND, given_flags={"--live"})
+                collect_command_defaults(
+                    _load_command(command), settings, COMMAND_LOADER_BY_NAME, given_flags={"--live"}
+                )
 
 
 def test_a_repository_does_not_raise_what_a_live_check_costs(

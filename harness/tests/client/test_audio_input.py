@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client.audio_download import MAX_STEMS, fetch_response_audio
+from voicegauge.client.audio_download import MAX_DOWNLOADED_STEMS, fetch_response_audio
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.client.speech_request import build_audio_input_request
@@ -112,7 +112,7 @@ async def test_a_response_with_countless_stems_is_followed_up_to_a_limit() -> No
         )
         fetched = await fetch_response_audio(client, target, answered)
     assert fetched.failure is None
-    assert len(fetched.audio_files) == len(provider.requests) == MAX_STEMS
+    assert len(fetched.audio_files) == len(provider.requests) == MAX_DOWNLOADED_STEMS
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", b'{"text": null}'])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from harness.tests.builders.small_disk import small_disk
 
-from voicegauge.client.daily_spending import DAYS_KEPT, DailyBudget, ProviderLedger
+from voicegauge.client.daily_spending import MAX_DAY_FILE_AGE_DAYS, DailyBudget, ProviderLedger
 from voicegauge.client.ledger import Ledger, LedgerShare
 from voicegauge.errors import BudgetError, DataError, StorageError
 
@@ -93,7 +93,7 @@ def test_a_day_begins_at_midnight_utc(tmp_path: Path) -> None:
 def test_old_days_are_removed(tmp_path: Path) -> None:
     clock = Calendar()
     budget(tmp_path, clock=clock).reserve(1)
-    clock.now += timedelta(days=DAYS_KEPT + 1)
+    clock.now += timedelta(days=MAX_DAY_FILE_AGE_DAYS + 1)
     budget(tmp_path, clock=clock).reserve(1)
     assert [path.name for path in tmp_path.rglob("*.jsonl")] == ["2026-04-15.jsonl"]
 

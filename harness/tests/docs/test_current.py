@@ -90,11 +90,11 @@ LIMITS = [
     ("16 KiB in {} headers. One URL", server.MAX_HEADER_COUNT),
     (
         "a body may have {:g} MiB, path and headers {:g} KiB",
-        RECEIVER.MAX_BODY_BYTES / MIB,
+        RECEIVER.MAX_CALLBACK_BODY_BYTES / MIB,
         server.MAX_HEADER_BYTES / 1024,
     ),
     ("{} callbacks or {:g} MiB, the", RECEIVER.MAX_CALLBACKS_PER_URL, RECEIVER.MAX_BYTES_PER_URL / MIB),
-    ("receiver {:,} callbacks or {:g} MiB", RECEIVER.MAX_STORED_CALLBACKS, RECEIVER.MAX_TOTAL_BYTES / MIB),
+    ("receiver {:,} callbacks or {:g} MiB", RECEIVER.MAX_STORED_CALLBACKS, RECEIVER.MAX_STORED_CALLBACK_BYTES / MIB),
     ("copies of bodies {:g} MiB each", traffic_monitor.MAX_JUDGED_BODY_BYTES / MIB),
     ("and {:g} MiB together", traffic_monitor.MAX_TOTAL_CAPTURED_BYTES / MIB),
     ("Of more than {} connections", RELAY_CLIENT_LIMITS.max_connections),

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 import voicegauge
-from voicegauge.api.progress import NotebookProgress, choose_listener
+from voicegauge.api.progress import NotebookProgress, choose_progress_listener
 
 from ..builders.documented_examples import read_example
 
@@ -128,9 +128,9 @@ def test_a_phase_without_a_known_total_is_a_bar_without_a_value() -> None:
 
 
 def test_nothing_is_shown_outside_of_a_notebook(capsys: pytest.CaptureFixture[str]) -> None:
-    assert type(choose_listener(None)) is voicegauge.ProgressListener
+    assert type(choose_progress_listener(None)) is voicegauge.ProgressListener
     listener = voicegauge.ProgressListener()
-    assert choose_listener(listener) is listener
+    assert choose_progress_listener(listener) is listener
     voicegauge.check("pixelapi")
     assert capsys.readouterr() == ("", "")
 

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from voicegauge.callback_receiver import (
-    MAX_BODY_BYTES,
     MAX_BYTES_PER_URL,
+    MAX_CALLBACK_BODY_BYTES,
     MAX_CALLBACKS_PER_URL,
-    MAX_TOTAL_BYTES,
+    MAX_STORED_CALLBACK_BYTES,
     Receiver,
     run_receiver,
 )
@@ -102,7 +102,7 @@ async def test_next_callback_waits_for_the_id_and_returns_each_callback_once(rec
 @pytest.mark.parametrize(
     ("body", "method", "headers", "status"),
     [
-        (b"x" * MAX_BODY_BYTES, "POST", {}, 200),
+        (b"x" * MAX_CALLBACK_BODY_BYTES, "POST", {}, 200),
         (b"", "GET", {}, 405),
         (b"{}", "PUT", {}, 405),
         (b"\xff\xfe not JSON", "POST", {}, 200),
@@ -125,7 +125,7 @@ def test_responses_by_method_and_size_are_empty(receiver, body, method, headers,
 def test_a_large_body_is_rejected_before_it_has_arrived(receiver, framing: str) -> None:
     parts = urlsplit(receiver.create_url())
     head = f"POST {parts.path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
-    chunks = b"100001\r\n" + bytes(MAX_BODY_BYTES + 1) if "chunked" in framing else b""
+    chunks = b"100001\r\n" + bytes(MAX_CALLBACK_BODY_BYTES + 1) if "chunked" in framing else b""
     with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(head.encode() + chunks)
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
@@ -150,9 +150,12 @@ async def _post(receiver: Receiver, url: str, body: bytes = b"", headers: Sequen
 async def test_the_total_size_of_callbacks_is_limited() -> None:
     receiver = Receiver()
     url = receiver.create_url(for_many_requests=True)
-    statuses = [await _post(receiver, url, b"x" * MAX_BODY_BYTES) for _ in range(MAX_TOTAL_BYTES // MAX_BODY_BYTES + 2)]
+    statuses = [
+        await _post(receiver, url, b"x" * MAX_CALLBACK_BODY_BYTES)
+        for _ in range(MAX_STORED_CALLBACK_BYTES // MAX_CALLBACK_BODY_BYTES + 2)
+    ]
     accepted = statuses.count(200)
-    assert 0.9 * MAX_TOTAL_BYTES < accepted * MAX_BODY_BYTES <= MAX_TOTAL_BYTES
+    assert 0.9 * MAX_STORED_CALLBACK_BYTES < accepted * MAX_CALLBACK_BODY_BYTES <= MAX_STORED_CALLBACK_BYTES
     assert statuses == [200] * accepted + [503] * (len(statuses) - accepted)
 
 
@@ -162,7 +165,7 @@ async def test_headers_count_towards_the_total_size() -> None:
     headers = [(b"x-%d" % number, b"x" * 140) for number in range(100)]
     statuses = [await _post(receiver, url, b"", headers) for _ in range(2500)]
     stored = sum(len(name) + len(value) for one in receiver.callbacks for name, value in one.request.headers)
-    assert 0.3 * MAX_TOTAL_BYTES < stored < MAX_TOTAL_BYTES
+    assert 0.3 * MAX_STORED_CALLBACK_BYTES < stored < MAX_STORED_CALLBACK_BYTES
     assert statuses[-1] == 503
 
 
@@ -170,10 +173,12 @@ async def test_many_empty_headers_count_with_the_memory_that_they_take() -> None
     receiver = Receiver()
     url = receiver.create_url(for_many_requests=True)
     while await _post(receiver, url, b"", [(b"x", b"")] * 100) == 200:
-        assert len(receiver.callbacks) * 100 * 150 <= MAX_TOTAL_BYTES, "an empty header takes at least 150 bytes"
+        assert len(receiver.callbacks) * 100 * 150 <= MAX_STORED_CALLBACK_BYTES, (
+            "an empty header takes at least 150 bytes"
+        )
 
 
-@pytest.mark.parametrize("body", [b"{}", b"x" * MAX_BODY_BYTES])
+@pytest.mark.parametrize("body", [b"{}", b"x" * MAX_CALLBACK_BODY_BYTES])
 async def test_a_sender_cannot_use_up_the_space_of_other_urls(body) -> None:
     receiver = Receiver()
     hostile, other = receiver.create_url(), receiver.create_url()

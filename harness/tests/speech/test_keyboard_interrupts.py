@@ -73,7 +73,11 @@ def test_a_command_that_ignores_ctrl_c_is_stopped_after_a_file_is_written(
 
     monkeypatch.setattr(encoding, "io", SimpleNamespace(BytesIO=StoppedFile))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with pytest.raises(KeyboardInterrupt), interrupt_on_termination(), CommandDeadline(3600).interrupt():
+    with (
+        pytest.raises(KeyboardInterrupt),
+        interrupt_on_termination(),
+        CommandDeadline(3600).interrupt_when_time_is_over(),
+    ):
         encoding.encode(np.zeros(24_000, np.float32), 24_000, "wav")
 
 

@@ -234,7 +234,7 @@ async def test_an_answer_101_that_opens_no_socket_is_a_finding(
 
 async def test_the_wait_of_the_user_bounds_that_for_the_first_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that accepts the handshake and says nothing, although its document has a message that it is ready."""
-    monkeypatch.setattr("voicegauge.client.socket_session.SESSION_TIMEOUT_S", 1000.0)
+    monkeypatch.setattr("voicegauge.client.socket_session.READY_OR_END_MESSAGE_TIMEOUT_S", 1000.0)
     target = load_catalogue().socket_targets["deepgram/aura-2-socket"]
     assert target.spec.has_event("session")
 

@@ -19,7 +19,7 @@ import msgspec
 from voicegauge.api.calls import run_coroutine
 from voicegauge.api.live_service import announce_replaced_prices
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, choose_listener
+from voicegauge.api.progress import ProgressListener, choose_progress_listener
 from voicegauge.api.requests import BenchRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -151,7 +151,7 @@ MAX_RAMP_CONCURRENCY = 64.0
 """The highest concurrency that a ramp tries. With more requests in flight, times could not be measured precisely."""
 MAX_RAMP_RATE = 2000.0
 """The highest rate that a ramp tries, in requests per second: more than one process can send."""
-MAX_NAMED_TARGETS = 3
+MAX_TARGETS_NAMED_IN_ERROR = 3
 """Number of targets that the error about a ramp of several targets names."""
 MAX_RAMP_REQUESTS = 20_000
 """Number of requests that a ramp may send, which is enough for its search."""
@@ -275,7 +275,7 @@ class PlannedBenchmark:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return choose_listener(self.request.progress)
+        return choose_progress_listener(self.request.progress)
 
     @property
     def baseline_target(self) -> str | None:
@@ -313,7 +313,7 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
     """
     validate_load(request)
     suite = choose_texts(request)
-    listener = choose_listener(request.progress)
+    listener = choose_progress_listener(request.progress)
     names = list_target_names(request)
     catalogue = to_catalogue(request.contracts, request.live)
     variant = find_target_variant(catalogue, to_name_tuple(names), request)
@@ -360,7 +360,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     Raises:
         UsageError: as in `plan_benchmark`.
     """
-    live, listener = request.live, choose_listener(request.progress)
+    live, listener = request.live, choose_progress_listener(request.progress)
     chosen = select_targets(catalogue, request.targets, live)
     prices = resolve_prices(catalogue, request.prices)
     base_urls = dict(live.base_urls) if live is not None else {}
@@ -464,7 +464,7 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
     """
     request, targets = planned_benchmark.request, planned_benchmark.targets.values()
     if request.ramp is not None and len(targets) > 1:
-        named = format_names([target.id for target in targets], MAX_NAMED_TARGETS)
+        named = format_names([target.id for target in targets], MAX_TARGETS_NAMED_IN_ERROR)
         raise UsageError(f"--ramp takes one target, not {len(targets)} ({named}): name one")
     if request.stop_when_decided and len(targets) < 2:
         raise UsageError("--stop-when-decided compares targets: name two or more")

@@ -21,7 +21,7 @@ from voicegauge.api.benchmark_planning import (
     choose_texts_and_plan_requests,
     configure_load,
 )
-from voicegauge.api.calls import CommandDeadline, function_of, ignore_interrupts, run_coroutine
+from voicegauge.api.calls import CommandDeadline, create_keyword_function, ignore_interrupts, run_coroutine
 from voicegauge.api.live_service import (
     announce_rate_limits,
     describe_budget,
@@ -105,7 +105,7 @@ def run_plan_benchmark(request: BenchRequest) -> BenchPlanResult:
     )
 
 
-plan_benchmark = function_of(BenchRequest, run_plan_benchmark, name="plan_benchmark")
+plan_benchmark = create_keyword_function(BenchRequest, run_plan_benchmark, name="plan_benchmark")
 
 
 def _forecast_budgets(planned_benchmark: PlannedBenchmark, live: LiveOptions) -> BudgetForecast:

@@ -28,7 +28,7 @@ from voicegauge.api.benchmark_sending import (
     require_daily_budgets,
     send_requests,
 )
-from voicegauge.api.calls import CommandDeadline, function_of, restore_interrupt_handler
+from voicegauge.api.calls import CommandDeadline, create_keyword_function, restore_interrupt_handler
 from voicegauge.api.live_service import (
     delete_leftover_resources,
 )
@@ -348,7 +348,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     check_region(request.region)
     deadline = CommandDeadline(request.max_time_s)
-    with deadline.interrupt_preparation():
+    with deadline.interrupt_preparation_when_time_is_over():
         planned = choose_texts_and_plan_requests(request, ask_servers_for_names=True)
         cluster = connect_to_places(planned, build_emulator_settings(planned))
         if live is not None:
@@ -384,4 +384,4 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         )
 
 
-benchmark = function_of(BenchRequest, run_benchmark, name="benchmark")
+benchmark = create_keyword_function(BenchRequest, run_benchmark, name="benchmark")

@@ -33,11 +33,11 @@ ArgumentsT = ParamSpec("ArgumentsT")
 # Makes a function whose keywords are the fields of a request.
 
 
-_DOCUMENTATION_WIDTH = 120
+_DOCSTRING_LINE_WIDTH = 120
 """Width, in characters, of the lines of a generated docstring."""
 
 
-def function_of(
+def create_keyword_function(
     request_type: Callable[ArgumentsT, RequestT], run: Callable[[RequestT], ResultT], *, name: str
 ) -> Callable[ArgumentsT, ResultT]:
     """Return a function named `name` that takes the fields of a request and calls `run` with the request.
@@ -48,7 +48,7 @@ def function_of(
 
     def function(*arguments: ArgumentsT.args, **keywords: ArgumentsT.kwargs) -> ResultT:
         reject_unknown_keywords(name, keywords, hint_by_known_name)
-        given_request = _convert_whole_floats(request_type(*arguments, **keywords))
+        given_request = _convert_whole_floats_to_integers(request_type(*arguments, **keywords))
         validate_request(given_request)
         return run(given_request)
 
@@ -80,7 +80,7 @@ def function_of(
     return function
 
 
-def _convert_whole_floats(given_request: Any) -> Any:
+def _convert_whole_floats_to_integers(given_request: Any) -> Any:
     """Return a request in which whole numbers written as floats, such as 1e6, are integers where the type is `int`."""
     integers: dict[str, int] = {}
     for one in list_own_options(type(given_request)):
@@ -108,7 +108,7 @@ def _document_option(declared_option: DeclaredOption) -> str:
         text += f" Default: {declared_option.spec.default_text}."
     return textwrap.fill(
         f"{declared_option.name}: {text}",
-        width=_DOCUMENTATION_WIDTH,
+        width=_DOCSTRING_LINE_WIDTH,
         initial_indent=" " * 4,
         subsequent_indent=" " * 8,
         break_long_words=False,
@@ -119,13 +119,13 @@ def _document_option(declared_option: DeclaredOption) -> str:
 # Ends a command after the time that the user allows (`--max-time`), with what was judged or measured until then.
 
 
-CLEANUP_S = 10.0
+MAX_CLEANUP_S = 10.0
 """Seconds that a command may take after its time limit to cancel jobs and to delete the resources that it created. The
 next command deletes what is left after that."""
 
-_SHORTEST_TIMER_S = 1e-6
+_MIN_TIMER_DURATION_S = 1e-6
 """Shortest duration of a timer, in seconds: 0 would switch the timer off."""
-_COMMAND_START_S: ContextVar[float | None] = ContextVar("command start", default=None)
+_COMMAND_STARTED_AT_S: ContextVar[float | None] = ContextVar("command start", default=None)
 """Start of the command on the monotonic clock, in seconds; `None` outside of `count_time_since`."""
 
 
@@ -135,11 +135,11 @@ def count_time_since(started_s: float) -> Iterator[None]:
 
     The command line calls this, because importing modules and reading contracts take part of the time of a command.
     """
-    token = _COMMAND_START_S.set(started_s)
+    token = _COMMAND_STARTED_AT_S.set(started_s)
     try:
         yield
     finally:
-        _COMMAND_START_S.reset(token)
+        _COMMAND_STARTED_AT_S.reset(token)
 
 
 class CommandDeadline:
@@ -147,7 +147,7 @@ class CommandDeadline:
 
     def __init__(self, max_time_s: float | None) -> None:
         """Allow the command `max_time_s` seconds; `None` for no limit."""
-        command_start_s = _COMMAND_START_S.get()
+        command_start_s = _COMMAND_STARTED_AT_S.get()
         self._max_time_s = max_time_s
         self._started_s = time.monotonic() if command_start_s is None else command_start_s
 
@@ -168,8 +168,8 @@ class CommandDeadline:
             raise TimeLimitError(f"--max-time {self._max_time_s:g} was over")
 
     @contextmanager
-    def cancel_when_over(self) -> Iterator[None]:
-        """Cancel the task that is in this context when the time is over, and again if it goes on for `CLEANUP_S` more.
+    def cancel_task_when_time_is_over(self) -> Iterator[None]:
+        """Cancel the task in this context when the time is over, and again if it goes on for `MAX_CLEANUP_S` more.
 
         Raises:
             TimeLimitError: the time was over.
@@ -186,7 +186,7 @@ class CommandDeadline:
         def cancel() -> None:
             nonlocal timer
             task.cancel()
-            timer = loop.call_later(CLEANUP_S, cancel)
+            timer = loop.call_later(MAX_CLEANUP_S, cancel)
 
         timer = loop.call_later(self.remaining_s, cancel)
         try:
@@ -198,8 +198,8 @@ class CommandDeadline:
             timer.cancel()
 
     @contextmanager
-    def interrupt(self) -> Iterator[None]:
-        """Interrupt what runs in this context as Ctrl-C does when the time is over, and every `CLEANUP_S` after that.
+    def interrupt_when_time_is_over(self) -> Iterator[None]:
+        """Interrupt this context as Ctrl-C does when the time is over, and every `MAX_CLEANUP_S` after that.
 
         Only the main thread can be interrupted: in another one, the context has no effect.
 
@@ -212,7 +212,7 @@ class CommandDeadline:
         handler = signal.signal(signal.SIGALRM, _interrupt_main_thread)
         try:
             # A timer of 0 s would never expire.
-            signal.setitimer(signal.ITIMER_REAL, max(self.remaining_s, _SHORTEST_TIMER_S), CLEANUP_S)
+            signal.setitimer(signal.ITIMER_REAL, max(self.remaining_s, _MIN_TIMER_DURATION_S), MAX_CLEANUP_S)
             yield
         except KeyboardInterrupt:
             self.require_time()
@@ -222,15 +222,15 @@ class CommandDeadline:
             signal.signal(signal.SIGALRM, handler)
 
     @contextmanager
-    def interrupt_preparation(self) -> Iterator[None]:
-        """Interrupt, as `interrupt` does, the preparation of a command, during which nothing is judged or measured.
+    def interrupt_preparation_when_time_is_over(self) -> Iterator[None]:
+        """Interrupt the preparation of a command, which judges and measures nothing, when the time is over.
 
         Raises:
             NothingMeasuredError: the time was over.
             KeyboardInterrupt: Ctrl-C was pressed; its text says that nothing that costs money was sent.
         """
         try:
-            with self.interrupt():
+            with self.interrupt_when_time_is_over():
                 yield
         except TimeLimitError as error:
             raise NothingMeasuredError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from voicegauge.api.calls import function_of
+from voicegauge.api.calls import create_keyword_function
 from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_ambiguous_requests_on_error,
@@ -26,7 +26,7 @@ from voicegauge.api.live_service import (
     remove_cases_sent_earlier,
 )
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, choose_listener
+from voicegauge.api.progress import ProgressListener, choose_progress_listener
 from voicegauge.api.requests import BaseCheckRequest, CheckRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -94,7 +94,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     if not request.emulated and request.live is None:
         raise UsageError("plan a check of either the emulator or the live service")
-    listener = choose_listener(request.progress)
+    listener = choose_progress_listener(request.progress)
     catalogue = adapt_to_self_hosted_servers(
         to_catalogue(request.contracts, request.live),
         request.targets,
@@ -103,7 +103,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         listener=listener,
     )
     chosen = select_targets(catalogue, request.targets, request.live, with_sockets=True)
-    _check_faults(request, chosen)
+    _require_injectable_faults(request, chosen)
     prices = resolve_prices(catalogue, request.prices)
     if request.live is not None:
         announce_replaced_prices(chosen, prices, listener)
@@ -130,7 +130,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         )
 
 
-plan_check = function_of(CheckRequest, run_plan_check, name="plan_check")
+plan_check = create_keyword_function(CheckRequest, run_plan_check, name="plan_check")
 
 
 def plan_requested_cases(
@@ -155,7 +155,7 @@ def plan_requested_cases(
         include_large_uploads=emulated or request.large_uploads or are_chosen,
         include_all_creations=emulated or request.every_valid_request or are_chosen or is_own_server,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
-        ids_without_price=() if emulated else _find_ids_without_price(targets, prices),
+        ids_without_price=() if emulated else _find_names_of_unpriced_targets_and_jobs(targets, prices),
         keyed_provider_ids=() if emulated else _list_providers_with_key(targets),
     )
     if isinstance(case_ids, CasePatterns):
@@ -198,7 +198,7 @@ def fit_requested_plan(
             return plan  # which is refused: it would send none of the requests that the user wants to pay for again
     if fitting.over_budget_case_count:
         count = format_count(fitting.over_budget_case_count, "case")
-        choose_listener(request.progress).notice(
+        choose_progress_listener(request.progress).notice(
             f"left out of the plan for lack of budget: {count}, so that the check is judged in part (exit status 5)"
         )
     return fitting
@@ -232,7 +232,7 @@ def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
     ]
 
 
-def _find_ids_without_price(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
+def _find_names_of_unpriced_targets_and_jobs(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> list[str]:
     """Return the ids of targets and jobs without a known price; none if no target has a known price.
 
     Without a priced target, nothing would be checked.
@@ -266,7 +266,7 @@ def finish_check(
     sends them again only if the user demands it. The journals of a check that ended early, or with a charge above the
     price, are kept, so that the same command can resume the check.
     """
-    report = build_report(collector, rules, journals)
+    report = build_check_report(collector, rules, journals)
     if on_report is not None:
         on_report(report)
     journals.end(report.stop_reason)
@@ -276,7 +276,7 @@ def finish_check(
 @contextmanager
 def report_before_error(
     collector: ResultCollector,
-    build_report: Callable[[], CheckReport],
+    build_check_report: Callable[[], CheckReport],
     on_report: Callable[[CheckReport], None] | None,
 ) -> Iterator[None]:
     """Pass the report so far to `on_report` if the context raises an error that ends a check, and raise it again.
@@ -291,11 +291,11 @@ def report_before_error(
             raise
         collector.end_early("unreachable" if isinstance(error, TransportError) else None, str(error))
         if on_report is not None:
-            on_report(build_report())
+            on_report(build_check_report())
         raise
 
 
-def build_report(
+def build_check_report(
     collector: ResultCollector,
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
@@ -329,7 +329,7 @@ def start_emulator(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> 
         MissingExtraError: the emulator is not installed.
     """
     emulated = request.emulated
-    _check_faults(request, targets)
+    _require_injectable_faults(request, targets)
     if isinstance(emulated, RunningEmulator):
         yield lambda: emulated
     elif emulated:
@@ -340,7 +340,7 @@ def start_emulator(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> 
         yield None
 
 
-def _check_faults(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> None:
+def _require_injectable_faults(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> None:
     """Reject faults that cannot be injected into the emulator of `targets` that a check starts.
 
     A notice names each fault that has no effect on the targets.
@@ -356,7 +356,7 @@ def _check_faults(request: BaseCheckRequest, targets: Sequence[BaseTarget]) -> N
     from voicegauge.emulator.fault_injection import explain_ineffective_faults, validate_fault_names
 
     validate_fault_names(request.faults, collect_contracts(targets))
-    listener = choose_listener(request.progress)
+    listener = choose_progress_listener(request.progress)
     for line in explain_ineffective_faults(request.faults, targets, is_check=True):
         listener.notice(line)
 
@@ -378,7 +378,7 @@ def build_service_settings(
         UsageError: the request names neither the emulator nor a live service.
         VoicegaugeError: as for `build_live_settings`.
     """
-    listener = choose_listener(request.progress)
+    listener = choose_progress_listener(request.progress)
     if request.live is not None:
         settings = build_live_settings(
             targets,
@@ -456,7 +456,7 @@ def _build_live_reproduction(
     return Reproduction((*names, "--live", *options))
 
 
-def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
+def open_callback_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
     """Return a context manager that yields a receiver of callbacks, or `None` without a `public_url` of a tunnel."""
     if public_url is None:
         return nullcontext()
@@ -469,7 +469,7 @@ def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[R
 
 
 @contextmanager
-def open_check(
+def open_check_settings(
     request: CheckRequest,
     targets: Sequence[BaseTarget],
     plan: CasePlan,
@@ -480,7 +480,7 @@ def open_check(
     journals: CaseJournals,
 ) -> Iterator[CheckSettings]:
     """Yield the settings with which a plan is sent; if the block raises an error, announce what was lost by it."""
-    listener = choose_listener(request.progress)
+    listener = choose_progress_listener(request.progress)
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, request.prices, listener)
     if failures_folder is not None:
@@ -497,10 +497,10 @@ def open_check(
         is_resumed=_may_send_rest_beyond_budget(request, earlier_judged_case_count),
     )
     with (
-        open_receiver(request.public_url, request.listen_port) as receiver,
+        open_callback_receiver(request.public_url, request.listen_port) as receiver,
         # A report lists what was lost, too.
         announce_ambiguous_requests_on_error(journals, listener) if request.on_report is None else nullcontext(),
-        report_before_error(collector, lambda: build_report(collector, rules, journals), request.on_report),
+        report_before_error(collector, lambda: build_check_report(collector, rules, journals), request.on_report),
     ):
         yield replace(
             settings,

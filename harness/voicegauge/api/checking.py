@@ -1,6 +1,6 @@
 """Checks providers, targets, single requests and published profiles, with or without sending requests.
 
-What is sent goes through `send_plan` to `conformance/service_check.py`.
+What is sent goes through `send_planned_cases` to `conformance/service_check.py`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from urllib.parse import urlsplit
 
 from voicegauge.api.calls import (
     CommandDeadline,
-    function_of,
+    create_keyword_function,
     ignore_interrupts,
     restore_interrupt_handler,
     run_coroutine,
 )
 from voicegauge.api.check_setup import (
-    build_report,
+    build_check_report,
     build_service_settings,
     choose_journal_folder,
     finish_check,
     fit_requested_plan,
-    open_check,
+    open_check_settings,
     plan_requested_cases,
     start_emulator,
 )
 from voicegauge.api.live_service import open_journals
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
+from voicegauge.api.progress import ProgressListener, choose_progress_listener, report_phase
 from voicegauge.api.requests import BaseCheckRequest, CheckRequest, ProfileRequest
 from voicegauge.api.target_selection import (
     adapt_to_self_hosted_servers,
@@ -138,8 +138,8 @@ def run_check(request: CheckRequest) -> CheckReport:
         NothingMeasuredError: the time limit was over before anything was sent.
     """
     deadline = CommandDeadline(request.max_time_s)
-    listener = choose_listener(request.progress)
-    with deadline.interrupt_preparation():
+    listener = choose_progress_listener(request.progress)
+    with deadline.interrupt_preparation_when_time_is_over():
         catalogue = adapt_to_self_hosted_servers(
             to_catalogue(request.contracts, request.live),
             request.targets,
@@ -154,10 +154,10 @@ def run_check(request: CheckRequest) -> CheckReport:
     collector = ResultCollector([target.id for target in targets], request.seed)
     if not request.emulated and request.live is None:
         _check_offline_until(deadline, request, targets, rules, collector)
-        return build_report(collector, rules)
+        return build_check_report(collector, rules)
     # The emulator starts while the cases are planned.
     with restore_interrupt_handler(), start_emulator(request, targets) as get_emulator:
-        with deadline.interrupt_preparation():
+        with deadline.interrupt_preparation_when_time_is_over():
             plan = plan_requested_cases(request, targets, request.prices, catalogue)
         # What a live check spends is in a journal until `on_report` has returned.
         with open_journals(
@@ -166,16 +166,16 @@ def run_check(request: CheckRequest) -> CheckReport:
             retry_ambiguous_requests=request.retry_ambiguous_requests,
             begins_new_run=request.new_run,
         ) as journals:
-            with deadline.interrupt_preparation():
+            with deadline.interrupt_preparation_when_time_is_over():
                 plan = fit_requested_plan(request, targets, plan, rules, journals)
-            with open_check(
+            with open_check_settings(
                 request, targets, plan, rules, get_emulator, collector=collector, journals=journals
             ) as settings:
-                send_plan(targets, plan, settings, collector, listener, deadline)
+                send_planned_cases(targets, plan, settings, collector, listener, deadline)
             return finish_check(collector, rules, journals, request.on_report)
 
 
-def send_plan(
+def send_planned_cases(
     targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
@@ -233,7 +233,7 @@ def _end_check_on_interrupt_or_time_limit(
     deadline: CommandDeadline, interruption: CheckInterruption, listener: ProgressListener
 ) -> Iterator[None]:
     """End the check in this context after Ctrl-C and when the time is over."""
-    with end_on_interrupt(interruption, listener.notice), deadline.cancel_when_over():
+    with end_on_interrupt(interruption, listener.notice), deadline.cancel_task_when_time_is_over():
         yield
 
 
@@ -247,7 +247,7 @@ def _check_offline_until(
     """Judge documents and recordings until the deadline or Ctrl-C."""
     recordings, stale_recordings_fail = [Path(path) for path in request.recordings], request.stale_recordings_fail
     named = {name for name in to_name_tuple(request.targets) if "/" in name}
-    with restore_interrupt_handler(), note_early_end(collector), deadline.interrupt():
+    with restore_interrupt_handler(), note_early_end(collector), deadline.interrupt_when_time_is_over():
         check_offline(
             collect_contracts(targets),
             rules,
@@ -258,7 +258,7 @@ def _check_offline_until(
         )
 
 
-check = function_of(CheckRequest, run_check, name="check")
+check = create_keyword_function(CheckRequest, run_check, name="check")
 
 
 # Judges a server by a published profile.
@@ -328,7 +328,7 @@ def run_profile_check(request: ProfileRequest) -> ProfileReport:
     return judge_report(report)
 
 
-check_profile = function_of(ProfileRequest, run_profile_check, name="check_profile")
+check_profile = create_keyword_function(ProfileRequest, run_profile_check, name="check_profile")
 
 
 def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
@@ -405,11 +405,11 @@ def run_single_check(request: SingleCheckRequest) -> CheckReport:
     collector, journals = ResultCollector([target.id], request.seed), CaseJournals(None, [target.contract])
     with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
-        send_plan([target], plan, settings, collector, ProgressListener(), CommandDeadline(request.max_time_s))
-        return build_report(collector, journals=journals)
+        send_planned_cases([target], plan, settings, collector, ProgressListener(), CommandDeadline(request.max_time_s))
+        return build_check_report(collector, journals=journals)
 
 
-check_request = function_of(SingleCheckRequest, run_single_check, name="check_request")
+check_request = create_keyword_function(SingleCheckRequest, run_single_check, name="check_request")
 
 
 def run_job_steps(request: JobStepsRequest) -> CheckReport:
@@ -430,12 +430,12 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
     with restore_interrupt_handler(), start_emulator(request, [target]) as get_emulator:
         settings = build_service_settings(request, [target], get_emulator, journals)
         with note_early_end(collector):
-            limits = CommandDeadline(request.max_time_s).cancel_when_over()
+            limits = CommandDeadline(request.max_time_s).cancel_task_when_time_is_over()
             run_coroutine(service_check.check_job_steps(target, request.steps, settings, collector, limits))
-        return build_report(collector, journals=journals)
+        return build_check_report(collector, journals=journals)
 
 
-check_job_steps = function_of(JobStepsRequest, run_job_steps, name="check_job_steps")
+check_job_steps = create_keyword_function(JobStepsRequest, run_job_steps, name="check_job_steps")
 
 
 TargetRequestT = TypeVar("TargetRequestT", SingleCheckRequest, JobStepsRequest)
@@ -446,5 +446,5 @@ def _select_speech_target(request: TargetRequestT) -> tuple[Target, TargetReques
     catalogue = to_catalogue(request.contracts, request.live)
     target = select_speech_target(catalogue, request.target, request.live)
     if request.live is not None:
-        announce_key_hosts([target.contract], request.live, choose_listener(request.progress))
+        announce_key_hosts([target.contract], request.live, choose_progress_listener(request.progress))
     return target, replace(request, prices=resolve_prices(catalogue, request.prices))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from voicegauge.api.calls import function_of
+from voicegauge.api.calls import create_keyword_function
 from voicegauge.api.local_requests import CostRequest
 from voicegauge.api.target_selection import collect_contracts, select_targets, to_catalogue, to_name_tuple
 from voicegauge.bench.suites import load_own_texts
@@ -136,7 +136,7 @@ def run_estimate_cost(request: CostRequest) -> CostEstimate:
     )
 
 
-estimate_cost = function_of(CostRequest, run_estimate_cost, name="estimate_cost")
+estimate_cost = create_keyword_function(CostRequest, run_estimate_cost, name="estimate_cost")
 
 
 def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: Sequence[str]) -> list[MonthlyCost]:
@@ -146,12 +146,12 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
     price = target.pricing
     documented_plans = list(price.plan_names) if price is not None else []
     named: list[str | None] = [*([name for name in documented_plans if name in plan_names] or documented_plans)]
-    bills: list[_PlannedBill] = []
+    bills: list[_AccountPlanBill] = []
     for name in named or [None]:
         limits = plan_names if name is None else [name]
         groups = _build_request_groups(target, request, own_texts, limits)
         bills += [
-            _PlannedBill(bill, groups, _find_free_units_of_plan(target, bill.plan_name))
+            _AccountPlanBill(bill, groups, _find_free_units_of_plan(target, bill.plan_name))
             for bill in compute_monthly_bills(target, groups)
             if bill.plan_name == name
         ]
@@ -160,12 +160,12 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
         groups = _build_request_groups(target, request, own_texts, plan_names)
         usual = compute_bill_without_plan(target, groups)
         if usual is not None:
-            bills.insert(0, _PlannedBill(usual, groups, None))
+            bills.insert(0, _AccountPlanBill(usual, groups, None))
     paid = [one for one in bills if one.free_units is None]
     # A plan whose fee is not known may cost more than it saves.
     with_fee = [one for one in paid if one.bill.plan_name is None or one.bill.fee_usd is not None]
-    cheapest = min(with_fee, key=lambda one: _get_usd_to_compare_plans(one.bill), default=None) or max(
-        paid, key=lambda one: _get_usd_to_compare_plans(one.bill), default=None
+    cheapest = min(with_fee, key=lambda one: _get_usd_for_plan_comparison(one.bill), default=None) or max(
+        paid, key=lambda one: _get_usd_for_plan_comparison(one.bill), default=None
     )
     return [
         _build_monthly_cost(target, one, request.characters_per_month, is_cheapest_plan=one is cheapest)
@@ -173,7 +173,7 @@ def _compute_target_costs(target: BaseTarget, request: CostRequest, own_texts: S
     ]
 
 
-class _PlannedBill(NamedTuple):
+class _AccountPlanBill(NamedTuple):
     """The bill of a month with one account plan, and the requests that are billed."""
 
     bill: MonthlyBill
@@ -182,7 +182,7 @@ class _PlannedBill(NamedTuple):
     """Units per month of a free quota; `None` if the plan is not a free quota."""
 
 
-def _get_usd_to_compare_plans(bill: MonthlyBill) -> float:
+def _get_usd_for_plan_comparison(bill: MonthlyBill) -> float:
     """Return the amount by which plans are compared; infinite if it is unknown or the plan does not allow as much."""
     if bill.exceeds_plan:
         return math.inf
@@ -212,12 +212,12 @@ def _build_request_groups(
 
 def _build_monthly_cost(
     target: Target | SocketTarget,
-    planned_bill: _PlannedBill,
+    account_plan_bill: _AccountPlanBill,
     characters_per_month: int,
     *,
     is_cheapest_plan: bool,
 ) -> MonthlyCost:
-    bill, request_groups, free_units = planned_bill
+    bill, request_groups, free_units = account_plan_bill
     return MonthlyCost(
         target=target.id,
         account_plan=bill.plan_name,

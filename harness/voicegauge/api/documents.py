@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 import voicegauge.api.progress  # noqa: F401 - notebooks show results as their summaries
-from voicegauge.api.calls import function_of, run_coroutine
+from voicegauge.api.calls import create_keyword_function, run_coroutine
 from voicegauge.api.local_requests import ConvertRequest, DriftRequest, OfficialDriftRequest
 from voicegauge.api.target_selection import ContractsOrFolders, load_contracts, to_catalogue, to_name_tuple
 from voicegauge.client.keys import read_secrets
@@ -85,7 +85,7 @@ def run_find_drift(request: DriftRequest) -> DriftReport:
     return compare_inputs(str(request.old), str(request.new), folders, sources)
 
 
-find_drift = function_of(DriftRequest, run_find_drift, name="find_drift")
+find_drift = create_keyword_function(DriftRequest, run_find_drift, name="find_drift")
 
 
 def propose_contract_patch(
@@ -151,10 +151,10 @@ def run_find_official_drift(request: OfficialDriftRequest) -> OfficialDriftRepor
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
-find_official_drift = function_of(OfficialDriftRequest, run_find_official_drift, name="find_official_drift")
+find_official_drift = create_keyword_function(OfficialDriftRequest, run_find_official_drift, name="find_official_drift")
 
 
-_DOCUMENT_SUFFIXES = (".yaml", ".yml", ".json")
+_DOCUMENT_FILE_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> OfficialDriftReport:
@@ -169,7 +169,7 @@ def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> Officia
     names = list(dict.fromkeys(request.providers))
     comparisons = []
     for contract in [catalogue.find_provider(name) for name in names] or catalogue:
-        paths = (folder / f"{contract.id}{suffix}" for suffix in _DOCUMENT_SUFFIXES)
+        paths = (folder / f"{contract.id}{suffix}" for suffix in _DOCUMENT_FILE_SUFFIXES)
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:
             require_files_in_folder([path], folder)
@@ -219,7 +219,7 @@ def _compare_with_document_named_in_contract(contract: Contract, document: Offic
 # Proposes a contract for a document or for recordings (`init`).
 
 
-_MAX_FILE_NAME_CHARACTERS = 100
+_MAX_DOWNLOAD_FILE_NAME_CHARACTERS = 100
 
 
 @with_checked_arguments
@@ -314,7 +314,7 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
         TransportError: the document cannot be downloaded, or is larger than 16 MiB.
     """
     name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
-        -_MAX_FILE_NAME_CHARACTERS:
+        -_MAX_DOWNLOAD_FILE_NAME_CHARACTERS:
     ]
     # Looked at before the download, which may be large, and again below: the name may get a suffix that depends on the
     # response.
@@ -341,7 +341,7 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
 RecordingFormat = Literal["har", "vcr"]
 SUFFIX_BY_RECORDING_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
-_INPUT_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+_RECORDING_FILE_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 """Suffixes of the files that may be recordings, in lower case. Other files of a folder are ignored."""
 
 
@@ -378,9 +378,9 @@ def convert(
         DataError: the file cannot be converted.
     """
     redaction = RedactionSettings(names_to_mask=names_to_mask, names_to_keep=names_to_keep)
-    return _Converter(to_catalogue(contracts), provider, output_format, Path(out), redaction, base_urls or {}).convert(
-        Path(file), Path(file).stem
-    )
+    return _RecordingConverter(
+        to_catalogue(contracts), provider, output_format, Path(out), redaction, base_urls or {}
+    ).convert(Path(file), Path(file).stem)
 
 
 def run_convert(request: ConvertRequest) -> Conversion:
@@ -393,7 +393,7 @@ def run_convert(request: ConvertRequest) -> Conversion:
         UsageError: there is only one file, whose output exists already, or the provider must be named.
         DataError: there is only one file, and it cannot be converted; or a folder has no file that may be a recording.
     """
-    converter = _Converter(
+    converter = _RecordingConverter(
         to_catalogue(request.contracts),
         request.provider,
         request.output_format,
@@ -427,16 +427,18 @@ def run_convert(request: ConvertRequest) -> Conversion:
     )
 
 
-convert_all = function_of(ConvertRequest, run_convert, name="convert_all")
+convert_all = create_keyword_function(ConvertRequest, run_convert, name="convert_all")
 
 
 def _list_input_files_with_output_stems(path: Path) -> list[tuple[Path, str]]:
     """Return a file, or the files of a folder that may be recordings, each with the stem of its output file's name."""
     if not path.is_dir():
         return [(path, path.stem)]
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _INPUT_SUFFIXES and file.is_file())
+    files = sorted(
+        file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_FILE_SUFFIXES and file.is_file()
+    )
     if not files:
-        raise DataError(f"{path}: has no file that may be a recording ({', '.join(_INPUT_SUFFIXES)})")
+        raise DataError(f"{path}: has no file that may be a recording ({', '.join(_RECORDING_FILE_SUFFIXES)})")
     require_files_in_folder(files, path)
     return [(file, "-".join((*file.relative_to(path).parent.parts, file.stem))) for file in files]
 
@@ -450,7 +452,7 @@ class _NothingConvertedError(DataError):
 
 
 @dataclass(frozen=True)
-class _Converter:
+class _RecordingConverter:
     """Converts files to one format, with the options of one command."""
 
     catalogue: Catalogue

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from voicegauge.api.calls import function_of
+from voicegauge.api.calls import create_keyword_function
 from voicegauge.api.local_requests import ProvidersRequest
-from voicegauge.api.progress import ProgressListener, choose_listener, report_phase
+from voicegauge.api.progress import ProgressListener, choose_progress_listener, report_phase
 from voicegauge.api.target_selection import to_catalogue, to_name_tuple
 from voicegauge.contract.contract import AudioInputTarget, BaseSocketTarget, Contract, Target
 from voicegauge.contract.document_parts import walk_objects
@@ -247,7 +247,7 @@ def _list_named_providers(catalogue: Catalogue, names: Sequence[str]) -> Provide
     return ProviderList(providers=tuple(rows))
 
 
-list_providers = function_of(ProvidersRequest, run_list_providers, name="list_providers")
+list_providers = create_keyword_function(ProvidersRequest, run_list_providers, name="list_providers")
 
 
 @with_checked_arguments
@@ -430,7 +430,7 @@ def install_weights(
     """
     from voicegauge.speech import whisper_installation
 
-    with report_phase(choose_listener(progress), f"installing {model}") as installing:
+    with report_phase(choose_progress_listener(progress), f"installing {model}") as installing:
         return whisper_installation.install_weights(
             model, Path(weights_path) if weights_path is not None else None, installing.update
         )

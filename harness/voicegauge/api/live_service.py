@@ -43,7 +43,7 @@ RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 """Name of the folder, in the state folder, with the journals of created resources."""
 
 
-def require_decoders(contracts: Iterable[Contract]) -> None:
+def require_audio_decoders(contracts: Iterable[Contract]) -> None:
     """Check, before anything is paid for, that the audio formats in the contracts can be decoded on this machine.
 
     Raises:
@@ -105,18 +105,18 @@ def build_live_settings(
             that were lost count as spent; what does not fit into the budget is left out then.
 
     Raises:
-        MissingExtraError: see `require_decoders`.
+        MissingExtraError: see `require_audio_decoders`.
         MissingKeyError: the key of a provider is not set.
         UnknownNameError: no document names one of the account plans.
         UsageError: no document states what a target costs, or a key would be sent unencrypted to another machine.
         BudgetError: the plan costs more than the budget.
     """
     contracts = collect_contracts(targets)
-    require_decoders(contracts)
+    require_audio_decoders(contracts)
     check_key_hosts(contracts, live_options)
     announce_replaced_prices(targets, prices, listener)
     plans = find_account_plan_limits(contracts, live_options.account_plans)
-    keys = _read_keys(contracts, live_options)
+    keys = _read_client_keys(contracts, live_options)
     daily_budgets = open_daily_budgets(contracts, live_options, listener)
     spent_usd_by_provider = journals.spent_by_earlier_runs_usd_by_provider
     if plan is not None:
@@ -373,26 +373,26 @@ def describe_plan(plan: PricedPlan) -> str:
     worst = ""
     if not emulated and plan.worst_case_usd > plan.price_usd:
         worst = f", {format_price_usd(plan.worst_case_usd)} if the service accepts what it should reject"
-    return f"{requests}, {_format_price(plan)}{free}{worst}"
+    return f"{requests}, {_format_price_of_plan(plan)}{free}{worst}"
 
 
 def describe_resources(plan: PricedPlan) -> Iterator[str]:
     """Yield a line about what the plan creates in the account and deletes, and one about what stays there."""
     if plan.created_resources and plan.provenance is Provenance.LIVE:
-        yield f"creates in the account, and deletes: {_list_resources(plan.created_resources)}"
+        yield f"creates in the account, and deletes: {_format_planned_resources(plan.created_resources)}"
     if plan.undeletable_resources:
-        named = _list_resources(plan.undeletable_resources)
+        named = _format_planned_resources(plan.undeletable_resources)
         yield f"stays in the account, because no document says how to delete it: {named}"
 
 
-def _list_resources(resources: Sequence[PlannedResource]) -> str:
+def _format_planned_resources(resources: Sequence[PlannedResource]) -> str:
     return ", ".join(
         f"{one.resource_type} ({one.operation}, {one.request_count} request{'s' if one.request_count > 1 else ''})"
         for one in resources
     )
 
 
-def _format_price(plan: PricedPlan) -> str:
+def _format_price_of_plan(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
     known = f"up to {format_price_usd(plan.price_usd)} if all succeed"
     if not plan.ids_without_price:
@@ -401,7 +401,7 @@ def _format_price(plan: PricedPlan) -> str:
     return f"{known}, plus {names}" if plan.price_usd else names
 
 
-def _read_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict[str, ClientKey | None]:
+def _read_client_keys(contracts: Sequence[Contract], live_options: LiveOptions) -> dict[str, ClientKey | None]:
     return {
         one.id: read_permitted_key(one, live_options.find_base_urls(one), live_options.allowed_keys)
         for one in contracts
@@ -439,7 +439,7 @@ def delete_leftover_resources(
     settings = CheckSettings(
         provenance=Provenance.LIVE,
         base_urls_by_provider={contract.id: live_options.find_base_urls(contract) for contract in contracts},
-        api_key_by_provider=_read_keys(contracts, live_options),
+        api_key_by_provider=_read_client_keys(contracts, live_options),
         ledger=Ledger(0.0),
         max_wait_s=max_wait_s,
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,

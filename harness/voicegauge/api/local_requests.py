@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
 MAX_TRANSCRIPTION_PROCESSES = 64
-_MULTIPLIER_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+_MULTIPLIER_BY_NUMBER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 """The factor that a letter after a number of characters stands for."""
 
 
 def parse_character_count(text: str) -> int:
     """Read a number of characters, also written with a multiplier: "2M", "500k", "1,500,000"."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", text.replace(",", "").replace("_", ""))
-    number = 0.0 if found is None else float(found[1]) * _MULTIPLIER_BY_SUFFIX[found[2].lower()]
+    number = 0.0 if found is None else float(found[1]) * _MULTIPLIER_BY_NUMBER_SUFFIX[found[2].lower()]
     if number > MAX_CHARACTERS_PER_MONTH:
         raise UsageError(f"{text!r} is more than {MAX_CHARACTERS_PER_MONTH:,} characters.")
     if number < 1 or number != int(number):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-from voicegauge.api.calls import function_of
+from voicegauge.api.calls import create_keyword_function
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
@@ -130,12 +130,12 @@ def run_emulate(request: EmulateRequest) -> LocalServer[RunningEmulator]:
         UsageError: raised on entering the context if the port is taken or a fault is not known.
     """
     chosen = select_providers(to_catalogue(request.contracts), request.providers)
-    settings = build_requested_settings(request)
+    settings = build_requested_emulator_settings(request)
     check_account_plan(chosen, settings)
     return LocalServer(running_emulator(chosen, settings, port=request.port, host=request.host, tls=request.tls))
 
 
-def build_requested_settings(request: EmulateRequest) -> EmulatorSettings:
+def build_requested_emulator_settings(request: EmulateRequest) -> EmulatorSettings:
     """Return the settings of the emulator that a request describes."""
     return EmulatorSettings(
         seed=request.seed,
@@ -150,7 +150,7 @@ def build_requested_settings(request: EmulateRequest) -> EmulatorSettings:
     )
 
 
-emulate = function_of(EmulateRequest, run_emulate, name="emulate")
+emulate = create_keyword_function(EmulateRequest, run_emulate, name="emulate")
 
 
 @with_checked_arguments
@@ -221,7 +221,7 @@ def serve_emulator(
         UnknownNameError: no document names the account plan.
         UsageError: the address is not available.
     """
-    settings = build_requested_settings(request)
+    settings = build_requested_emulator_settings(request)
     check_account_plan(contracts, settings)
     with contextlib.ExitStack() as stack:
         certificate = stack.enter_context(create_server_certificate(request.host)) if request.tls else None
@@ -425,7 +425,7 @@ def run_proxy(request: ProxyRequest) -> LocalServer[RunningProxy]:
     )
 
 
-proxy = function_of(ProxyRequest, run_proxy, name="proxy")
+proxy = create_keyword_function(ProxyRequest, run_proxy, name="proxy")
 
 
 def _choose_recording_path(path: Path, contract: Contract) -> Path:
@@ -470,7 +470,7 @@ def _run_proxy(
 # Receives webhooks and validates them against the contracts.
 
 
-QUEUE_CHECK_INTERVAL_S = 0.2
+CALLBACK_QUEUE_CHECK_INTERVAL_S = 0.2
 """Interval, in seconds, between checks for Ctrl-C and for the time limit."""
 
 
@@ -527,7 +527,7 @@ def run_listen(request: ListenRequest) -> ListenResult:
     return ListenResult(voicegauge_version=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
 
 
-listen = function_of(ListenRequest, run_listen, name="listen")
+listen = create_keyword_function(ListenRequest, run_listen, name="listen")
 
 
 def _receive_until_timeout(
@@ -537,4 +537,4 @@ def _receive_until_timeout(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while deadline is None or time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):
-            yield callback_queue.get(timeout=QUEUE_CHECK_INTERVAL_S)
+            yield callback_queue.get(timeout=CALLBACK_QUEUE_CHECK_INTERVAL_S)

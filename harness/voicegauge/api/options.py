@@ -56,7 +56,7 @@ def _parse_base_url(url: str, usage: str) -> str:
     return to_http_url(url.rstrip("/"))
 
 
-def _parse_budget(text: str) -> tuple[str, float]:
+def _parse_provider_budget(text: str) -> tuple[str, float]:
     """Read a budget: "PROVIDER=USD", or "USD" for all providers together, which has the name ""."""
     provider, mark, amount = text.rpartition("=")
     try:
@@ -68,13 +68,13 @@ def _parse_budget(text: str) -> tuple[str, float]:
     return provider, usd
 
 
-def _parse_price(text: str) -> tuple[str, float]:
+def _parse_target_price(text: str) -> tuple[str, float]:
     from voicegauge.contract.price_computation import parse_price_override
 
     return parse_price_override(text)
 
 
-def _parse_credit_price(text: str) -> tuple[str, float]:
+def _parse_provider_credit_price(text: str) -> tuple[str, float]:
     from voicegauge.contract.price_computation import parse_credit_price
 
     return parse_credit_price(text)
@@ -176,7 +176,7 @@ def prices_option(*, requires: tuple[str, ...] = ()) -> Any:
         help="Dollars per request. For a PROVIDER: where no price in dollars is documented, or 0 for your own server; "
         "for a TARGET or operation: also instead of the documented price.",
         metavar="NAME=USD",
-        parse=_parse_price,
+        parse=_parse_target_price,
         requires=requires,
         refusal_reason="a price that is too low exceeds your budget",
     )
@@ -189,7 +189,7 @@ def credit_prices_option() -> Any:
         flag="--credit-rate",
         help="What one credit of PROVIDER costs you in dollars, instead of the documented price.",
         metavar="PROVIDER=USD",
-        parse=_parse_credit_price,
+        parse=_parse_provider_credit_price,
         refusal_reason="a rate that is too low exceeds your budget",
     )
 
@@ -377,7 +377,7 @@ class LiveOptions:
         help="Budget in dollars. A request is not sent if its price exceeds what is left.",
         keyword_note="A mapping gives budgets of single providers by provider id, and that of all together as ''.",
         metavar="[PROVIDER=]USD",
-        parse=_parse_budget,
+        parse=_parse_provider_budget,
         default_text="1; with PROVIDER=USD alone, the sum",
         minimum=0,
         environment_variable="VOICEGAUGE_MAX_COST",
@@ -429,7 +429,7 @@ class LiveOptions:
         return found
 
 
-def live_group(
+def live_options_group(
     help_text: str = "Send requests to the services themselves, with your keys; this costs money.",
     *,
     off_flag: str | None = None,

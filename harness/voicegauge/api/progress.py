@@ -128,11 +128,11 @@ def report_phase_until(
 # Shows progress in a notebook, without a library of widgets.
 
 
-UPDATE_INTERVAL_S = 0.2
+NOTEBOOK_UPDATE_INTERVAL_S = 0.2
 """Shortest time, in seconds, between two updates of a bar: each is a message to the browser."""
 
 
-class Displayed(Protocol):
+class NotebookDisplay(Protocol):
     """Something that a notebook shows and can replace, such as IPython's `DisplayHandle`."""
 
     def update(self, content: dict[str, str], *, raw: bool) -> None:
@@ -143,7 +143,7 @@ class NotebookProgress(ProgressListener):
     """Shows notices as lines below the cell, and the progress of each phase as a bar that becomes a line at its end."""
 
     def __init__(
-        self, display: Callable[[dict[str, str]], Displayed], *, clock: Callable[[], float] = time.monotonic
+        self, display: Callable[[dict[str, str]], NotebookDisplay], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Create a listener that has shown nothing yet.
 
@@ -152,7 +152,7 @@ class NotebookProgress(ProgressListener):
             clock: current time in seconds.
         """
         self._display, self._clock = display, clock
-        self._bar: Displayed | None = None
+        self._bar: NotebookDisplay | None = None
         self._name = ""
         self._done_count = 0
         self._total_count: int | None = None
@@ -162,15 +162,15 @@ class NotebookProgress(ProgressListener):
         """Show a bar."""
         self._name, self._done_count, self._total_count = name, done_count, total_count
         self._started_s = self._updated_s = self._clock()
-        self._bar = self._display(self._render_bar())
+        self._bar = self._display(self._render_progress_bar())
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Move the bar, unless it was moved less than `UPDATE_INTERVAL_S` ago."""
+        """Move the bar, unless it was moved less than `NOTEBOOK_UPDATE_INTERVAL_S` ago."""
         self._done_count, self._total_count = done_count, total_count
         now_s = self._clock()
-        if self._bar is not None and now_s - self._updated_s >= UPDATE_INTERVAL_S:
+        if self._bar is not None and now_s - self._updated_s >= NOTEBOOK_UPDATE_INTERVAL_S:
             self._updated_s = now_s
-            self._bar.update(self._render_bar(item_name), raw=True)
+            self._bar.update(self._render_progress_bar(item_name), raw=True)
 
     def phase_ended(self) -> None:
         """Replace the bar by a line with the number of items and the time that they took."""
@@ -188,7 +188,7 @@ class NotebookProgress(ProgressListener):
         counts = "" if self._total_count is None else f" of {self._total_count}"
         return f"{self._name}: {self._done_count}{counts}"
 
-    def _render_bar(self, item_name: str = "") -> dict[str, str]:
+    def _render_progress_bar(self, item_name: str = "") -> dict[str, str]:
         # Without a value, browsers show that something is going on.
         state = "" if self._total_count is None else f' max="{max(self._total_count, 1)}" value="{self._done_count}"'
         line = f"{self._describe_phase_progress()} {item_name}".rstrip()
@@ -199,7 +199,7 @@ def _render_line(text: str) -> dict[str, str]:
     return {"text/plain": escape_unprintable(text), "text/html": f"<div>{escape_html(text)}</div>"}
 
 
-def choose_listener(passed_listener: ProgressListener | None) -> ProgressListener:
+def choose_progress_listener(passed_listener: ProgressListener | None) -> ProgressListener:
     """Return the listener that the caller passed.
 
     Without one, return a listener that shows progress bars in a notebook, and prints nothing outside of notebooks. To
@@ -211,7 +211,7 @@ def choose_listener(passed_listener: ProgressListener | None) -> ProgressListene
     return ProgressListener() if display is None else NotebookProgress(display)
 
 
-def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
+def _find_notebook_display() -> Callable[[dict[str, str]], NotebookDisplay] | None:
     """Return how to display texts by media type in the notebook that runs this code; `None` outside of notebooks."""
     # Code in a notebook runs with IPython imported; elsewhere it need not be installed.
     ipython: Any = sys.modules.get("IPython")
@@ -219,8 +219,8 @@ def _find_notebook_display() -> Callable[[dict[str, str]], Displayed] | None:
     if getattr(shell, "kernel", None) is None:  # IPython on a terminal has none
         return None
 
-    def display(content: dict[str, str]) -> Displayed:
-        handle: Displayed = ipython.display.display(content, raw=True, display_id=True)
+    def display(content: dict[str, str]) -> NotebookDisplay:
+        handle: NotebookDisplay = ipython.display.display(content, raw=True, display_id=True)
         return handle
 
     return display

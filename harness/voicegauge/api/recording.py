@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.api.calls import CommandDeadline, function_of, restore_interrupt_handler, run_coroutine
-from voicegauge.api.checking import send_plan
+from voicegauge.api.calls import CommandDeadline, create_keyword_function, restore_interrupt_handler, run_coroutine
+from voicegauge.api.checking import send_planned_cases
 from voicegauge.api.live_service import (
     add_budget_forecast,
     announce_ambiguous_requests_on_error,
@@ -26,7 +26,7 @@ from voicegauge.api.live_service import (
     remove_cases_sent_earlier,
 )
 from voicegauge.api.options import LiveOptions
-from voicegauge.api.progress import ProgressListener, choose_listener
+from voicegauge.api.progress import ProgressListener, choose_progress_listener
 from voicegauge.api.requests import RecordRequest
 from voicegauge.api.target_selection import (
     announce_key_hosts,
@@ -72,7 +72,7 @@ from voicegauge.transport.http import Transport
 
 
 @dataclass(frozen=True)
-class _ReceivedCases:
+class _ReceivedExchanges:
     """The received exchanges of all cases, before they are written to files."""
 
     exchanges_by_case: Mapping[str, Sequence[Exchange]]
@@ -119,7 +119,7 @@ class RecordingRun:
     @property
     def listener(self) -> ProgressListener:
         """Receives progress and notices."""
-        return choose_listener(self.request.progress)
+        return choose_progress_listener(self.request.progress)
 
     @property
     def provenance(self) -> Provenance:
@@ -207,7 +207,7 @@ class RecordingRun:
 
     def _send_live(
         self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
-    ) -> _ReceivedCases:
+    ) -> _ReceivedExchanges:
         unfinished = self._open_unfinished_recording()
         saved, rest, sent_plan = self._split_live_plan(plan, unfinished, journals)
         cost = price_plan(sent_plan, self.targets, self.request.prices, provenance=Provenance.LIVE)
@@ -226,13 +226,13 @@ class RecordingRun:
         def save_case(case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
             recorder.add_case(case, exchanges)
             if recorder.is_emulated_service:
-                raise UsageError(_EMULATED_SERVICE_CAUSE)
+                raise UsageError(_EMULATED_SERVICE_MESSAGE)
 
         settings = replace(settings, save_exchanges=save_case, max_wait_s=self.request.max_wait_s)
         cause = None
         try:
             with announce_ambiguous_requests_on_error(journals, self.listener):
-                send_plan(self.targets, rest, settings, collector, self.listener, self.deadline)
+                send_planned_cases(self.targets, rest, settings, collector, self.listener, self.deadline)
         except UsageError as error:
             if not recorder.is_emulated_service:
                 raise
@@ -247,9 +247,9 @@ class RecordingRun:
             if collector.stop_reason != "interrupted":
                 raise UsageError(cause)
             self.listener.notice(cause)
-            return _ReceivedCases({}, redaction, collector.stop_reason, unfinished)
+            return _ReceivedExchanges({}, redaction, collector.stop_reason, unfinished)
         exchanges_by_case = {**saved, **recorder.groups}
-        return _ReceivedCases(
+        return _ReceivedExchanges(
             {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
             redaction,
             collector.stop_reason,
@@ -301,11 +301,11 @@ class RecordingRun:
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
         return saved, rest, remove_cases_sent_earlier(rest, journals)
 
-    def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedCases:
+    def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedExchanges:
         with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.request.seed)) as emulator:
             settings = build_emulator_check_settings(emulator, self.targets, seed=self.request.seed)
             recorder = Recorder(self.contracts, settings.base_urls_by_provider)
-            send_plan(
+            send_planned_cases(
                 self.targets,
                 plan,
                 replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.request.max_wait_s),
@@ -313,10 +313,10 @@ class RecordingRun:
                 self.listener,
                 self.deadline,
             )
-        return _ReceivedCases(recorder.groups, self._build_redaction_settings(settings), collector.stop_reason)
+        return _ReceivedExchanges(recorder.groups, self._build_redaction_settings(settings), collector.stop_reason)
 
     def _write_files(
-        self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases
+        self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedExchanges
     ) -> tuple[list[RecordedFile], Counter[str]]:
         """Write every file that can be written; then raise the first error, if any."""
         redactions: Counter[str] = Counter()
@@ -377,8 +377,8 @@ class RecordingRun:
         )
 
 
-_EMULATED_SERVICE_CAUSE = "it is the emulator that responded: nothing is written; record it with --emulated"
-_EMULATOR_QUESTION_TIMEOUT_S = 2.0
+_EMULATED_SERVICE_MESSAGE = "it is the emulator that responded: nothing is written; record it with --emulated"
+_EMULATOR_DETECTION_TIMEOUT_S = 2.0
 """Seconds to wait for a server's answer whether it is an emulator. A server on this machine answers sooner."""
 
 
@@ -401,7 +401,7 @@ async def _is_emulator(url: str) -> bool:
     async with Transport() as transport:
         try:
             exchange = await transport.send(
-                question, provider_id="", operation_id="(emulator)", max_total_s=_EMULATOR_QUESTION_TIMEOUT_S
+                question, provider_id="", operation_id="(emulator)", max_total_s=_EMULATOR_DETECTION_TIMEOUT_S
             )
         except TransportError:
             return False  # the first case says what is wrong
@@ -480,7 +480,7 @@ def run_record(request: RecordRequest) -> RecordResult:
         TransportError: not a single response was received.
     """
     deadline = CommandDeadline(request.max_time_s)
-    with deadline.interrupt_preparation():
+    with deadline.interrupt_preparation_when_time_is_over():
         recording = _prepare_recording(request, deadline)
     with (
         restore_interrupt_handler(),
@@ -488,7 +488,7 @@ def run_record(request: RecordRequest) -> RecordResult:
     ):
         if request.live is not None:
             _require_no_emulator(recording.contracts.values(), request.live)
-        with deadline.interrupt_preparation():
+        with deadline.interrupt_preparation_when_time_is_over():
             updates, plan = recording.plan_updates(journals)
         if request.overwrite is False:
             _reject_overwriting(updates)
@@ -504,7 +504,7 @@ def run_record(request: RecordRequest) -> RecordResult:
         return result
 
 
-record = function_of(RecordRequest, run_record, name="record")
+record = create_keyword_function(RecordRequest, run_record, name="record")
 
 
 def run_plan_record(request: RecordRequest) -> PricedPlan:
@@ -529,7 +529,7 @@ def run_plan_record(request: RecordRequest) -> PricedPlan:
         return recording.forecast_plan(plan, request.live, journals)
 
 
-plan_record = function_of(RecordRequest, run_plan_record, name="plan_record")
+plan_record = create_keyword_function(RecordRequest, run_plan_record, name="plan_record")
 
 
 def _prepare_recording(request: RecordRequest, deadline: CommandDeadline) -> RecordingRun:
@@ -543,7 +543,7 @@ def _prepare_recording(request: RecordRequest, deadline: CommandDeadline) -> Rec
     catalogue = to_catalogue(request.contracts, request.live)
     chosen = select_targets(catalogue, request.targets, request.live)
     if request.live is not None:
-        announce_key_hosts(collect_contracts(chosen), request.live, choose_listener(request.progress))
+        announce_key_hosts(collect_contracts(chosen), request.live, choose_progress_listener(request.progress))
     return RecordingRun(
         request=replace(request, prices=resolve_prices(catalogue, request.prices)),
         targets=chosen,

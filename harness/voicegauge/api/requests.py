@@ -17,7 +17,7 @@ from voicegauge.api.options import (
     asr_option,
     contracts_option,
     faults_option,
-    live_group,
+    live_options_group,
     max_time_option,
     max_wait_option,
     names_to_keep_option,
@@ -69,7 +69,7 @@ class BaseCheckRequest:
         "enough `account_credits`, so that no limit is reached by chance.",
         found_file=Trust.ANY_VALUE,
     )
-    live: LiveOptions | None = live_group(excludes=("emulated",))
+    live: LiveOptions | None = live_options_group(excludes=("emulated",))
     faults: Sequence[str] = faults_option(requires=("emulated",))
     prices: Mapping[str, float] = prices_option(requires=("live",))
     max_wait_s: float | None = max_wait_option()
@@ -233,7 +233,7 @@ class ProfileRequest:
         kw_only=False,
     )
     emulated: bool = option(default=False, help="Judge an emulator of the profile's contract.")
-    live: LiveOptions | None = live_group("The base URL of the server.")
+    live: LiveOptions | None = live_options_group("The base URL of the server.")
     key_env: str | None = option(
         default=None,
         help="Environment variable with the key of the server.",
@@ -278,7 +278,7 @@ class BenchRequest:
         metavar="[TARGET]...",
         completion=Completion.TARGET,
     )
-    live: LiveOptions | None = live_group(
+    live: LiveOptions | None = live_options_group(
         "Measure the live services, which costs money; by default the emulator.", off_flag="--emulated"
     )
     suite: str = option(
@@ -534,7 +534,7 @@ class RecordRequest:
         metavar="TARGET...",
         value_type=Sequence[str],
     )
-    live: LiveOptions | None = live_group(
+    live: LiveOptions | None = live_options_group(
         "Record the service itself, with your key; this costs money.", excludes=("emulated",)
     )
     emulated: bool = option(default=False, help="Record the emulator.", found_file=Trust.ANY_VALUE)

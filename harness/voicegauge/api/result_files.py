@@ -43,10 +43,10 @@ from voicegauge.report.result_summaries import summarize
 ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
 
-def _require_report(report: object, function: str, *, takes_drift: bool = True) -> None:
+def _require_report(report: object, function: str, *, accepts_drift_reports: bool = True) -> None:
     """Raise a `UsageError` unless the first argument of a function that writes is a report."""
-    if not isinstance(report, (CheckReport, DriftReport) if takes_drift else CheckReport):
-        verbs = "`check` or `find_drift`" if takes_drift else "`check`"
+    if not isinstance(report, (CheckReport, DriftReport) if accepts_drift_reports else CheckReport):
+        verbs = "`check` or `find_drift`" if accepts_drift_reports else "`check`"
         kind = type(report).__name__
         raise UsageError(f"{function} takes the report that {verbs} returned first, then the file; not a {kind}")
 
@@ -161,7 +161,7 @@ def write_badge(
     Raises:
         UsageError: the file cannot be written, or `report` is not a report.
     """
-    _require_report(report, "write_badge", takes_drift=False)
+    _require_report(report, "write_badge", accepts_drift_reports=False)
     badge = render_check_badge(report, fail_on_warnings=strict, has_unmet_limit=bool(unmet_limits))
     write_file(Path(file), badge.encode())
 

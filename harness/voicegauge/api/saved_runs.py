@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.api.calls import CommandDeadline, function_of
+from voicegauge.api.calls import CommandDeadline, create_keyword_function
 from voicegauge.api.local_requests import (
     CompareRequest,
     CompareTargetsRequest,
@@ -22,7 +22,7 @@ from voicegauge.api.local_requests import (
     ReportRequest,
     ScoreRequest,
 )
-from voicegauge.api.progress import ProgressListener, choose_listener, report_phase, report_phase_until
+from voicegauge.api.progress import ProgressListener, choose_progress_listener, report_phase, report_phase_until
 from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, run_store
 from voicegauge.bench.audio_measurement import describe_damaged_audio
@@ -59,7 +59,7 @@ from voicegauge.speech.voice_encoder import load_voice_encoder
 # Reads the history of a folder of saved runs, and writes it as a page.
 
 
-def run_history(request: HistoryRequest) -> RunHistory:
+def run_read_history(request: HistoryRequest) -> RunHistory:
     """Follow the metrics of each target over the saved runs of a folder, night by night.
 
     A night is a calendar day in UTC; its runs are pooled. Runs that differ in provenance, region, suite, load or base
@@ -80,11 +80,11 @@ def run_history(request: HistoryRequest) -> RunHistory:
     settings = HistorySettings(
         alpha=request.alpha, min_slowdown=request.min_slowdown, min_rate_change=request.min_error_rate_change
     )
-    with report_phase(choose_listener(request.progress), "reading runs") as reading:
+    with report_phase(choose_progress_listener(request.progress), "reading runs") as reading:
         return read_run_history(Path(request.folder), settings, reading.update)
 
 
-read_history = function_of(HistoryRequest, run_history, name="read_history")
+read_history = create_keyword_function(HistoryRequest, run_read_history, name="read_history")
 
 
 # Loads saved runs.
@@ -165,7 +165,7 @@ def run_compare(request: CompareRequest) -> RunComparison:
     )
 
 
-compare = function_of(CompareRequest, run_compare, name="compare")
+compare = create_keyword_function(CompareRequest, run_compare, name="compare")
 
 
 @pause_garbage_collection()
@@ -185,7 +185,7 @@ def run_compare_targets(request: CompareTargetsRequest) -> RunComparison:
     return compare_targets_of_run(load_run_to_compare(request.run, request.place), request.baseline_target, settings)
 
 
-compare_targets = function_of(CompareTargetsRequest, run_compare_targets, name="compare_targets")
+compare_targets = create_keyword_function(CompareTargetsRequest, run_compare_targets, name="compare_targets")
 
 
 def load_run_to_compare(run: PathLike | Run | BenchResult, place: str | None) -> Run:
@@ -258,7 +258,7 @@ def run_analyze_runs(request: ReportRequest) -> AnalyzedRuns:
     )
 
 
-analyze_runs = function_of(ReportRequest, run_analyze_runs, name="analyze_runs")
+analyze_runs = create_keyword_function(ReportRequest, run_analyze_runs, name="analyze_runs")
 
 
 def run_build_report(request: ReportRequest) -> BenchReport:
@@ -279,7 +279,7 @@ def run_build_report(request: ReportRequest) -> BenchReport:
     return run_analyze_runs(request).report
 
 
-build_report = function_of(ReportRequest, run_build_report, name="build_report")
+build_report = create_keyword_function(ReportRequest, run_build_report, name="build_report")
 
 
 @with_checked_arguments
@@ -334,7 +334,7 @@ def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[t
     return loaded
 
 
-_MARK_BY_REPORT_FORMAT: Mapping[ReportFormat, bytes] = {
+_FILE_MARK_BY_REPORT_FORMAT: Mapping[ReportFormat, bytes] = {
     "html": PAGE_MARK,
     "csv": b"run_id,provenance,",
     "markdown": MARKDOWN_MARK,
@@ -374,7 +374,7 @@ def write_report(
         MissingExtraError: the extra `data` is not installed.
     """
     path = Path(file)
-    check_replaceable(path, _MARK_BY_REPORT_FORMAT[format])
+    check_replaceable(path, _FILE_MARK_BY_REPORT_FORMAT[format])
     if format == "parquet":
         content = io.BytesIO()
         write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)
@@ -417,7 +417,7 @@ def write_site(
     """
     folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_path_tuple(runs))
     loaded = _load_runs(list(folders))
-    with report_phase(choose_listener(progress), "writing pages", len(loaded)) as writing:
+    with report_phase(choose_progress_listener(progress), "writing pages", len(loaded)) as writing:
         return write_site_of_runs(
             loaded,
             Path(folder),
@@ -551,7 +551,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     # What was transcribed before is cached by digest, so that a changed file would not be noticed.
     if damaged := describe_damaged_audio(folder, saved.samples):
         raise DataError(f"{folder}: {damaged}: restore the files, or measure the run again")
-    listener, deadline = choose_listener(request.progress), CommandDeadline(None)
+    listener, deadline = choose_progress_listener(request.progress), CommandDeadline(None)
     for judgement in list_run_judgements(
         listens=True, predicts_quality=request.predicts_quality, voice_encoder=request.voice_encoder
     ):
@@ -587,7 +587,7 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     return msgspec.structs.replace(result, scores=scores)
 
 
-score = function_of(ScoreRequest, run_score, name="score")
+score = create_keyword_function(ScoreRequest, run_score, name="score")
 
 
 def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:

@@ -402,11 +402,13 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     of_providers: dict[str, float] = {}
     for provider, priced_items in items.items():
         if provider in caller_prices:
-            of_providers |= _apply_provider_price_to_items(priced_items, caller_prices[provider])
+            of_providers |= _select_items_with_provider_price(priced_items, caller_prices[provider])
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
 
-def _apply_provider_price_to_items(priced_items: Mapping[str, BaseTarget | Operation], usd: float) -> dict[str, float]:
+def _select_items_with_provider_price(
+    priced_items: Mapping[str, BaseTarget | Operation], usd: float
+) -> dict[str, float]:
     return {name: usd for name, item in priced_items.items() if usd == 0 or quote_price(item, 1).reserved_usd is None}
 
 
@@ -422,7 +424,7 @@ def find_shortest_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
         priced_items = _find_priced_targets_and_operations(contract)
         given = {name: usd for name, usd in prices.items() if name in priced_items}
         for usd in dict.fromkeys(given.values()):
-            of_provider = _apply_provider_price_to_items(priced_items, usd)
+            of_provider = _select_items_with_provider_price(priced_items, usd)
             exceptions = {name: price for name, price in given.items() if of_provider.get(name) != price}
             if of_provider.keys() <= given.keys() and len(exceptions) + 1 < len(given):
                 others = {name: price for name, price in shortened.items() if name not in given}

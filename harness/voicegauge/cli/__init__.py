@@ -78,7 +78,7 @@ class CommandTimeLimit:
     max_time_s: float | None = max_time_option("Give up after SECONDS, with exit status 5.")
 
 
-def command_of_requests(
+def create_command_of_requests(
     name: str, *request_types: type[Any], has_time_limit: bool = False
 ) -> Callable[[Callable[..., int | None]], click.Command]:
     """Return a decorator that makes a function with one parameter for each of `request_types` a command.
@@ -100,9 +100,9 @@ def command_of_requests(
             given_names = {
                 key for key in values if ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
             }
-            effective = _leave_out_ineffective_settings(declared_options, given_names, values)
-            _announce_ineffective_variables(ctx, declared_options, given_names, values, effective)
-            values = effective
+            effective_values = _leave_out_ineffective_settings(declared_options, given_names, values)
+            _announce_ineffective_variables(ctx, declared_options, given_names, values, effective_values)
+            values = effective_values
             problem = _find_repeated_name(declared_options, values) or find_option_problem(
                 declared_options, given_names, values, is_for_command_line=True
             )
@@ -114,11 +114,15 @@ def command_of_requests(
             _announce_settings_of_live_run(ctx, requests)
             started_s = time.monotonic() if ctx.obj is None else ctx.obj
             limit_s = values["max_time_s"] if has_time_limit else None
-            with interrupt_on_termination(), count_time_since(started_s), CommandDeadline(limit_s).interrupt():
+            with (
+                interrupt_on_termination(),
+                count_time_since(started_s),
+                CommandDeadline(limit_s).interrupt_when_time_is_over(),
+            ):
                 exit_status = run(*requests) or 0
             ctx.exit(exit_status)  # a returned value would be lost where click itself ends the process
 
-        return _Command(
+        return _CommandWithFlagHints(
             name,
             callback=callback,
             params=[build_parameter(declared, declared_options) for declared in declared_options],
@@ -133,7 +137,7 @@ def command_of_requests(
     return decorate
 
 
-class _Command(click.Command):
+class _CommandWithFlagHints(click.Command):
     """A command whose error for an option of other commands names its own option for the same."""
 
     def __init__(self, *arguments: Any, flag_by_other_flag: Mapping[str | None, str], **settings: Any) -> None:
@@ -176,7 +180,7 @@ def _leave_out_ineffective_settings(
         for one in options:
             if one.name in given_names or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
                 continue
-            default = _get_empty_value(one)
+            default = _get_value_without_effect(one)
             is_ineffective = one.name in excluded or find_option_problem(
                 options, {one.name}, values, is_for_command_line=True
             )
@@ -193,7 +197,7 @@ def _announce_ineffective_variables(
     options: Sequence[DeclaredOption],
     given_names: Container[str],
     values: Mapping[str, Any],
-    effective: Mapping[str, Any],
+    effective_values: Mapping[str, Any],
 ) -> None:
     """Print which variables of the environment are left out because a flag of this command excludes their option.
 
@@ -207,11 +211,11 @@ def _announce_ineffective_variables(
             (other.flag for other in options if other.name in given_names and one.name in other.spec.excludes), None
         )
         is_set = ctx.get_parameter_source(one.name) is click.core.ParameterSource.ENVIRONMENT
-        if variable is not None and excluding is not None and is_set and values[one.name] != effective[one.name]:
+        if variable is not None and excluding is not None and is_set and values[one.name] != effective_values[one.name]:
             print_escaped(f"{variable} has no effect with {excluding}", to_stderr=True)
 
 
-def _get_empty_value(declared: DeclaredOption) -> Any:
+def _get_value_without_effect(declared: DeclaredOption) -> Any:
     """Return the value with which an option asks for nothing."""
     if declared.shape.is_multiple:
         return ()
@@ -290,7 +294,9 @@ def _load_command(command_name: str) -> click.Command:
     return next(command for command in commands if command.name == command_name)
 
 
-LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND}
+COMMAND_LOADER_BY_NAME = {
+    command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND
+}
 """Functions that import a command, by the name of the command."""
 
 
@@ -315,7 +321,7 @@ class LazyGroup(click.Group):
         if settings is not None:
             ctx.meta[SETTINGS_FILE_CONTEXT_KEY] = settings
             given_flags = ctx.meta.get(_GIVEN_WORDS_CONTEXT_KEY, ())
-            defaults = collect_command_defaults(command, settings, LOADER_BY_COMMAND, given_flags=given_flags)
+            defaults = collect_command_defaults(command, settings, COMMAND_LOADER_BY_NAME, given_flags=given_flags)
             ctx.default_map = {cmd_name: defaults}
         return command
 

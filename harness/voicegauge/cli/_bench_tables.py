@@ -103,7 +103,7 @@ _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format
 _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
     "$/1M\nchars",
     lambda one: (
-        _format_price(one.cost.price_per_1m_characters, _PLAN_MARK if one.cost.account_plan_name else "")
+        _format_price(one.cost.price_per_1m_characters, _ACCOUNT_PLAN_MARK if one.cost.account_plan_name else "")
         or _NO_VALUE_TEXT
     ),
 )
@@ -443,7 +443,7 @@ def _shows_interval(summary: TargetSummary) -> bool:
     return any(one is not None and one.low is not None for one in shown)
 
 
-_PLAN_MARK = "‡"
+_ACCOUNT_PLAN_MARK = "‡"
 """Mark of prices that depend on the account plan, which a note below the table names."""
 
 
@@ -460,7 +460,8 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plan
     if plans:
         volume = summaries[0].cost.characters_per_month
         notes.append(
-            f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {'; '.join(plans)}"
+            f"{_ACCOUNT_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: "
+            f"{'; '.join(plans)}"
         )
     return notes
 

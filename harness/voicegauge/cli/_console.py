@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from voicegauge.model.price import BudgetForecast
 
 
-PIPE_LINE_WIDTH = 160
+NON_TERMINAL_LINE_WIDTH = 160
 """Width of lines, in columns, if the output is not a terminal."""
-MAX_PIPE_TABLE_WIDTH = 10_000
+MAX_NON_TERMINAL_TABLE_WIDTH = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
 UNLIMITED_WIDTH = 10**9
 """A width, in columns, that no table reaches."""
@@ -84,7 +84,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
     """
     stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
-    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_LINE_WIDTH
+    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else NON_TERMINAL_LINE_WIDTH
     width = None if stream.isatty() else wanted
     return define_safe_console()(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
 
@@ -121,7 +121,7 @@ def print_table(console: Console, table: Table) -> None:
 
     Numbers and short cells are never wrapped; longer texts are, between words. If not even their longest words fit side
     by side, each row becomes a block of lines, `heading: value`. If `has_unlimited_width(console)` is true, the table
-    is instead as wide as it needs to be, up to `MAX_PIPE_TABLE_WIDTH`, so that no line is broken.
+    is instead as wide as it needs to be, up to `MAX_NON_TERMINAL_TABLE_WIDTH`, so that no line is broken.
     """
     word_widths, cell_widths = _measure_columns(console, table)
     _set_column_widths(table, cell_widths)
@@ -136,10 +136,10 @@ def print_table(console: Console, table: Table) -> None:
             _set_column_widths(table, widths)
             console.print(table)
         return
-    if needed_width > MAX_PIPE_TABLE_WIDTH:
+    if needed_width > MAX_NON_TERMINAL_TABLE_WIDTH:
         _set_column_widths(table, [None] * len(cell_widths))  # rich never narrows a column whose width is set
     width = console.width
-    console.width = max(width, min(needed_width, MAX_PIPE_TABLE_WIDTH))
+    console.width = max(width, min(needed_width, MAX_NON_TERMINAL_TABLE_WIDTH))
     console.print(table)
     console.width = width
 
@@ -152,7 +152,7 @@ def _measure_columns(console: Console, table: Table) -> tuple[list[int], list[in
     """
     from rich.measure import Measurement
 
-    options = console.options.update(max_width=MAX_PIPE_TABLE_WIDTH)
+    options = console.options.update(max_width=MAX_NON_TERMINAL_TABLE_WIDTH)
     word_widths, cell_widths = [], []
     for column in table.columns:
         cells = [Measurement.get(console, options, cell) for cell in (column.header, *column.cells)]
@@ -262,7 +262,7 @@ def write_json(result: Any, file_or_dash: str) -> None:
     write_file(Path(file_or_dash), text + b"\n")
 
 
-MAX_CASES_SHOWN = 3
+MAX_UNSENT_CASES_SHOWN = 3
 """Largest number of cases named that will not be sent; --json has all."""
 
 
@@ -298,13 +298,13 @@ def print_budget_forecast(
     if forecast.refusal_reason is not None:
         return
     expected = forecast.unaffordable_cases
-    for case in expected[:MAX_CASES_SHOWN]:
+    for case in expected[:MAX_UNSENT_CASES_SHOWN]:
         left = f"more than is left of {case.budget_name}"
         reserved = format_price_usd(case.reserved_usd, is_exact=True)
         line = f"will not be sent: {case.id}: it reserves {reserved}, {left}"
         terminal.print(line, style="yellow")
-    if len(expected) > MAX_CASES_SHOWN:
-        more = len(expected) - MAX_CASES_SHOWN
+    if len(expected) > MAX_UNSENT_CASES_SHOWN:
+        more = len(expected) - MAX_UNSENT_CASES_SHOWN
         terminal.print(f"will not be sent: {more} more (--json has all)", style="yellow")
     if expected:
         enough = " ".join(forecast.sufficient_limits)

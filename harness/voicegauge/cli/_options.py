@@ -257,12 +257,12 @@ def complete_name(completion: Completion, incomplete: str) -> list[CompletionIte
     """
     return [
         CompletionItem(name, help=about)
-        for name, about in _list_names(completion, incomplete).items()
+        for name, about in _list_name_descriptions(completion, incomplete).items()
         if name.startswith(incomplete)
     ]
 
 
-def _list_names(completion: Completion, incomplete: str) -> dict[str, str]:
+def _list_name_descriptions(completion: Completion, incomplete: str) -> dict[str, str]:
     """Return the names that a shell can complete for this kind of argument, each with its description.
 
     Imports are inside the function so that commands start without their cost.
@@ -274,7 +274,11 @@ def _list_names(completion: Completion, incomplete: str) -> dict[str, str]:
             return dict.fromkeys(load_catalogue().provider_ids, "provider")
         case Completion.TARGET:
             provider_id, slash, _ = incomplete.partition("/")
-            return _list_targets(provider_id) if slash else _list_names(Completion.PROVIDER, incomplete)
+            return (
+                _list_target_descriptions(provider_id)
+                if slash
+                else _list_name_descriptions(Completion.PROVIDER, incomplete)
+            )
         case Completion.RULE:
             from voicegauge.api.listings import list_rules
 
@@ -292,7 +296,7 @@ def _list_names(completion: Completion, incomplete: str) -> dict[str, str]:
             return dict.fromkeys(list_suite_names(), "suite")
 
 
-def _list_targets(provider_id: str) -> dict[str, str]:
+def _list_target_descriptions(provider_id: str) -> dict[str, str]:
     """Return the targets of a provider; none if its contract cannot be loaded, as the command itself will say."""
     from voicegauge.api.listings import list_providers
 

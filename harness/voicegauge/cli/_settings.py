@@ -265,7 +265,7 @@ def load_settings(file: Path) -> SettingsFile:
     Raises:
         UsageError: the file does not exist or holds no settings, or its content is not valid.
     """
-    values = (_read_pyproject_settings if file.name == "pyproject.toml" else _read_toml)(file, str(file))
+    values = (_read_pyproject_settings if file.name == "pyproject.toml" else _read_toml_file)(file, str(file))
     if values is None:
         raise UsageError(f"{file}: no such file, or no settings in it")
     return SettingsFile(file, values, is_trusted=True)
@@ -284,7 +284,7 @@ def find_settings(folder: Path) -> SettingsFile | None:
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
     require_files_in_folder([own], folder)
-    found, tool = _read_toml(own, own.name), _read_pyproject_settings(shared, shared.name)
+    found, tool = _read_toml_file(own, own.name), _read_pyproject_settings(shared, shared.name)
     if tool is not None:  # a pyproject.toml for other tools may be a link
         require_files_in_folder([shared], folder)
     if found is not None and tool is not None:
@@ -295,14 +295,14 @@ def find_settings(folder: Path) -> SettingsFile | None:
 
 
 def _read_pyproject_settings(path: Path, file_label: str) -> dict[str, Any] | None:
-    tools = (_read_toml(path, file_label) or {}).get("tool")
+    tools = (_read_toml_file(path, file_label) or {}).get("tool")
     tool = tools.get("voicegauge") if isinstance(tools, dict) else None
     if tool is not None and not isinstance(tool, dict):
         raise UsageError(f"{file_label}: [tool.voicegauge] must be a table of settings")
     return tool
 
 
-def _read_toml(path: Path, file_label: str) -> dict[str, Any] | None:
+def _read_toml_file(path: Path, file_label: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
     except FileNotFoundError:
@@ -320,7 +320,7 @@ def _read_toml(path: Path, file_label: str) -> dict[str, Any] | None:
 def collect_command_defaults(
     command: click.Command,
     settings_file: SettingsFile,
-    loader_by_command: Mapping[str, Callable[[], click.Command]],
+    command_loader_by_name: Mapping[str, Callable[[], click.Command]],
     *,
     given_flags: Container[str] = (),
 ) -> dict[str, Any]:
@@ -329,7 +329,7 @@ def collect_command_defaults(
     Args:
         command: the command that was called.
         settings_file: the settings file.
-        loader_by_command: functions that import a command, by the command's name.
+        command_loader_by_name: functions that import a command, by the command's name.
         given_flags: flags on the command line, which replace the settings of their name.
 
     Raises:
@@ -338,8 +338,8 @@ def collect_command_defaults(
             accepted from this file; the error message names all of these.
     """
     options = _map_options_by_setting(command)
-    table = _read_command_table(command, settings_file, loader_by_command)
-    _reject_unknown_names(command, settings_file, table, loader_by_command)
+    table = _read_command_table(command, settings_file, command_loader_by_name)
+    _reject_unknown_names(command, settings_file, table, command_loader_by_name)
     entries = [
         *(
             _SettingEntry(name, value, name)
@@ -379,7 +379,7 @@ def collect_command_defaults(
 
 
 class _SettingEntry(NamedTuple):
-    """One setting in the file."""
+    """One setting of a settings file."""
 
     name: str
     value: Any
@@ -388,12 +388,14 @@ class _SettingEntry(NamedTuple):
 
 
 def _read_command_table(
-    command: click.Command, settings_file: SettingsFile, loader_by_command: Mapping[str, Callable[[], click.Command]]
+    command: click.Command,
+    settings_file: SettingsFile,
+    command_loader_by_name: Mapping[str, Callable[[], click.Command]],
 ) -> Mapping[str, Any]:
     table = settings_file.settings.get(command.name or "", {})
     if isinstance(table, dict):
         return table
-    if command.name not in _list_setting_names(loader_by_command):
+    if command.name not in _list_setting_names(command_loader_by_name):
         raise UsageError(f"{settings_file.display_name}: {command.name} must be a table of settings")
     return {}  # `asr` is an option as well as a command
 
@@ -402,7 +404,7 @@ def _reject_unknown_names(
     command: click.Command,
     settings_file: SettingsFile,
     table: Mapping[str, Any],
-    loader_by_command: Mapping[str, Callable[[], click.Command]],
+    command_loader_by_name: Mapping[str, Callable[[], click.Command]],
 ) -> None:
     """Reject a key that is neither a command nor an option of the commands that it applies to.
 
@@ -411,11 +413,11 @@ def _reject_unknown_names(
     """
     options = _map_options_by_setting(command).keys()
     for name, value in settings_file.settings.items():
-        if isinstance(value, dict) and name not in loader_by_command:
-            raise UnknownNameError(f"command in {settings_file.display_name}", name, loader_by_command)
+        if isinstance(value, dict) and name not in command_loader_by_name:
+            raise UnknownNameError(f"command in {settings_file.display_name}", name, command_loader_by_name)
         if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
-            known = _list_setting_names(loader_by_command)
-            if name not in known and name in loader_by_command:
+            known = _list_setting_names(command_loader_by_name)
+            if name not in known and name in command_loader_by_name:
                 raise UsageError(f"{settings_file.display_name}: {name} must be a table of settings")
             if name not in known:
                 raise UnknownNameError(
@@ -469,9 +471,9 @@ def _is_valid_option_value(option: RequestOption, value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _list_setting_names(loader_by_command: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+def _list_setting_names(command_loader_by_name: Mapping[str, Callable[[], click.Command]]) -> set[str]:
     """Return the names of all options of all commands; this imports every command."""
-    return {flag for make in loader_by_command.values() for flag in _map_options_by_setting(make())}
+    return {flag for make in command_loader_by_name.values() for flag in _map_options_by_setting(make())}
 
 
 def _map_options_by_setting(command: click.Command) -> dict[str, RequestOption]:
@@ -481,12 +483,12 @@ def _map_options_by_setting(command: click.Command) -> dict[str, RequestOption]:
 # Describes the settings file as a JSON schema.
 
 
-def build_settings_schema(loader_by_command: Mapping[str, Callable[[], click.Command]]) -> dict[str, Any]:
+def build_settings_schema(command_loader_by_name: Mapping[str, Callable[[], click.Command]]) -> dict[str, Any]:
     """Return the JSON Schema of a settings file, with the trust of each option as `x-found-file`.
 
     Settings at the top level apply to every command with an option of this name.
     """
-    tables = {name: _map_options_by_setting(load()) for name, load in loader_by_command.items()}
+    tables = {name: _map_options_by_setting(load()) for name, load in command_loader_by_name.items()}
     shared: dict[str, list[dict[str, Any]]] = {}
     for options in tables.values():
         for setting, option in options.items():

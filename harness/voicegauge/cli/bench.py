@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.requests import BenchRequest
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import create_console, show_result
 from voicegauge.cli._options import FailedWriteCollector, SummaryOutputs
 from voicegauge.errors import (
@@ -31,7 +31,7 @@ DEFAULT_MIN_MEASURED_SHARE = 0.9
 
 @request
 class BenchOutputs(SummaryOutputs):
-    """What the command prints and writes."""
+    """What `voicegauge bench` prints and writes, and when it fails."""
 
     dry_run: bool = option(
         default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE, hides_live_run=True
@@ -50,7 +50,7 @@ class BenchOutputs(SummaryOutputs):
     )
 
 
-@command_of_requests("bench", BenchRequest, BenchOutputs)
+@create_command_of_requests("bench", BenchRequest, BenchOutputs)
 def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     """Measure latency, cost and intelligibility.
 
@@ -59,7 +59,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+    with CommandDeadline(None).interrupt_preparation_when_time_is_over():  # importing takes long enough for Ctrl-C
         from voicegauge.api.benchmark_sending import run_plan_benchmark
         from voicegauge.api.benchmarking import run_benchmark
         from voicegauge.cli._bench_tables import print_plan
@@ -69,7 +69,7 @@ def command(request: BenchRequest, outputs: BenchOutputs) -> int | None:
     outputs.reject_conflicting_outputs()
     is_live = request.live is not None
     if outputs.dry_run:
-        with CommandDeadline(request.max_time_s).interrupt_preparation():
+        with CommandDeadline(request.max_time_s).interrupt_preparation_when_time_is_over():
             plan = run_plan_benchmark(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
         raise_error_of_refused_plan(plan.budget_forecast)
@@ -159,11 +159,11 @@ def _print_result(result: BenchResult) -> None:
         out.print(f"report: {result.report_file}")
 
 
-MAX_DISTURBED_SHARE = 0.2
+MAX_SHARE_OF_DISTURBED_SAMPLES = 0.2
 """Share of disturbed samples above which a run is rejected. A sample is disturbed if this machine was too busy to
 measure its times precisely."""
-MIN_SAMPLES_FOR_DISTURBED_SHARE = 20
-"""Number of samples from which `MAX_DISTURBED_SHARE` applies, because one disturbed sample of a few means little."""
+MIN_SAMPLES_TO_JUDGE_DISTURBANCE = 20
+"""Number of samples from which `MAX_SHARE_OF_DISTURBED_SAMPLES` applies: one disturbed sample of a few means little."""
 
 
 def _reject_disturbed_run(result: BenchResult) -> None:
@@ -181,8 +181,8 @@ def _reject_disturbed_run(result: BenchResult) -> None:
         else sum(target.disturbed_sample_count for target in result.targets)
     )
     samples = sum(target.sample_count for target in result.targets)
-    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
-    if is_judged and disturbed > MAX_DISTURBED_SHARE * samples and not _had_small_timing_error(result):
+    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_TO_JUDGE_DISTURBANCE
+    if is_judged and disturbed > MAX_SHARE_OF_DISTURBED_SAMPLES * samples and not _had_small_timing_error(result):
         raise NothingMeasuredError(
             f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
             "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.requests import CheckRequest, ProfileRequest
-from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, command_of_requests
+from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, create_command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result
 from voicegauge.cli._options import FailedWriteCollector, OutputOptions, output_file_option, reject_outputs_to_same_file
 from voicegauge.errors import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @request
 class CheckOutputs(OutputOptions):
-    """What the command prints and writes, and when it fails."""
+    """What `voicegauge check` prints and writes, and when it fails."""
 
     dry_run: bool = option(
         default=False,
@@ -179,7 +179,7 @@ def _print_report(report: ProfileReport) -> None:
 # `voicegauge check`: check whether the API behaves as its contract says.
 
 
-@command_of_requests("check", CheckRequest, ProfileRequest, CheckOutputs)
+@create_command_of_requests("check", CheckRequest, ProfileRequest, CheckOutputs)
 def command(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
     """Check whether the API behaves as its contract says.
 
@@ -192,7 +192,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     if profile_request.profile:
         return run_profile_check(request, profile_request, outputs)
     outputs.validate(badge=outputs.badge_file)
-    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+    with CommandDeadline(None).interrupt_preparation_when_time_is_over():  # importing takes long enough for Ctrl-C
         from voicegauge.api import checking
         from voicegauge.api.check_setup import run_plan_check
         from voicegauge.cli._progress import TerminalProgress
@@ -207,7 +207,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         from voicegauge.cli._check_tables import print_plan
         from voicegauge.cli._console import raise_error_of_refused_plan
 
-        with CommandDeadline(request.max_time_s).interrupt_preparation():
+        with CommandDeadline(request.max_time_s).interrupt_preparation_when_time_is_over():
             plan = run_plan_check(request)
         show_result(plan, outputs.json_path, lambda: print_plan(plan))
         raise_error_of_refused_plan(plan.budget_forecast)
@@ -313,7 +313,7 @@ def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> in
     return EXIT_OK
 
 
-_MAX_NAMED_ENTRIES = 3
+_MAX_UNUSED_BASELINE_ENTRIES_NAMED = 3
 """Largest number of entries of a baseline that the sentence about entries no longer found names."""
 
 
@@ -325,7 +325,7 @@ def _find_unmet_limits(report: CheckReport, outputs: CheckOutputs) -> dict[str, 
         unmet["--fail-under"] = f"tried {percent:g}% of the contract, less than --fail-under {outputs.fail_under:g}"
     if outputs.strict_baseline and report.unused_baseline_entries:
         count = len(report.unused_baseline_entries)
-        named = format_names(report.unused_baseline_entries, _MAX_NAMED_ENTRIES, separator="; ")
+        named = format_names(report.unused_baseline_entries, _MAX_UNUSED_BASELINE_ENTRIES_NAMED, separator="; ")
         entries, them = ("1 entry", "it") if count == 1 else (f"{count} entries", "them")
         unmet["--strict-baseline"] = f"{entries} no longer found, take {them} out of the baseline: {named}"
     return unmet

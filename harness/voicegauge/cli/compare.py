@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from voicegauge.api.local_requests import CompareRequest, CompareTargetsRequest
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     build_rehearsal_label,
@@ -34,7 +34,7 @@ _COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence":
 
 @request
 class CompareOptions(SummaryOutputs):
-    """Which runs are compared, what the command prints, and when it fails."""
+    """Which runs `voicegauge compare` compares, what it prints, and when it fails."""
 
     runs: Sequence[Path] = argument(kw_only=False, help="Folders of saved runs.", metavar="BASELINE... RUN")
     fail_on: Literal["regression", "underpowered", "never"] = option(
@@ -62,7 +62,7 @@ class CompareOptions(SummaryOutputs):
     )
 
 
-@command_of_requests("compare", CompareOptions, CompareTargetsRequest, CompareRequest, has_time_limit=True)
+@create_command_of_requests("compare", CompareOptions, CompareTargetsRequest, CompareRequest, has_time_limit=True)
 def command(options: CompareOptions, targets_request: CompareTargetsRequest, request: CompareRequest) -> int:
     """Tell regressions from noise between runs, or between the targets of one run.
 
@@ -80,7 +80,7 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
 
     options.reject_conflicting_outputs()
     if options.slowdown_to_find is not None:
-        _print_power(options.runs, options.slowdown_to_find, request)
+        _print_planned_precision(options.runs, options.slowdown_to_find, request)
         return EXIT_OK
     *earlier_runs, run = options.runs
     if targets_request.baseline_target:
@@ -98,7 +98,7 @@ def command(options: CompareOptions, targets_request: CompareTargetsRequest, req
     return EXIT_FINDINGS if fails else EXIT_OK
 
 
-def _print_power(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
+def _print_planned_precision(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
     """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
     from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
     from voicegauge.bench.comparison import NIGHT_COUNT_NOTE, PLANNED_TEXT_COUNTS, measure_spreads, plan_comparisons
@@ -238,12 +238,14 @@ def _describe_condition_differences(result: RunComparison) -> list[str]:
             for run_id, run in runs.items()
             if has_faults
         ),
-        *_warn_if_different("from different regions", {name: run.region or "not named" for name, run in runs.items()}),
-        *_warn_if_different(
+        *_describe_condition_if_different(
+            "from different regions", {name: run.region or "not named" for name, run in runs.items()}
+        ),
+        *_describe_condition_if_different(
             "from different places", {name: ", ".join(run.places) or "not named" for name, run in runs.items()}
         ),
         *filter(None, (result.describe_texts_from_other_places() if has_equal_places else None,)),
-        *_warn_if_different(
+        *_describe_condition_if_different(
             "with different versions of HTTP",
             {name: "HTTP/2" if run.uses_http2 else "HTTP/1.1" for name, run in runs.items()},
         ),
@@ -251,7 +253,7 @@ def _describe_condition_differences(result: RunComparison) -> list[str]:
     ]
 
 
-def _warn_if_different(how: str, condition_by_run: Mapping[str, str]) -> list[str]:
+def _describe_condition_if_different(how: str, condition_by_run: Mapping[str, str]) -> list[str]:
     """Return a warning with a condition of each run if the runs differ in it; empty if they do not."""
     if len(set(condition_by_run.values())) == 1:
         return []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from voicegauge.api.local_requests import DriftRequest, OfficialDriftRequest
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result
 from voicegauge.cli._options import FailedWriteCollector, JsonOutput, OutputOptions, output_file_option
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, ContractError, UsageError
@@ -76,7 +76,7 @@ class InitOptions(JsonOutput):
     )
 
 
-@command_of_requests("init", InitOptions, has_time_limit=True)
+@create_command_of_requests("init", InitOptions, has_time_limit=True)
 def init_command(options: InitOptions) -> None:
     """Propose a contract for a provider's OpenAPI or AsyncAPI document, or from recordings.
 
@@ -203,7 +203,9 @@ class DriftOptions:
     )
 
 
-@command_of_requests("drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions, has_time_limit=True)
+@create_command_of_requests(
+    "drift", DriftOptions, OfficialDriftRequest, DriftRequest, OutputOptions, has_time_limit=True
+)
 def drift_command(
     options: DriftOptions, official_request: OfficialDriftRequest, request: DriftRequest, files: OutputOptions
 ) -> int:

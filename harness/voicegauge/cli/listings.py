@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import click
 
 from voicegauge.api.local_requests import CostRequest, ProvidersRequest
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import (
     MIN_WIDE_TERMINAL_WIDTH,
     create_console,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from voicegauge.api.listings import AsrEngineList, ProviderList, RuleExplanation, RuleList
 
 
-@command_of_requests("providers", ProvidersRequest, JsonOutput, has_time_limit=True)
+@create_command_of_requests("providers", ProvidersRequest, JsonOutput, has_time_limit=True)
 def providers_command(request: ProvidersRequest, output: JsonOutput) -> None:
     """List providers and which keys are set; with PROVIDER, its targets, prices and operations.
 
@@ -140,7 +140,7 @@ def asr_command() -> None:
     """List installed speech recognizers, and install Whisper's official weights."""
 
 
-@command_of_requests("list", JsonOutput)
+@create_command_of_requests("list", JsonOutput)
 def list_installed(output: JsonOutput) -> None:
     """List the speech recognizers that can transcribe on this machine without a download."""
     from voicegauge.api.listings import list_asr_engines
@@ -173,7 +173,7 @@ class InstallOptions:
     )
 
 
-@command_of_requests("install", InstallOptions, has_time_limit=True)
+@create_command_of_requests("install", InstallOptions, has_time_limit=True)
 def install(options: InstallOptions) -> None:
     """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
 
@@ -199,7 +199,7 @@ class RulesOptions(JsonOutput):
     )
 
 
-@command_of_requests("rules", RulesOptions)
+@create_command_of_requests("rules", RulesOptions)
 def rules_command(options: RulesOptions) -> None:
     """List every rule: what it proves and how severe it is.
 
@@ -245,7 +245,7 @@ class ExplainOptions(JsonOutput):
     )
 
 
-@command_of_requests("explain", ExplainOptions)
+@create_command_of_requests("explain", ExplainOptions)
 def explain_command(options: ExplainOptions) -> None:
     """Explain a rule: what it proves, why it matters, what keeps and what breaks it.
 
@@ -305,7 +305,7 @@ _REMARK_BY_USAGE_BASIS = {
 
 @request
 class CostOutputs(JsonOutput):
-    """What the command prints and writes."""
+    """Which costs `voicegauge cost` prints, and in which format."""
 
     all_plans: bool = option(
         default=False, help="Print every plan of a target, not only the cheapest.", found_file=Trust.ANY_VALUE
@@ -319,7 +319,7 @@ class CostOutputs(JsonOutput):
     )
 
 
-@command_of_requests("cost", CostRequest, CostOutputs, has_time_limit=True)
+@create_command_of_requests("cost", CostRequest, CostOutputs, has_time_limit=True)
 def cost_command(request: CostRequest, outputs: CostOutputs) -> None:
     """Show what TARGETs cost in a month at your volume; nothing is sent.
 
@@ -392,13 +392,13 @@ def _print_estimate(estimate: CostEstimate, shown_costs: Sequence[MonthlyCost], 
         f"{_format_character_count(estimate.characters_per_month)} per month, "
         f"in texts of {_format_character_count(estimate.text_length)}"
     )
-    for line in _list_notes(estimate, shown_costs):
+    for line in _build_table_notes(estimate, shown_costs):
         out.print(line)
     _print_missing_credit_prices(shown_costs)
 
 
 class _CostTableRow(NamedTuple):
-    """One row of the table."""
+    """One row of the table of costs."""
 
     targets: str
     """The targets of one provider that cost the same, such as "acme/voice-1, voice-2"."""
@@ -512,10 +512,10 @@ def _render_markdown(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> st
             "; ".join(map(_describe_claim, cost.claims)),
         )
         lines.append(f"| {' | '.join(escape_markdown(cell) for cell in cells)} |")
-    return "\n".join([*lines, "", *(f"- {note}" for note in _list_notes(estimate, costs)), ""])
+    return "\n".join([*lines, "", *(f"- {note}" for note in _build_table_notes(estimate, costs)), ""])
 
 
-def _list_notes(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> list[str]:
+def _build_table_notes(estimate: CostEstimate, costs: Sequence[MonthlyCost]) -> list[str]:
     """Return the lines below the table: targets that it lacks, free quotas, and what the remarks mean."""
     names = ", ".join(estimate.targets_without_price)
     missing = [f"no document states a price of {names}"] if names else []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest, port_option
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import create_console, create_table, print_escaped, print_table, show_result, write_json
 from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import EXIT_FINDINGS, EXIT_INTERRUPTED, EXIT_OK, NothingMeasuredError
@@ -81,7 +81,7 @@ class ReplayOptions:
     )
 
 
-@command_of_requests("serve", ServeRequest, ReplayOptions)
+@create_command_of_requests("serve", ServeRequest, ReplayOptions)
 def serve_command(request: ServeRequest, replay_options: ReplayOptions) -> int | None:
     """Respond as the providers' contracts say, on a local port, with real speech.
 
@@ -199,12 +199,12 @@ class ProxyCommandRequest(ProxyRequest):
 
 @request
 class ProxyOptions(JsonOutput):
-    """What the command writes, and when it fails."""
+    """When `voicegauge proxy` fails."""
 
     strict: bool = option(default=False, help="Fail on warnings too.", found_file=Trust.ANY_VALUE)
 
 
-@command_of_requests("proxy", ProxyCommandRequest, ProxyOptions)
+@create_command_of_requests("proxy", ProxyCommandRequest, ProxyOptions)
 def proxy_command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
     """Judge and record what passes between your own client and the service.
 
@@ -324,7 +324,7 @@ MAX_CHARACTERS_PER_VALUE_SHOWN = 80
 """Largest number of characters printed of an id or a state. A value of an unknown sender could fill the terminal."""
 
 
-@command_of_requests("listen", ListenRequest, JsonOutput)
+@create_command_of_requests("listen", ListenRequest, JsonOutput)
 def listen_command(request: ListenRequest, output: JsonOutput) -> int:
     """Receive webhooks and validate them against the contracts; print one line for each.
 

@@ -11,7 +11,7 @@ import click
 from voicegauge.api.calls import CommandDeadline
 from voicegauge.api.local_requests import ConvertRequest
 from voicegauge.api.requests import RecordRequest
-from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, command_of_requests
+from voicegauge.cli import EXIT_STATUS_BY_STOP_REASON, create_command_of_requests
 from voicegauge.cli._console import create_console, print_escaped, show_result, write_json
 from voicegauge.cli._options import JsonOutput
 from voicegauge.errors import DataError, NothingMeasuredError, PartlyMeasuredError
@@ -32,14 +32,14 @@ MAX_CHANGED_FIELDS_SHOWN = 4
 
 @request
 class RecordOutputs(JsonOutput):
-    """What the command prints."""
+    """What `voicegauge record` prints."""
 
     dry_run: bool = option(
         default=False, help="Print the priced plan and send nothing.", found_file=Trust.ANY_VALUE, hides_live_run=True
     )
 
 
-@command_of_requests("record", RecordRequest, RecordOutputs)
+@create_command_of_requests("record", RecordRequest, RecordOutputs)
 def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
     """Save what a provider answers as recordings, without secrets.
 
@@ -48,7 +48,7 @@ def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
     differences are shown. The same command resumes a live recording that ended early,
     because responses are saved in DIR/.unfinished until their file is complete.
     """
-    with CommandDeadline(None).interrupt_preparation():  # importing takes long enough for Ctrl-C
+    with CommandDeadline(None).interrupt_preparation_when_time_is_over():  # importing takes long enough for Ctrl-C
         from voicegauge.api.recording import run_plan_record, run_record
         from voicegauge.cli._progress import TerminalProgress
 
@@ -56,7 +56,7 @@ def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
         from voicegauge.cli._check_tables import print_plan
         from voicegauge.cli._console import raise_error_of_refused_plan
 
-        with CommandDeadline(request.max_time_s).interrupt_preparation():
+        with CommandDeadline(request.max_time_s).interrupt_preparation_when_time_is_over():
             plan = run_plan_record(dataclasses.replace(request, progress=TerminalProgress()))
         show_result(plan, output.json_path, lambda: print_plan(plan))
         raise_error_of_refused_plan(plan.budget_forecast)
@@ -149,7 +149,7 @@ def _describe_unfinished_cases(result: RecordResult) -> str:
     return f"; the responses of {kept} are kept: the same command goes on with them"
 
 
-@command_of_requests("convert", ConvertRequest, JsonOutput, has_time_limit=True)
+@create_command_of_requests("convert", ConvertRequest, JsonOutput, has_time_limit=True)
 def convert_command(request: ConvertRequest, output: JsonOutput) -> None:
     """Convert recordings of other tools, and write VCR cassettes.
 

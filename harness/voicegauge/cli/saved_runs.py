@@ -12,7 +12,7 @@ import click
 
 from voicegauge.api.local_requests import HistoryRequest, ReportRequest, ScoreRequest
 from voicegauge.bench.run_history import MetricSeries, RunHistory, SeriesKey
-from voicegauge.cli import command_of_requests
+from voicegauge.cli import create_command_of_requests
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,
@@ -72,7 +72,7 @@ DEFAULT_REPORT_FILE_NAME = "report.html"
 
 @request
 class ReportOutputs(JsonOutput):
-    """What the command writes, and where."""
+    """What `voicegauge report` writes, and where."""
 
     out: str | None = output_file_option(
         "Where to write; - for standard output.",
@@ -123,7 +123,7 @@ class ReportOutputs(JsonOutput):
     )
 
 
-@command_of_requests("report", ReportRequest, ReportOutputs, has_time_limit=True)
+@create_command_of_requests("report", ReportRequest, ReportOutputs, has_time_limit=True)
 def report_command(request: ReportRequest, outputs: ReportOutputs) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge.api.saved_runs import write_site
@@ -153,7 +153,7 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         outputs.out or outputs.format_name or outputs.open_page or has_results
     )
     report_format: ReportFormat = outputs.format_name or _choose_format_by_suffix(outputs.out)
-    _reject_contradictions(
+    _reject_contradictory_outputs(
         outputs.out, report_format, outputs.json_path, open_page=outputs.open_page, has_result_files=has_results
     )
     runs = to_path_tuple(request.runs)
@@ -193,7 +193,7 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         raise NothingMeasuredError("nothing was measured: no request of these runs has a result")
 
 
-def _reject_contradictions(
+def _reject_contradictory_outputs(
     output_file: str | None,
     report_format: ReportFormat,
     json_path: str | None,
@@ -239,7 +239,7 @@ def _choose_format_by_suffix(output_file: str | None) -> ReportFormat:
     return REPORT_FORMAT_BY_SUFFIX[suffix]
 
 
-@command_of_requests("score", ScoreRequest, JsonOutput, has_time_limit=True)
+@create_command_of_requests("score", ScoreRequest, JsonOutput, has_time_limit=True)
 def score_command(request: ScoreRequest, output: JsonOutput) -> None:
     """Listen to the saved RUN (its folder or its run.json), transcribe it and count the errors.
 
@@ -413,7 +413,7 @@ def _print_timeline(console: Console, entries: Sequence[TimelineEntry]) -> None:
 
 @request
 class HistoryOptions(SummaryOutputs):
-    """What the command writes, and when it fails."""
+    """What `voicegauge history` writes, and when it fails."""
 
     fail_on: Literal["regression", "change", "never"] = option(
         default="regression",
@@ -426,7 +426,7 @@ class HistoryOptions(SummaryOutputs):
     )
 
 
-@command_of_requests("history", HistoryRequest, HistoryOptions, has_time_limit=True)
+@create_command_of_requests("history", HistoryRequest, HistoryOptions, has_time_limit=True)
 def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
     """Follow the saved runs in FOLDER night by night, and find when a level changed.
 
@@ -438,12 +438,12 @@ def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
     What was read of a run is kept in .voicegauge-history.sqlite in FOLDER, which may be deleted.
     """
     from voicegauge.api.result_files import write_history_page
-    from voicegauge.api.saved_runs import run_history
+    from voicegauge.api.saved_runs import run_read_history
     from voicegauge.cli._progress import TerminalProgress
     from voicegauge.report.result_summaries import summarize
 
     options.reject_conflicting_outputs(html=options.html_file)
-    history = run_history(dataclasses.replace(request, progress=TerminalProgress()))
+    history = run_read_history(dataclasses.replace(request, progress=TerminalProgress()))
     show_result(history, options.json_path, lambda: print_history(history))
     if options.html_file is not None:
         write_history_page(history, options.html_file)

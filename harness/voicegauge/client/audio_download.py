@@ -336,7 +336,7 @@ class _AudioDownload:
 # Fetches the audio files of a conversion or a source separation.
 
 
-MAX_STEMS = 32
+MAX_DOWNLOADED_STEMS = 32
 """Maximum number of stems that are downloaded. Source separation yields a small number of stems, and a hostile list of
 thousands must not cause as many downloads."""
 
@@ -378,7 +378,7 @@ def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange:
     locations = [conversion.response.audio] if conversion.response.audio else []
     if stems is not None:
         listed = source_exchange.read_response_value(stems.list_location)
-        count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
+        count = min(len(listed), MAX_DOWNLOADED_STEMS) if isinstance(listed, list) else 0
         locations += [
             ResponseAudio(
                 location=stems.list_location.get_inner_location(str(index), stems.url_field),

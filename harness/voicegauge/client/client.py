@@ -108,7 +108,7 @@ class DeliveryTask:
         if self._job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
         return await self._complete_delivery(
-            self._poll_resumed_job(self._job, job_id), functools.partial(self._fetch_result, self._job)
+            self._poll_resumed_job(self._job, job_id), functools.partial(self._fetch_job_result, self._job)
         )
 
     async def fetch_submitted(self, exchange: Exchange) -> Delivery:
@@ -192,9 +192,9 @@ class DeliveryTask:
             self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:
                 try:
-                    await self._call_observer(self._observer.before_submit, idempotency_key)
+                    await self._call_observer_method(self._observer.before_submit, idempotency_key)
                 except asyncio.CancelledError:
-                    await self._call_observer(self._observer.on_submit_not_sent)
+                    await self._call_observer_method(self._observer.on_submit_not_sent)
                     raise
             self._attempts += 1
             self._settlement.note_sending()
@@ -212,7 +212,7 @@ class DeliveryTask:
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
-                    await self._call_observer(self._observer.on_submit_not_sent)
+                    await self._call_observer_method(self._observer.on_submit_not_sent)
                 # What was sent may have been performed. Only with a key is a repetition charged once.
                 if wait is None or (error.request_was_sent and idempotency_key is None):
                     raise self._log.build_no_response_error(
@@ -229,7 +229,7 @@ class DeliveryTask:
             await self._log.wait_before_retry(self._log.get_requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
 
-    async def _call_observer(self, method: Callable[..., None], *args: Any) -> None:
+    async def _call_observer_method(self, method: Callable[..., None], *args: Any) -> None:
         """Call a method of the observer: in a thread if it waits for the disk, which would delay other requests."""
         if self._observer is not None and self._observer.waits_for_disk:
             await run_in_thread(method, *args)
@@ -269,7 +269,7 @@ class DeliveryTask:
             self._job.record_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await self._call_observer(self._observer.after_submit, status, self._settlement, job_id)
+            await self._call_observer_method(self._observer.after_submit, status, self._settlement, job_id)
             self._observed_charge = self._settlement.reported_charge
         return accepted
 
@@ -283,7 +283,7 @@ class DeliveryTask:
         if self._settlement.reported_charge != self._observed_charge:
             status = self._log.exchanges[self._submit_index].response.status
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
-            await self._call_observer(self._observer.after_submit, status, self._settlement, job_id)
+            await self._call_observer_method(self._observer.after_submit, status, self._settlement, job_id)
 
     # Jobs
 
@@ -297,11 +297,11 @@ class DeliveryTask:
             received_ms=(self._clock.monotonic() - self._started_s) * 1000,
             exchange_index=self._log.last_exchange_index,
         ):
-            return await self._fetch_result(job_tracker, submit_exchange)
+            return await self._fetch_job_result(job_tracker, submit_exchange)
         last_poll = await self._create_poller(job_tracker).poll_until_done(
             job_tracker.build_poll_request(submit_exchange), poll_immediately=False
         )
-        return await self._fetch_result(job_tracker, last_poll)
+        return await self._fetch_job_result(job_tracker, last_poll)
 
     def _create_poller(self, job_tracker: JobTracker) -> JobPoller:
         return JobPoller(
@@ -311,7 +311,7 @@ class DeliveryTask:
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
 
-    async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
+    async def _fetch_job_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
         """Return the audio of a job whose `final_poll`, or the response to its submit, says that it has ended."""
         if job_tracker.job_spec.result_operation_id is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
@@ -460,7 +460,7 @@ class Client(ProviderConnection):
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
         parts = map_speech_request(target, speech_request)
-        request, key = self._build_submit(target, parts, request_to_repeat, idempotency_key)
+        request, key = self._build_submit_request(target, parts, request_to_repeat, idempotency_key)
         characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(target, characters) if price_usd is None else None
@@ -504,7 +504,7 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         parts = build_audio_input_request(audio_input_target, audio, {})
-        request, key = self._build_submit(audio_input_target, parts, request_to_repeat, idempotency_key)
+        request, key = self._build_submit_request(audio_input_target, parts, request_to_repeat, idempotency_key)
         price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
         with self.reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
@@ -556,7 +556,7 @@ class Client(ProviderConnection):
             task = DeliveryTask(self, target, None, settlement, cancel_on_interrupt=True)
             return await task.fetch_submitted(exchange)
 
-    def _build_submit(
+    def _build_submit_request(
         self, target: BaseTarget, parts: RequestParts, request_to_repeat: RequestToRepeat | None, new_key: str | None
     ) -> tuple[Request, str | None]:
         """Return the request to submit, and its idempotency key; `None` if the contract documents none."""

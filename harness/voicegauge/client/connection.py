@@ -522,7 +522,7 @@ class ProviderConnection:
             if detector is not None:
                 detector.store_parsed_events(exchange)
             is_rejected = exchange.response.status == HTTPStatus.UNAUTHORIZED
-            if has_new_token or not (is_rejected and self._authenticator.forget_token(request)):
+            if has_new_token or not (is_rejected and self._authenticator.forget_access_token(request)):
                 if observer is not None:
                     observer.note_response(exchange)
                 return exchange

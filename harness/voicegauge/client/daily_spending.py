@@ -114,13 +114,13 @@ class _JournaledLedger(Ledger):
 # Counts what all commands of a machine spend at a provider on one day, and keeps the sum below a limit.
 
 
-DAYS_KEPT = 31
+MAX_DAY_FILE_AGE_DAYS = 31
 """Number of days after which the file of a day is removed."""
 
 
 @dataclass
-class _DaySum:
-    """The sum of the amounts in the file of one day, up to the last line that was read."""
+class _DaySpending:
+    """What was reserved and spent on one day: the sum of the lines of its file that were read so far."""
 
     size_bytes: int = 0
     """Size of the lines that were read."""
@@ -153,7 +153,7 @@ class DailyBudget:
         self._folder, self._provider, self._get_now = folder / provider, provider, get_now
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._on_storage_error = on_storage_error
-        self._sums: dict[date, _DaySum] = {}
+        self._spending_by_day: dict[date, _DaySpending] = {}
         self._lock = threading.Lock()
         self._is_off = False
 
@@ -165,10 +165,10 @@ class DailyBudget:
             StorageError: the state folder cannot be written.
         """
         day = self._get_today()
-        if not self._get_file_path(day).exists():
+        if not self._get_day_file_path(day).exists():
             return 0.0
-        with self._open_file(day) as file:
-            return self._sum_file(day, file) / MICRO_USD_PER_USD
+        with self._open_day_file(day) as file:
+            return self._sum_amounts_in_day_file(day, file) / MICRO_USD_PER_USD
 
     def reserve(self, amount_micro_usd: int) -> Callable[[int], None]:
         """Reserve an amount, and return the function that settles it with the amount that was spent.
@@ -188,7 +188,7 @@ class DailyBudget:
     def _get_today(self) -> date:
         return self._get_now().astimezone(UTC).date()
 
-    def _get_file_path(self, day: date) -> Path:
+    def _get_day_file_path(self, day: date) -> Path:
         return self._folder / f"{day.isoformat()}.jsonl"
 
     def _change_amounts_of_day(
@@ -198,18 +198,18 @@ class DailyBudget:
         if self._is_off:
             return
         try:
-            with self._open_file(day) as file:
-                total = self._sum_file(day, file)
+            with self._open_day_file(day) as file:
+                total = self._sum_amounts_in_day_file(day, file)
                 if is_new:
-                    self._require_remaining(reserved_micro_usd, total)
-                self._append(day, file, reserved_micro_usd, spent_micro_usd)
+                    self._require_remaining_budget(reserved_micro_usd, total)
+                self._append_amounts(day, file, reserved_micro_usd, spent_micro_usd)
         except StorageError as error:
             if self._limit is not None or self._on_storage_error is None:
                 raise
             self._is_off = True
             self._on_storage_error(error)
 
-    def _require_remaining(self, amount_micro_usd: int, total_micro_usd: int) -> None:
+    def _require_remaining_budget(self, amount_micro_usd: int, total_micro_usd: int) -> None:
         """Check that `amount_micro_usd` fits into the limit beside the total of the day."""
         if self._limit is not None and total_micro_usd + amount_micro_usd > self._limit:
             needed, spent, limit = (
@@ -222,14 +222,14 @@ class DailyBudget:
             )
 
     @contextmanager
-    def _open_file(self, day: date) -> Iterator[BinaryIO]:
+    def _open_day_file(self, day: date) -> Iterator[BinaryIO]:
         """Open the file of a day, and lock it as long as the context lasts."""
-        path = self._get_file_path(day)
+        path = self._get_day_file_path(day)
         with self._lock:
             # Once a day only, because both look at the file system while requests are timed.
-            if day not in self._sums:
+            if day not in self._spending_by_day:
                 check_writable(path)
-                self._remove_old_files(day)
+                self._remove_old_day_files(day)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 file = path.open("a+b", buffering=0)
@@ -239,17 +239,20 @@ class DailyBudget:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield file
 
-    def _sum_file(self, day: date, file: BinaryIO) -> int:
-        """Return the sum of all lines. A last line that a crash cut short is removed: its request was never sent."""
-        day_sum = self._sums.setdefault(day, _DaySum())
-        if os.fstat(file.fileno()).st_size < day_sum.size_bytes:
+    def _sum_amounts_in_day_file(self, day: date, file: BinaryIO) -> int:
+        """Return what was reserved or spent on a day, in millionths of a dollar: the sum of all lines of its file.
+
+        A last line that a crash cut short is removed: its request was never sent.
+        """
+        day_spending = self._spending_by_day.setdefault(day, _DaySpending())
+        if os.fstat(file.fileno()).st_size < day_spending.size_bytes:
             # Another process has removed a line that was cut short.
-            day_sum.size_bytes = day_sum.micro_usd = 0
+            day_spending.size_bytes = day_spending.micro_usd = 0
         # Only what was added since the last look is read: a day may have thousands of lines, and each request asks.
-        file.seek(day_sum.size_bytes)
+        file.seek(day_spending.size_bytes)
         added_lines, _, rest = file.read().rpartition(b"\n")
         if rest:
-            os.ftruncate(file.fileno(), day_sum.size_bytes + len(added_lines) + bool(added_lines))
+            os.ftruncate(file.fileno(), day_spending.size_bytes + len(added_lines) + bool(added_lines))
         for line in added_lines.split(b"\n") if added_lines else ():
             try:
                 change = msgspec.json.decode(line, type=AmountsChangedEvent)
@@ -257,16 +260,16 @@ class DailyBudget:
                 raise DataError(
                     f"{self._folder / day.isoformat()}.jsonl: is damaged: {error}: remove the line"
                 ) from error
-            day_sum.micro_usd += change.reserved_change_micro_usd + change.spent_change_micro_usd
-        day_sum.size_bytes += len(added_lines) + bool(added_lines)
-        return day_sum.micro_usd
+            day_spending.micro_usd += change.reserved_change_micro_usd + change.spent_change_micro_usd
+        day_spending.size_bytes += len(added_lines) + bool(added_lines)
+        return day_spending.micro_usd
 
-    def _append(self, day: date, file: BinaryIO, reserved_micro_usd: int, spent_micro_usd: int) -> None:
+    def _append_amounts(self, day: date, file: BinaryIO, reserved_micro_usd: int, spent_micro_usd: int) -> None:
         """Write a change to the file of a day, and add it to the day's sum."""
         event = AmountsChangedEvent(
             reserved_change_micro_usd=reserved_micro_usd, spent_change_micro_usd=spent_micro_usd
         )
-        line, before = msgspec.json.encode(event) + b"\n", self._sums[day]
+        line, before = msgspec.json.encode(event) + b"\n", self._spending_by_day[day]
         try:
             written = file.write(line)
             if written != len(line):
@@ -280,8 +283,8 @@ class DailyBudget:
         before.size_bytes += len(line)
         before.micro_usd += reserved_micro_usd + spent_micro_usd
 
-    def _remove_old_files(self, day: date) -> None:
-        oldest = (day - timedelta(days=DAYS_KEPT)).isoformat()
+    def _remove_old_day_files(self, day: date) -> None:
+        oldest = (day - timedelta(days=MAX_DAY_FILE_AGE_DAYS)).isoformat()
         with contextlib.suppress(OSError):
             for path in self._folder.glob("????-??-??.jsonl"):
                 if path.stem < oldest:

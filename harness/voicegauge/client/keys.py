@@ -190,7 +190,7 @@ class _ComputedCredentialScheme(NamedTuple):
     scopes: tuple[str, ...]
 
 
-class _Token(NamedTuple):
+class _AccessToken(NamedTuple):
     """An OAuth 2 access token, and the time on the clock at which it expires."""
 
     access_token: str
@@ -215,7 +215,7 @@ class RequestAuthenticator:
         self._replace_base_url = replace_base_url
         self._credential_by_placeholder: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
         """The key and the scheme from which a credential is computed, by the placeholder in requests."""
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[str, _AccessToken] = {}
         self._lock = asyncio.Lock()
 
     def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
@@ -256,11 +256,11 @@ class RequestAuthenticator:
         async with self._lock:  # one token for requests that are sent at the same time
             token = self._tokens.get(text)
             if token is None or token.expires_at_s <= self._clock.monotonic():
-                token = self._tokens[text] = await self._request_token(scheme, key_id, secret)
+                token = self._tokens[text] = await self._request_access_token(scheme, key_id, secret)
         headers = tuple((name, value.replace(text, token.access_token)) for name, value in request.headers)
         return msgspec.structs.replace(request, headers=headers)
 
-    def forget_token(self, request: Request) -> bool:
+    def forget_access_token(self, request: Request) -> bool:
         """Forget the token of a rejected request; return whether the request had a token."""
         text = self._find_placeholder(request)
         return text is not None and self._tokens.pop(text, None) is not None
@@ -285,7 +285,9 @@ class RequestAuthenticator:
         value = request.find_header("authorization") or ""
         return next((text for text in self._credential_by_placeholder if value.endswith(f" {text}")), None)
 
-    async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str) -> _Token:
+    async def _request_access_token(
+        self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str
+    ) -> _AccessToken:
         assert scheme.token_url is not None, "only called for OAuth 2"
         url = self._replace_base_url(scheme.token_url)
         pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"  # RFC 6749, section 2.3.1
@@ -307,7 +309,7 @@ class RequestAuthenticator:
         except TransportError as error:
             shown = mask_credentials(str(error), (client_secret, client_id))
             raise TransportError(f"no access token: {shown}", request_was_sent=False) from None
-        token = _read_token(exchange.response, self._clock.monotonic())
+        token = _read_access_token(exchange.response, self._clock.monotonic())
         if token is None:
             variables = " and ".join(self._contract.key_variables)
             raise UsageError(
@@ -317,7 +319,7 @@ class RequestAuthenticator:
         return token
 
 
-def _read_token(response: Response, now_s: float) -> _Token | None:
+def _read_access_token(response: Response, now_s: float) -> _AccessToken | None:
     if not 200 <= response.status < 300:
         return None
     try:
@@ -329,7 +331,7 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
         return None
     stated = body.get("expires_in")
     valid_s = read_finite_number(float(stated) if isinstance(stated, str) and stated.isdecimal() else stated)
-    return _Token(text, math.inf if valid_s is None else now_s + max(valid_s - TOKEN_EXPIRY_MARGIN_S, 0.0))
+    return _AccessToken(text, math.inf if valid_s is None else now_s + max(valid_s - TOKEN_EXPIRY_MARGIN_S, 0.0))
 
 
 @functools.lru_cache(maxsize=256)

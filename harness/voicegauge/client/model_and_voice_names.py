@@ -24,7 +24,7 @@ contract are used."""
 MAX_NAME_LIST_PAGES = 20
 """Maximum number of pages of a list of voices that are requested until the documented voice is found."""
 
-_HTML_INSTEAD_OF_API = "HTML"
+_WEB_PAGE_SIGN = "HTML"
 """Result of `_find_sign_of_missing_api` if the server responds with a web page."""
 
 
@@ -87,7 +87,7 @@ async def read_account_voices(connection: ProviderConnection) -> tuple[str, ...]
     for voice_list in contract.provider.voice_lists:
         names: dict[str, None] = {}
         try:
-            async for page in _iterate_pages(connection, voice_list):
+            async for page in _iterate_name_pages(connection, voice_list):
                 names.update(dict.fromkeys(page))
                 if wanted_voices <= names.keys():
                     break
@@ -98,7 +98,9 @@ async def read_account_voices(connection: ProviderConnection) -> tuple[str, ...]
     return ()
 
 
-async def _iterate_pages(connection: ProviderConnection, name_list: ListOperation) -> AsyncIterator[tuple[str, ...]]:
+async def _iterate_name_pages(
+    connection: ProviderConnection, name_list: ListOperation
+) -> AsyncIterator[tuple[str, ...]]:
     """Yield the names on each page of a list; a list without pages is one page.
 
     Raises:
@@ -190,7 +192,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
         if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
             raise WrongBaseUrlError(f"{base} has no {operation.path} ({reason})", other)
-    if reason == _HTML_INSTEAD_OF_API:
+    if reason == _WEB_PAGE_SIGN:
         raise UsageError(
             f"{documented_request.url} answers HTML: is this the base URL of the API? Name it with --base-url"
         )
@@ -212,4 +214,4 @@ async def _find_sign_of_missing_api(connection: ProviderConnection, url: str, op
     response = (await _send_within_time_limit(connection, request, operation)).response
     if response.status in (404, 405):
         return str(response.status)
-    return _HTML_INSTEAD_OF_API if 200 <= response.status < 300 and response.media_type == "text/html" else None
+    return _WEB_PAGE_SIGN if 200 <= response.status < 300 and response.media_type == "text/html" else None

@@ -92,16 +92,16 @@ class SocketPayment:
             self._settlement.status = BillingStatus.NOT_SENT
             if self._observer is not None:
                 self._observer.on_submit_not_sent()
-            return self.build_failure(Failure(kind="network", message=str(error)))
+            return self.build_failed_delivery(Failure(kind="network", message=str(error)))
         if link.connection.is_open:
             return link
         status, end = link.build_traffic().status, link.describe_end_by_service()
         self._note_response_status(status, BillingStatus.REJECTED)
         if end is not None:  # after a handshake that it has accepted
-            return self.build_failure(Failure(kind="network", message=f"{end} before the first turn"))
+            return self.build_failed_delivery(Failure(kind="network", message=f"{end} before the first turn"))
         message = f"the WebSocket was answered with status {status} instead of 101"
         message += f": {body}" if (body := link.quote_rejection()) else ""
-        return self.build_failure(Failure(kind="rejected", message=message, http_status=status))
+        return self.build_failed_delivery(Failure(kind="rejected", message=message, http_status=status))
 
     def note_content_sent(self, link: SocketLink[Any, Any]) -> None:
         """Note that text or audio was sent over a connection, which is charged."""
@@ -113,7 +113,7 @@ class SocketPayment:
         if self._observer is not None:
             self._observer.after_submit(http_status, self._settlement, None)
 
-    def build_failure(self, failure: Failure) -> Delivery:
+    def build_failed_delivery(self, failure: Failure) -> Delivery:
         """Return a failed delivery with `failure`."""
         return Delivery(
             target=self._target.id,
@@ -145,7 +145,7 @@ def find_connection_failure(
     return None
 
 
-def build_response(traffic: SocketTraffic, body: bytes) -> Response:
+def build_handshake_response(traffic: SocketTraffic, body: bytes) -> Response:
     """Return the response to a handshake, with what arrived over the connection as its body."""
     headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
     return Response(status=traffic.status, headers=headers, body=body)
@@ -273,10 +273,10 @@ class SocketDeliveries:
         if isinstance(session, Delivery):
             return session
         is_new = not session.turns
-        spoken = await _speak(session, text, sending_options)
+        spoken = await _speak_and_interrupt(session, text, sending_options)
         payment.note_content_sent(session)
         turn = spoken.turn
-        failure = _find_failure(client, session, turn, spoken.error_message)
+        failure = _find_turn_failure(client, session, turn, spoken.error_message)
         # After a failure, messages of the failed turn may still arrive, and would be taken for those of the next one.
         if failure is None and not target.spec.turn.is_only_one:
             self._idle_by_target.setdefault(target, []).append(session)
@@ -284,9 +284,9 @@ class SocketDeliveries:
             with contextlib.suppress(TransportError):
                 await session.close()
         if failure is not None:
-            return payment.build_failure(failure)
+            return payment.build_failed_delivery(failure)
         assert turn is not None, "otherwise it has failed"
-        exchange = _build_exchange(session, turn, spoken.started_at, is_new=is_new)
+        exchange = _build_turn_exchange(session, turn, spoken.started_at, is_new=is_new)
         return Delivery(
             target=target.id,
             exchanges=(exchange,),
@@ -335,7 +335,7 @@ class _SpokenText(NamedTuple):
     """The previous turn, which was interrupted; `None` if no turn was interrupted."""
 
 
-async def _speak(session: SocketSession, text: str, sending_options: _SendingOptions) -> _SpokenText:
+async def _speak_and_interrupt(session: SocketSession, text: str, sending_options: _SendingOptions) -> _SpokenText:
     """Speak a text, after an interrupted turn with the same text if that is wanted."""
     interrupted, started_at = None, time.time()
     try:
@@ -356,7 +356,7 @@ def _measure_interruption(target: SocketTarget, spoken: _SpokenText) -> Interrup
     return measure_interruption(interrupted, spoken.turn, bytes_per_second=bytes_per_second)
 
 
-def _find_failure(
+def _find_turn_failure(
     client: Client, session: SocketSession, turn: SocketTurn | None, error_message: str | None
 ) -> Failure | None:
     if turn is None and error_message is None:
@@ -375,7 +375,7 @@ def _find_failure(
     return None
 
 
-def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:
+def _build_turn_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:
     """Return a turn as an exchange: the handshake as the request, the audio as the body, times from the first text.
 
     Sending the text is the phase of sending. Audio may begin before the last text: the time to the first byte is then
@@ -390,7 +390,7 @@ def _build_exchange(session: SocketSession, turn: SocketTurn, started_at: float,
         provider=traffic.provider,
         operation=traffic.operation,
         request=traffic.request,
-        response=build_response(traffic, turn.audio_bytes),
+        response=build_handshake_response(traffic, turn.audio_bytes),
         timing=Timing(
             started_at=started_at,
             started_ms=session.connection.opened_ms + sent_ms,
@@ -450,11 +450,11 @@ async def deliver_transcription(
         if isinstance(session, Delivery):
             return session
         started_at = time.time()
-        times, error_message = await _stream(session, recording)
+        times, error_message = await _send_recording(session, recording)
         payment.note_content_sent(session)
         failure = _find_stream_failure(client, session, error_message)
         if failure is not None:
-            return payment.build_failure(failure)
+            return payment.build_failed_delivery(failure)
         exchange = _build_stream_exchange(session, times.compute_spoken_time_ms(0.0), started_at)
         return Delivery(
             target=target.id,
@@ -467,7 +467,7 @@ async def deliver_transcription(
         )
 
 
-async def _stream(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
+async def _send_recording(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
     """Stream a recording, and return when it was sent, and the message of an error of the connection."""
     times = StreamTimes(SENT_AUDIO_MESSAGE_S, session.connection.now_ms, [])
 
@@ -582,7 +582,7 @@ def _build_stream_exchange(session: TranscriptionSession, spoken_ms: float, star
         provider=traffic.provider,
         operation=traffic.operation,
         request=traffic.request,
-        response=build_response(traffic, json.dumps({"text": transcribed.text}).encode()),
+        response=build_handshake_response(traffic, json.dumps({"text": transcribed.text}).encode()),
         timing=Timing(
             started_at=started_at,
             started_ms=session.connection.opened_ms + spoken_ms,

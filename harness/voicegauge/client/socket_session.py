@@ -31,15 +31,15 @@ TargetT = TypeVar("TargetT", bound=BaseSocketTarget)
 ReaderT = TypeVar("ReaderT", TurnReader, TranscriptReader)
 ServiceWorkCheck = Callable[[], Awaitable[bool]]
 """A function that returns whether a service says that it is still working on what it has received."""
-MAX_WORK_WAIT_S = 60.0
+MAX_SERVICE_WORK_WAIT_S = 60.0
 """Longest time, in seconds, for which a deadline is extended because the service is still working."""
-WORK_CHECK_INTERVAL_S = 0.2
+SERVICE_WORK_CHECK_INTERVAL_S = 0.2
 """Seconds between two questions whether the service is still working."""
-SESSION_TIMEOUT_S = 5.0
+READY_OR_END_MESSAGE_TIMEOUT_S = 5.0
 """Longest time in seconds for the message that a connection is ready, where one is documented, and for its end."""
-_MAX_REJECTION_CHARACTERS = 400
+_MAX_QUOTED_REJECTION_CHARACTERS = 400
 """Maximum number of characters of the body of a rejected handshake that are quoted."""
-MAX_MESSAGES_EXAMINED = 100
+MAX_MESSAGES_SEARCHED_FOR_CAUSE = 100
 """Largest number of messages that are read again to say why a turn has no end: other turns are timed meanwhile."""
 
 
@@ -124,7 +124,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
     def quote_rejection(self) -> str:
         """Return the beginning of the body of an answer that rejects the handshake, in one line, without secrets."""
         text = self._client.mask_secrets(self.connection.rejection_body.decode(errors="replace"))
-        return " ".join(text.split())[:_MAX_REJECTION_CHARACTERS]
+        return " ".join(text.split())[:_MAX_QUOTED_REJECTION_CHARACTERS]
 
     def describe_end_by_service(self) -> str | None:
         """Return how the service ended the connection; `None` if it did not, or only answered a close of the client."""
@@ -140,7 +140,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             since_ms: when to begin, in milliseconds after the connection was opened.
         """
         received = [one for one in self.build_traffic().messages if one.sender == "server" and one.at_ms >= since_ms]
-        examined = received[:MAX_MESSAGES_EXAMINED]
+        examined = received[:MAX_MESSAGES_SEARCHED_FOR_CAUSE]
         channel = self.target.socket
         unknown = sum(not channel.read_server_message(one.data, is_binary=one.is_binary) for one in examined)
         if not unknown:
@@ -166,15 +166,17 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             error.args = (self._client.mask_secrets(str(error)),)
             raise error from None
         if self.connection.is_open:
-            self._send("session", None)
+            self._send_action_message("session", None)
             if self.target.spec.has_event("session"):
-                await self._wait_while_service_works(lambda: self._is_ready, self._session_timeout_s)
+                await self._wait_while_service_works(lambda: self._is_ready, self._ready_or_end_message_timeout_s)
         return self
 
     async def close(self) -> None:
         """End the connection, with the message that the contract documents for that, if there is one."""
-        if self.connection.is_open and self._send("close", None):
-            await self._wait_while_service_works(lambda: not self.connection.is_open, self._session_timeout_s)
+        if self.connection.is_open and self._send_action_message("close", None):
+            await self._wait_while_service_works(
+                lambda: not self.connection.is_open, self._ready_or_end_message_timeout_s
+            )
         await self.connection.close()
 
     async def wait_for_close(self, timeout_s: float) -> bool:
@@ -182,16 +184,16 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         return await self._wait_while_service_works(lambda: not self.connection.is_open, timeout_s)
 
     @property
-    def _session_timeout_s(self) -> float:
+    def _ready_or_end_message_timeout_s(self) -> float:
         """How long to wait, in seconds, for the message that a connection is ready, and for its documented end."""
         limit_s = self._client.max_wait_s
-        return SESSION_TIMEOUT_S if limit_s is None else min(SESSION_TIMEOUT_S, limit_s)
+        return READY_OR_END_MESSAGE_TIMEOUT_S if limit_s is None else min(READY_OR_END_MESSAGE_TIMEOUT_S, limit_s)
 
     def send(self, data: str | bytes) -> None:
         """Send a message that is not built from the contract, such as a wrong one."""
         self.connection.send(data)
 
-    def _send(
+    def _send_action_message(
         self, action: ClientAction, context: str | None, text: str | None = None, audio: bytes | None = None
     ) -> bool:
         """Send the message for an action; return whether the contract has one."""
@@ -220,11 +222,11 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         """Wait until messages make a condition true, longer while the service works; return whether it is."""
         if await self._wait_for_condition(condition, timeout_s) or self._is_service_working is None:
             return condition()
-        given_up_s, idle_count = time.monotonic() + MAX_WORK_WAIT_S, 0
+        given_up_s, idle_count = time.monotonic() + MAX_SERVICE_WORK_WAIT_S, 0
         # Twice without work, because a message may have been on its way to the service.
         while idle_count < 2 and self.connection.is_open and time.monotonic() < given_up_s:
             idle_count = 0 if await self._is_service_working() else idle_count + 1
-            if await self._wait_for_condition(condition, WORK_CHECK_INTERVAL_S):
+            if await self._wait_for_condition(condition, SERVICE_WORK_CHECK_INTERVAL_S):
                 break
         return condition()
 
@@ -274,7 +276,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
     def begin_turn(self) -> str | None:
         """Begin a turn, and return its context; `None` if messages do not name one."""
         context = str(uuid.uuid4()) if self.target.spec.has_contexts else None
-        self._send("start", context)
+        self._send_action_message("start", context)
         return context
 
     async def send_text(self, context: str | None, text: str, pacing: TextPacing | None = None) -> None:
@@ -284,29 +286,29 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
             TransportError: the connection has ended.
         """
         if pacing is None or not self.target.spec.turn.accepts_pieces:
-            self._send("text", context, text)
+            self._send_action_message("text", context, text)
             return
         started_s = time.perf_counter()
         for due_s, piece in pacing.split_text(text):
             wait_s = due_s - (time.perf_counter() - started_s)
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            self._send("text", context, piece)
+            self._send_action_message("text", context, piece)
 
     def flush(self, context: str | None) -> None:
         """Ask for the speech of what was sent so far; nothing is sent if the contract has no such message."""
-        self._send("flush", context)
+        self._send_action_message("flush", context)
 
     def end_turn(self, context: str | None) -> None:
         """Say that no more text follows."""
         turn = self.target.spec.turn
         if turn.flushes_before_end:
-            self._send("flush", context)
-        self._send("flush" if turn.ends_with == "flush-end" else "end", context)
+            self._send_action_message("flush", context)
+        self._send_action_message("flush" if turn.ends_with == "flush-end" else "end", context)
 
     def cancel(self, context: str | None) -> None:
         """Interrupt a turn, as the contract documents it; nothing is sent if it documents no such message."""
-        self._send("cancel", context)
+        self._send_action_message("cancel", context)
 
     def find_turn(self, context: str | None) -> SocketTurn:
         """Return the latest turn of a context; without contexts, the latest turn.
@@ -388,7 +390,7 @@ class StreamedAudio(NamedTuple):
 class StreamTimes(NamedTuple):
     """When the frames of a stream were sent, in milliseconds after the connection was opened."""
 
-    frame_s: float
+    frame_duration_s: float
     """Duration of a frame in seconds."""
     started_ms: float
     """Time at which the first frame was due."""
@@ -403,8 +405,8 @@ class StreamTimes(NamedTuple):
         """
         if not self.sent_ms:
             return self.started_ms + audio_time_s * 1000
-        index = min(max(math.ceil(audio_time_s / self.frame_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
-        return self.sent_ms[index] - ((index + 1) * self.frame_s - audio_time_s) * 1000
+        index = min(max(math.ceil(audio_time_s / self.frame_duration_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
+        return self.sent_ms[index] - ((index + 1) * self.frame_duration_s - audio_time_s) * 1000
 
 
 class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReader]):
@@ -458,12 +460,12 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReade
             elif wait_s > 0:
                 await asyncio.sleep(wait_s)
             times.sent_ms.append(self.connection.now_ms)
-            self._send("audio", None, audio=frame)
+            self._send_action_message("audio", None, audio=frame)
         return times
 
     def flush(self) -> bool:
         """Ask for the end of the turn of what was sent so far; return whether the contract has such a message."""
-        return self._send("flush", None)
+        return self._send_action_message("flush", None)
 
     async def wait_for_turn_end(self, turn_count: int) -> bool:
         """Wait until the ends of a number of turns were reported; return whether they were in time."""

@@ -511,13 +511,13 @@ class Journal:
         with self._lock:
             self._raise_write_error()
             deferred, self._deferred = self._deferred, []
-            self._append(b"".join(msgspec.json.encode(event) + b"\n" for event in (*deferred, *events)))
+            self._append_lines(b"".join(msgspec.json.encode(event) + b"\n" for event in (*deferred, *events)))
             self._written_count += 1
             number = self._written_count
         if self._durable:
-            self._wait_until_on_disk(number)
+            self._wait_until_line_is_on_disk(number)
 
-    def _append(self, lines: bytes) -> None:
+    def _append_lines(self, lines: bytes) -> None:
         before = os.fstat(self._file.fileno()).st_size
         try:
             written = self._file.write(lines)
@@ -526,7 +526,7 @@ class Journal:
         except OSError as error:
             self._truncate_and_reject_writes(error, before)
 
-    def _wait_until_on_disk(self, number: int) -> None:
+    def _wait_until_line_is_on_disk(self, number: int) -> None:
         """Wait until the line with this number is on disk.
 
         A disk completes only some hundred writes a second, so one thread waits for the lines of all threads together.

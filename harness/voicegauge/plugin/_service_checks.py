@@ -72,12 +72,12 @@ def open_budget(config: pytest.Config) -> float:
         raise pytest.UsageError(message) from error
     config.stash[_OPEN_BUDGET_STASH_KEY] = _OpenBudget(file, lock, _measure_file_size(file))
     try:
-        return find_budget(config).spent_usd
+        return open_shared_budget(config).spent_usd
     except VoicegaugeError as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def find_budget(config: pytest.Config) -> SharedBudget:
+def open_shared_budget(config: pytest.Config) -> SharedBudget:
     """Return the budget of this test run, in its main process or in a worker of pytest-xdist."""
     from voicegauge.client.daily_spending import SharedBudget
 
@@ -350,7 +350,7 @@ def _open_service_as_arguments(request: pytest.FixtureRequest) -> Iterator[dict[
     if not config.getoption("--vg-live"):
         yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}
         return
-    with find_budget(config).open_ledger() as ledger:
+    with open_shared_budget(config).open_ledger() as ledger:
         live = voicegauge.LiveOptions(
             max_cost_usd=config.getoption("--vg-max-cost"),
             account_plans=config.getoption("--vg-plan"),
