@@ -472,7 +472,7 @@ def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
     known = score_set.known_words
     if known is None:
         return f"{score_set.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
-    return Text(f"{score_set.asr}: closed vocabulary; {known}", style="" if known.are_few_unknown else "red")
+    return Text(f"{score_set.asr}: closed vocabulary; {known}", style="" if known.has_few_unknown_words else "red")
 
 
 def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:

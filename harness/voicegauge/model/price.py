@@ -339,7 +339,7 @@ class PriceRange(Record, frozen=True, kw_only=True):
         )
 
 
-_REMARK_EXPLANATIONS = {
+_EXPLANATION_BY_REMARK = {
     "at most": "with the highest usage; a price without it is for typical or measured usage",
     "quoted": "the provider's price page was not read itself, but as others quote it",
     "disputed": "documents of the provider contradict each other; the newest one counts",
@@ -351,7 +351,7 @@ _REMARK_EXPLANATIONS = {
 def explain_price_remarks(prices: Sequence[PriceRange]) -> list[str]:
     """Return a sentence for each kind of remark that occurs beside `prices`."""
     shown = " ".join(price.describe() for price in prices).replace("third parties", "third party")
-    return [f"{word}: {meaning}" for word, meaning in _REMARK_EXPLANATIONS.items() if word in shown]
+    return [f"{word}: {meaning}" for word, meaning in _EXPLANATION_BY_REMARK.items() if word in shown]
 
 
 def _format_range(amounts: Sequence[float], format_usd: Callable[[float], str]) -> str:
@@ -389,14 +389,14 @@ def compute_price_range(
         high_usd=max(*highest.values(), *typical.values()),
         max_usd=at_most,
         is_quoted=best is not None and best.claimant == "quoted_price_page",
-        disputed_usd=_list_other_amounts(
+        disputed_usd=_list_differing_amounts(
             [typical[id(claim)] for claim in binding if claim.exactness != "upper_bound"], usd
         ),
-        third_party_usd=_list_other_amounts(others, usd),
+        third_party_usd=_list_differing_amounts(others, usd),
     )
 
 
-def _list_other_amounts(amounts: Sequence[float], usd: float | None) -> tuple[float, ...]:
+def _list_differing_amounts(amounts: Sequence[float], usd: float | None) -> tuple[float, ...]:
     """Return the amounts that are not `usd`, each once, lowest first; all of them if `usd` is `None`."""
     if usd is None:
         return tuple(sorted(set(amounts)))

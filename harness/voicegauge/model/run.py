@@ -294,7 +294,7 @@ class KnownWords(Record, frozen=True, kw_only=True):
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
     @property
-    def are_few_unknown(self) -> bool:
+    def has_few_unknown_words(self) -> bool:
         """Whether at most `MAX_UNKNOWN_WORD_SHARE` of the words are unknown."""
         return self.unknown_word_count <= MAX_UNKNOWN_WORD_SHARE * self.word_count
 
@@ -305,7 +305,9 @@ class KnownWords(Record, frozen=True, kw_only=True):
         if self.unknown_word_count:
             unknown = f"{self.unknown_word_count} of {self.word_count} words unknown"
             consequence = (
-                ", each of which counts as an error" if self.are_few_unknown else f": {_ADVICE_AGAINST_INTERPRETATION}"
+                ", each of which counts as an error"
+                if self.has_few_unknown_words
+                else f": {_ADVICE_AGAINST_INTERPRETATION}"
             )
             return unknown + consequence
         return f"all {self.word_count} words known: lower error rates than with an ASR engine that knows every word"
@@ -335,7 +337,7 @@ class ScoringMethod(Record, frozen=True, kw_only=True):
     @property
     def is_interpretable(self) -> bool:
         """Whether error rates say something about targets. They do not if the engine lacks many words of the texts."""
-        return self.known_words is None or self.known_words.are_few_unknown
+        return self.known_words is None or self.known_words.has_few_unknown_words
 
 
 class ListeningSet(Record, frozen=True, kw_only=True):

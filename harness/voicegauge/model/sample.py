@@ -469,7 +469,7 @@ def write_parquet(rows: Iterable[SampleRow], file: IO[bytes]) -> None:
         MissingExtraError: pyarrow is not installed.
     """
     table = _build_arrow_table(rows)
-    _import_library("pyarrow.parquet").write_table(table, file)
+    _import_optional_library("pyarrow.parquet").write_table(table, file)
 
 
 def build_data_frame(rows: Iterable[SampleRow]) -> pd.DataFrame:
@@ -478,8 +478,8 @@ def build_data_frame(rows: Iterable[SampleRow]) -> pd.DataFrame:
     Raises:
         MissingExtraError: pandas or pyarrow is not installed.
     """
-    pandas: Any = _import_library("pandas")
-    arrow = _import_library("pyarrow")
+    pandas: Any = _import_optional_library("pandas")
+    arrow = _import_optional_library("pyarrow")
     dtypes = {
         arrow.string(): pandas.StringDtype(),
         arrow.int64(): pandas.Int64Dtype(),
@@ -491,7 +491,7 @@ def build_data_frame(rows: Iterable[SampleRow]) -> pd.DataFrame:
 
 
 def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
-    arrow = _import_library("pyarrow")
+    arrow = _import_optional_library("pyarrow")
     types: dict[ColumnType, Any] = {
         "text": arrow.string(),
         "integer": arrow.int64(),
@@ -509,7 +509,7 @@ def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
     return arrow.Table.from_arrays(columns, schema=arrow.schema(fields, metadata={"written_by": PARQUET_MARK}))
 
 
-def _import_library(name: str) -> Any:
+def _import_optional_library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:

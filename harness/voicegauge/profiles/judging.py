@@ -122,7 +122,7 @@ ProfileVerdict = Literal["passed", "failed", "not-judged"]
 
 
 class RequirementResult(Record, frozen=True, kw_only=True):
-    """The result of one requirement."""
+    """The verdict on one requirement of a profile, with its reason, its source and the cases that show it."""
 
     id: str
     sentence: str
@@ -225,7 +225,7 @@ _TITLE_BY_REQUIREMENT_LEVEL: dict[RequirementLevel, str] = {
     "optional": "Optional",
     "not-scored": "Not scored",
 }
-_LABEL_BY_VERDICT: dict[RequirementVerdict, str] = {
+_LABEL_BY_REQUIREMENT_VERDICT: dict[RequirementVerdict, str] = {
     "failed": "failed",
     "not-judged": "not judged",
     "more-permissive": "more permissive",
@@ -238,7 +238,7 @@ _LABEL_BY_VERDICT: dict[RequirementVerdict, str] = {
 
 def render_profile_page(report: ProfileReport) -> str:
     """Return the result as an HTML page in one file, without JavaScript."""
-    order = list(_LABEL_BY_VERDICT)
+    order = list(_LABEL_BY_REQUIREMENT_VERDICT)
     sections = [
         (
             title,
@@ -248,21 +248,21 @@ def render_profile_page(report: ProfileReport) -> str:
         )
         for level, title in _TITLE_BY_REQUIREMENT_LEVEL.items()
     ]
-    return _load_template().render(
-        report=report, sections=sections, labels=_LABEL_BY_VERDICT, score_text=describe_score(report)
+    return _load_page_template().render(
+        report=report, sections=sections, labels=_LABEL_BY_REQUIREMENT_VERDICT, score_text=describe_score(report)
     )
 
 
 @cache
-def _load_template() -> Template:
+def _load_page_template() -> Template:
     from jinja2 import Environment
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_escape)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_escape_for_html)
     text = (files("voicegauge.profiles") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text)
 
 
-def _escape(value: object) -> object:
+def _escape_for_html(value: object) -> object:
     return escape_unprintable(value) if type(value) is str else value
 
 
@@ -270,12 +270,12 @@ def _escape(value: object) -> object:
 
 
 _PROFILES_FOLDER = find_profiles_folder()
-_FILE_NAME, _CONTRACT_NAME = "profile.yaml", "openapi.yaml"
+_PROFILE_FILE_NAME, _CONTRACT_FILE_NAME = "profile.yaml", "openapi.yaml"
 
 
 def list_profiles() -> tuple[str, ...]:
     """Return the ids of all profiles, in alphabetical order."""
-    return tuple(sorted(path.parent.name for path in _PROFILES_FOLDER.glob(f"*/{_FILE_NAME}")))
+    return tuple(sorted(path.parent.name for path in _PROFILES_FOLDER.glob(f"*/{_PROFILE_FILE_NAME}")))
 
 
 @cache
@@ -287,18 +287,20 @@ def load_profile(profile_id: str) -> Profile:
     """
     if profile_id not in list_profiles():
         raise UnknownNameError("profile", profile_id, list_profiles())
-    return msgspec.yaml.decode((_PROFILES_FOLDER / profile_id / _FILE_NAME).read_bytes(), type=Profile)
+    return msgspec.yaml.decode((_PROFILES_FOLDER / profile_id / _PROFILE_FILE_NAME).read_bytes(), type=Profile)
 
 
 def load_profile_contract(profile: Profile) -> Contract:
     """Return the contract from which the cases of `profile` are planned."""
-    return load_contract(_PROFILES_FOLDER / profile.id / _CONTRACT_NAME)
+    return load_contract(_PROFILES_FOLDER / profile.id / _CONTRACT_FILE_NAME)
 
 
 def compute_profile_digest(profile_id: str) -> str:
     """Return the SHA-256 checksum of the two files of a profile, which never changes after its publication."""
     folder = _PROFILES_FOLDER / profile_id
-    return hashlib.sha256((folder / _FILE_NAME).read_bytes() + (folder / _CONTRACT_NAME).read_bytes()).hexdigest()
+    return hashlib.sha256(
+        (folder / _PROFILE_FILE_NAME).read_bytes() + (folder / _CONTRACT_FILE_NAME).read_bytes()
+    ).hexdigest()
 
 
 # Judges the requirements of a profile by the results of planned cases.
@@ -336,7 +338,7 @@ def judge_profile(
         profile_sha256=compute_profile_digest(profile.id),
         server=server,
         created_at=check_report.created_at,
-        verdict=_determine_verdict(score),
+        verdict=_determine_profile_verdict(score),
         score=score,
         requirement_results=results,
         check_report=check_report,
@@ -367,7 +369,7 @@ class _ProfileJudge:
                     requirement, verdict, level=level, verdict_reason=reason, case_ids=(rejected.id,)
                 )
         cases = [case for pattern in requirement.case_patterns for case in self._find_cases_matching_pattern(pattern)]
-        failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
+        failed = [case for case in cases if _list_broken_rule_ids(case, requirement.rule_ids)]
         if failed:
             return self._build_violated_result(requirement, level, failed)
         reasons = [_explain_missing_verdict(case, requirement) for case in cases]
@@ -390,7 +392,7 @@ class _ProfileJudge:
         self, requirement: Requirement, level: RequirementLevel, failed_cases: Sequence[CaseResult]
     ) -> RequirementResult:
         """Return the result of a requirement whose rules were broken in `failed_cases`."""
-        broken = [(case, rule) for case in failed_cases for rule in _find_broken_rules(case, requirement.rule_ids)]
+        broken = [(case, rule) for case in failed_cases for rule in _list_broken_rule_ids(case, requirement.rule_ids)]
         worst = [
             (case, rule)
             for case, rule in broken
@@ -472,10 +474,12 @@ def _is_rejected(case: CaseResult) -> bool:
 
 
 def _is_inconclusive_status(http_status: int) -> bool:
+    """Whether a response with this status, such as that of a busy server, shows nothing about a requirement."""
     return explain_inconclusive_status(http_status) is not None
 
 
-def _find_broken_rules(case: CaseResult, rule_ids: Sequence[str]) -> list[str]:
+def _list_broken_rule_ids(case: CaseResult, rule_ids: Sequence[str]) -> list[str]:
+    """Return those of `rule_ids` that a case violates, in their order."""
     violations = _collect_messages_by_violated_rule(case)
     return [rule for rule in rule_ids if rule in violations]
 
@@ -499,7 +503,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
 
     It must be called only for cases that break no rule of the requirement.
     """
-    missing = _find_broken_rules(case, requirement.prerequisite_rule_ids)
+    missing = _list_broken_rule_ids(case, requirement.prerequisite_rule_ids)
     return _collect_messages_by_violated_rule(case)[missing[0]] if missing else case.not_judged_reason
 
 
@@ -519,7 +523,7 @@ def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:
     )
 
 
-def _determine_verdict(score: ProfileScore) -> ProfileVerdict:
+def _determine_profile_verdict(score: ProfileScore) -> ProfileVerdict:
     if score.required_passed_count < score.required_judged_count:
         return "failed"
     return "passed" if score.required_judged_count == score.required_count else "not-judged"
