@@ -295,13 +295,13 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     properties = schema.get("properties", {})
     value: dict[str, Any] = {}
-    for name, field in join_lists(body, media_type.separator_by_list).items():
+    for name, field in join_lists(body, media_type.separator_by_list_field).items():
         sent = list_field_values(field)
         texts = [one for one in sent if isinstance(one, str)]
         files = [one.data.decode("latin-1") for one in sent if isinstance(one, UploadedFile)]
         if texts:
             text = texts[0] if len(texts) == 1 else texts
-            separator = media_type.separator_by_list.get(name)
+            separator = media_type.separator_by_list_field.get(name)
             value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text, separator)
         elif files:
             value[name] = files if isinstance(field, list) else files[0]

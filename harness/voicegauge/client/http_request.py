@@ -157,7 +157,7 @@ class RequestBuilder:
         if request_parts.body is not None and media_type is not None:
             media_spec, fields = operation.find_request_media(media_type), request_parts.body
             if media_spec is not None and isinstance(fields, dict) and is_form(media_spec.name):
-                fields = join_lists(fields, media_spec.separator_by_list)
+                fields = join_lists(fields, media_spec.separator_by_list_field)
             content_type, body = encode_body(media_type, fields)
             padding = find_file_padding(content_type, fields)
             headers["Content-Type"] = content_type

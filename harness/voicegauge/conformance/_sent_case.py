@@ -27,7 +27,12 @@ from voicegauge.contract.extension.jobs import JobState
 from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import BudgetError, TransportError
-from voicegauge.formats.bodies import UnreadableBodyError, decode_base64, is_other_transcript_format, read_finite_number
+from voicegauge.formats.bodies import (
+    UnreadableBodyError,
+    decode_base64,
+    is_subtitles_or_json_or_table,
+    read_finite_number,
+)
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Finding, Provenance, Record, SpeechRequest
 from voicegauge.model.exchange import Delivery, Exchange, Interruption, StateObservation
@@ -431,4 +436,4 @@ def _selects_other_format(target: AudioInputTarget, case: ConformanceCase, call:
         set(request.query_parameters) > set(needed.query_parameters)
         or (isinstance(request.body, dict) and set(request.body) > set(needed.body or ()))
     )
-    return sends_more and is_other_transcript_format(call.exchange.response.body.decode(errors="replace"))
+    return sends_more and is_subtitles_or_json_or_table(call.exchange.response.body.decode(errors="replace"))

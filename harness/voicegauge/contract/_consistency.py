@@ -206,9 +206,9 @@ def check_references(schemas: Schemas, document: Document) -> None:
     operation_ids: set[str] = set()
     for pointer, node in walk_objects(document.data):
         if not _IN_PLACE_APPLICATOR_KEYWORDS.isdisjoint(node):
-            leads_to[pointer] = _list_applied_subschemas(pointer, node)
+            leads_to[pointer] = _list_pointers_of_applied_subschemas(pointer, node)
             if isinstance(node.get("$ref"), str):
-                leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))
+                leads_to[pointer].append(_check_and_resolve_reference(schemas, document, pointer, node["$ref"]))
         name = node.get("operationId") if "responses" in node else None
         if isinstance(name, str):
             if name in operation_ids:
@@ -222,7 +222,7 @@ def check_references(schemas: Schemas, document: Document) -> None:
         raise document.build_error(error.args[1][0], "the schema leads back to itself without an end") from error
 
 
-def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
+def _list_pointers_of_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
     """Return the pointers of the subschemas of `schema` that apply to the same instance as `schema` itself."""
     found = [f"{pointer}/{key}" for key in _SUBSCHEMA_KEYWORDS if key in schema]
     for key in _SUBSCHEMA_LIST_KEYWORDS:
@@ -231,7 +231,7 @@ def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
     return found
 
 
-def _check_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
+def _check_and_resolve_reference(schemas: Schemas, document: Document, pointer: str, reference: str) -> str:
     """Check one reference; return the pointer of the part that it refers to."""
     found, target_pointer = schemas.resolve_reference({"$ref": reference}, f"{pointer}/$ref")
     if _PARAMETER_POINTER_PATTERN.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
@@ -258,7 +258,7 @@ def check_schemas(schemas: Schemas, document: Document, unfit_default_pointers: 
         is_component = parent == "/components/schemas"
         if is_component or (key in _SCHEMA_KEYS and not _is_reference_to_component(node)):
             schemas.check_schema(pointer)
-        if _has_unknown_encoding(node):
+        if _has_unknown_content_encoding(node):
             reason = UnknownNameError("content encoding", str(node["contentEncoding"]), _CONTENT_ENCODINGS)
             raise document.build_error(f"{pointer}/contentEncoding", str(reason))
         if "default" in node and _SCHEMA_POINTER_PATTERN.search(pointer) and not _COMBINING_KEYWORDS & node.keys():
@@ -275,7 +275,7 @@ _CONTENT_ENCODINGS = (
 """The encodings of RFC 4648 and of RFC 2045, section 6.1, to which JSON Schema refers for `contentEncoding`."""
 
 
-def _has_unknown_encoding(schema: Mapping[str, Any]) -> bool:
+def _has_unknown_content_encoding(schema: Mapping[str, Any]) -> bool:
     """Whether the `contentEncoding` of a schema names no encoding; names that begin with "x-" are free."""
     if "contentEncoding" not in schema:
         return False
@@ -285,7 +285,7 @@ def _has_unknown_encoding(schema: Mapping[str, Any]) -> bool:
 
 _JSON_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 """The types of JSON Schema. A document may state others, which a validator does not know."""
-_VALUE_POINTER_PATTERN = re.compile(r"(?<!/properties)/(?:examples?|default|enum|const|x-[^/]*)(?:/|$)")
+_EXAMPLE_OR_VALUE_POINTER_PATTERN = re.compile(r"(?<!/properties)/(?:examples?|default|enum|const|x-[^/]*)(?:/|$)")
 """Matches pointers in the examples and other values in a schema, which are not schemas."""
 
 
@@ -297,24 +297,24 @@ def remove_unknown_types(document: Document) -> list[str]:
     """
     found = {}
     for pointer, node in walk_objects(document.data):
-        is_schema = _SCHEMA_POINTER_PATTERN.search(pointer) and not _VALUE_POINTER_PATTERN.search(pointer)
+        is_schema = _SCHEMA_POINTER_PATTERN.search(pointer) and not _EXAMPLE_OR_VALUE_POINTER_PATTERN.search(pointer)
         if is_schema and isinstance(node.get("type"), str) and node["type"] not in _JSON_TYPES:
             found[pointer] = node
-    return _remove_key(found, "type")
+    return _remove_key_of_objects(found, "type")
 
 
-def remove_unknown_encodings(document: Document) -> list[str]:
+def remove_unknown_content_encodings(document: Document) -> list[str]:
     """Remove each `contentEncoding` of a schema that names no encoding, such as "int32".
 
     Returns:
         JSON pointers of what was removed.
     """
     # The same search as in `check_schemas`, so that nothing is left that a contract would be rejected for.
-    found = {pointer: node for pointer, node in walk_objects(document.data) if _has_unknown_encoding(node)}
-    return _remove_key(found, "contentEncoding")
+    found = {pointer: node for pointer, node in walk_objects(document.data) if _has_unknown_content_encoding(node)}
+    return _remove_key_of_objects(found, "contentEncoding")
 
 
-def _remove_key(objects_by_pointer: Mapping[str, dict[str, Any]], key: str) -> list[str]:
+def _remove_key_of_objects(objects_by_pointer: Mapping[str, dict[str, Any]], key: str) -> list[str]:
     """Remove `key` from each object; return the JSON pointers of what was removed.
 
     One object may be at several places (YAML aliases). Each is returned: an overlay changes one without the others.
@@ -324,7 +324,7 @@ def _remove_key(objects_by_pointer: Mapping[str, dict[str, Any]], key: str) -> l
     return [f"{pointer}/{key}" for pointer in objects_by_pointer]
 
 
-def remove_contradicting_closures(document: Document) -> list[str]:
+def remove_contradicting_additional_properties(document: Document) -> list[str]:
     """Remove each `additionalProperties: false` in `allOf` that forbids what another part of the `allOf` describes.
 
     Such a schema accepts nothing, although its author meant the sum of the parts.
@@ -347,7 +347,7 @@ def remove_contradicting_closures(document: Document) -> list[str]:
             is_closed = isinstance(part, dict) and part.get("additionalProperties") is False
             if is_closed and described - {*part.get("properties", ())}:
                 contradicting[at] = part
-    return _remove_key(contradicting, "additionalProperties")
+    return _remove_key_of_objects(contradicting, "additionalProperties")
 
 
 def _is_reference_to_component(node: dict[str, Any]) -> bool:
@@ -361,7 +361,7 @@ def _is_reference_to_component(node: dict[str, Any]) -> bool:
 # Checks `x-source`, `x-advice` and prices.
 
 
-_MISPLACED_COUNTING_REASON = (
+_MISPLACED_CHARACTER_COUNTING_REASON = (
     "character_counting belongs to the price itself: it applies to all of its parts and alternatives"
 )
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputes/\d+)$")
@@ -399,14 +399,14 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
 
 
 def _iterate_price_problems(contract: Contract, pointer: str, price: PriceSpec) -> Iterator[tuple[str, str]]:
-    if not any(map(_list_currencies, price.price_and_alternatives)):
+    if not any(map(_list_currency_fields, price.price_and_alternatives)):
         yield pointer, "a price needs usd_per_unit, credits_per_unit or alternatives that have them"
     for index, reading in enumerate(price.alternatives):
         at = f"{pointer}/alternatives/{index}"
         if reading.character_counting != CharacterCounting():
-            yield f"{at}/character_counting", _MISPLACED_COUNTING_REASON
-        yield from _iterate_part_problems(contract, at, reading)
-    yield from _iterate_part_problems(contract, pointer, price)
+            yield f"{at}/character_counting", _MISPLACED_CHARACTER_COUNTING_REASON
+        yield from _iterate_price_part_problems(contract, at, reading)
+    yield from _iterate_price_part_problems(contract, pointer, price)
 
 
 def check_usage_locations(target: BaseTarget) -> None:
@@ -429,12 +429,12 @@ def check_usage_locations(target: BaseTarget) -> None:
             )
 
 
-def _iterate_part_problems(contract: Contract, pointer: str, price: PriceSpec) -> Iterator[tuple[str, str]]:
+def _iterate_price_part_problems(contract: Contract, pointer: str, price: PriceSpec) -> Iterator[tuple[str, str]]:
     """Yield what is wrong with one reading of a price, each with the JSON pointer to the place."""
     for index, price_part in enumerate(price.parts):
         at = f"{pointer}/added_parts/{index - 1}" if index else pointer
         if index:
-            yield from _iterate_added_part_problems(at, price_part, price)
+            yield from _iterate_added_price_part_problems(at, price_part, price)
         unit, usage = price_part.unit, price_part.usage
         if usage is None and price_part.base_unit in ("token", "compute_second"):
             yield at, f"a price per {unit} needs usage, with an upper bound that is reserved before the request"
@@ -447,25 +447,27 @@ def _iterate_part_problems(contract: Contract, pointer: str, price: PriceSpec) -
             reason = "a price per request has neither rounding_step nor min_charged_quantity: its unit is the request"
             yield at, reason
         for name in price_part.plan_prices:
-            yield from _iterate_plan_problems(
+            yield from _iterate_plan_price_problems(
                 contract, f"{at}/plan_prices/{escape_pointer_token(name)}", name, price_part
             )
 
 
-def _iterate_added_part_problems(pointer: str, added_part: PriceSpec, price: PriceSpec) -> Iterator[tuple[str, str]]:
+def _iterate_added_price_part_problems(
+    pointer: str, added_part: PriceSpec, price: PriceSpec
+) -> Iterator[tuple[str, str]]:
     if added_part.character_counting != CharacterCounting():
-        yield f"{pointer}/character_counting", _MISPLACED_COUNTING_REASON
+        yield f"{pointer}/character_counting", _MISPLACED_CHARACTER_COUNTING_REASON
     if added_part.added_parts or added_part.alternatives:
         yield pointer, "a part of a price has neither added_parts nor alternatives of its own"
-    if _list_currencies(added_part) != _list_currencies(price):
+    if _list_currency_fields(added_part) != _list_currency_fields(price):
         yield pointer, "all parts of a price have the same currencies: usd_per_unit, credits_per_unit or both"
 
 
-def _list_currencies(amounts: PriceSpec | PlanPrice) -> list[str]:
+def _list_currency_fields(amounts: PriceSpec | PlanPrice) -> list[str]:
     return [name for name in ("usd_per_unit", "credits_per_unit") if getattr(amounts, name) is not None]
 
 
-def _iterate_plan_problems(
+def _iterate_plan_price_problems(
     contract: Contract, pointer: str, plan_name: str, price_part: PriceSpec
 ) -> Iterator[tuple[str, str]]:
     plan = price_part.plan_prices[plan_name]
@@ -475,10 +477,10 @@ def _iterate_plan_problems(
         yield pointer, f"{plan_name!r} is not a plan in x-limits.plan_limits; known: {', '.join(plans) or 'none'}"
     if not plan.allows_extra_units and plan.included_units_per_month is None:
         yield f"{pointer}/allows_extra_units", "a plan without extra units needs included_units_per_month"
-    different = {*_list_currencies(plan)} ^ {*_list_currencies(price_part)}
+    different = {*_list_currency_fields(plan)} ^ {*_list_currency_fields(price_part)}
     if different:
         yield pointer, f"the price of a plan has the same currencies as the price: {max(different)}"
-    for name in _list_currencies(plan):
+    for name in _list_currency_fields(plan):
         amount, highest = getattr(plan, name), getattr(price_part, name)
         if amount > highest:
             yield pointer, f"{name} {amount:g} is more than {highest:g}, the price that counts without a named plan"

@@ -121,7 +121,7 @@ def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
             check_operation_id(operation.contract, f"{pointer}/{key}/operation_id", one.operation_id)
             check_locations(contract.find_operation(one.operation_id), f"{pointer}/{key}", one)
         if isinstance(one, ResourceTransition):
-            _check_state(operation, f"{pointer}/{key}/resulting_state", one.resulting_state, resource_spec)
+            _check_resource_state(operation, f"{pointer}/{key}/resulting_state", one.resulting_state, resource_spec)
     for index, use in enumerate(resource_spec.uses):
         _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource_spec)
 
@@ -151,7 +151,7 @@ def _check_resource_use(
     check_operation_id(operation.contract, f"{pointer}/operation_id", resource_use.operation_id)
     check_locations(contract.find_operation(resource_use.operation_id), pointer, resource_use)
     for state in resource_use.allowed_states:
-        _check_state(operation, f"{pointer}/allowed_states", state, resource_spec)
+        _check_resource_state(operation, f"{pointer}/allowed_states", state, resource_spec)
     if resource_use.server_name is not None and resource_use.server_name not in contract.servers:
         known = ", ".join(contract.servers)
         raise contract.document.build_error(
@@ -159,7 +159,7 @@ def _check_resource_use(
         )
 
 
-def _check_state(operation: Operation, pointer: str, state: str, resource_spec: ResourceSpec) -> None:
+def _check_resource_state(operation: Operation, pointer: str, state: str, resource_spec: ResourceSpec) -> None:
     if state not in resource_spec.states:
         known = ", ".join(resource_spec.states) or "none"
         raise operation.contract.document.build_error(pointer, f"{state!r} is not among x-resource.states: {known}")

@@ -32,8 +32,8 @@ from voicegauge.formats.located_yaml import (
     escape_pointer_token,
     explain_type_error,
     format_json_pointer,
+    get_inner_values,
     get_mapping,
-    get_members,
     split_json_pointer,
 )
 from voicegauge.formats.locations import MISSING, read_json_pointer, read_pointer
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 _SUPPORTED_OVERLAY_VERSION_PREFIXES = ("1.0.", "1.1.")
-_MAX_SHOWN_CHARACTERS = 200
+_MAX_QUOTED_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
 
@@ -90,13 +90,13 @@ def find_extended_file(overlay: Document) -> Path:
     if extends is None:
         raise overlay.build_error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
     if "://" in extends:
-        shown = extends[:_MAX_SHOWN_CHARACTERS]
+        shown = extends[:_MAX_QUOTED_CHARACTERS]
         reason = f"extends {shown!r}: download the document, and name its path relative to the overlay"
         raise overlay.build_error("/extends", reason)
     base = overlay.path.parent / extends
     # A file elsewhere would be read, and quoted in errors. Path.is_file raises an error for a name that is too long.
     if not os.path.isfile(base) or resolve_links(overlay.path.parent) not in resolve_links(base).parents:  # noqa: PTH113
-        reason = f"extends {extends[:_MAX_SHOWN_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
+        reason = f"extends {extends[:_MAX_QUOTED_CHARACTERS]!r}, which is not a file in {overlay.path.parent}"
         raise overlay.build_error("/extends", reason)
     return base
 
@@ -148,13 +148,13 @@ class _ComposedDocument:
             self._remove_values_at([tuple(node.location) for node in nodes], pointer)
         elif is_update:
             for node in nodes:
-                self._merge_at(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
+                self._merge_value_at(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
         else:
             sources = self._select_nodes(str(action.copy), f"{pointer}/{_COPY}")
             if len(sources) != 1:
                 raise self._overlay.build_error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
             for node in nodes:
-                self._merge_at(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
+                self._merge_value_at(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
 
     def _select_nodes(self, json_path: str, pointer: str) -> list[JSONPathNode]:
         import jsonpath_rfc9535  # slow to import, and few contracts are overlays
@@ -162,9 +162,9 @@ class _ComposedDocument:
         try:
             nodes = list(jsonpath_rfc9535.find(json_path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
-            reason = str(error).splitlines()[0][:_MAX_SHOWN_CHARACTERS] if str(error) else "nested too deep"
+            reason = str(error).splitlines()[0][:_MAX_QUOTED_CHARACTERS] if str(error) else "nested too deep"
             raise self._overlay.build_error(
-                pointer, f"{json_path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
+                pointer, f"{json_path[:_MAX_QUOTED_CHARACTERS]!r} is not a valid JSONPath: {reason}"
             ) from error
         if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
             raise self._overlay.build_error(pointer, f"{json_path!r} selects nothing in {self.parts[''][0].path}")
@@ -176,7 +176,7 @@ class _ComposedDocument:
                 raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
             del self._get_value_at(location[:-1])[location[-1]]
 
-    def _merge_at(self, pointer_tokens: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
+    def _merge_value_at(self, pointer_tokens: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
         """Merge `value`, which stands in the overlay at `source_pointer`, into the value at `pointer_tokens`.
 
         Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
@@ -186,7 +186,7 @@ class _ComposedDocument:
             for key, item in value.items():
                 at = f"{source_pointer}/{escape_pointer_token(key)}"
                 if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
-                    self._merge_at((*pointer_tokens, key), item, at)
+                    self._merge_value_at((*pointer_tokens, key), item, at)
                 else:
                     found[key] = copy.deepcopy(item)
                     self.parts[format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
@@ -228,7 +228,7 @@ def escape_json_path_name(name: str) -> str:
 # Selects from a document what a contract needs, so that errors elsewhere in the document do not matter.
 
 
-_OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
+_OPERATION_EXTENSION_KEYS = EXTENSION_KEYS - {"x-provider", "x-source"}
 """The `x-` keys that describe an operation."""
 _ALWAYS_COPIED_KEYS = (
     "openapi",
@@ -256,7 +256,7 @@ def select_described_operations(document: Document) -> dict[str, Any]:
     kept = [
         at
         for at, node in operations.items()
-        if _OPERATION_EXTENSIONS & node.keys() or node.get("operationId") in listing
+        if _OPERATION_EXTENSION_KEYS & node.keys() or node.get("operationId") in listing
     ]
     known = set(kept)
     for at in kept:  # which grows
@@ -265,11 +265,11 @@ def select_described_operations(document: Document) -> dict[str, Any]:
                 known.add(by_id[name])
                 kept.append(by_id[name])
     selected = select_operations(document, known)
-    _remove_links_to_nothing(selected, by_id.keys())
+    _remove_links_to_missing_operations(selected, by_id.keys())
     return selected
 
 
-def _remove_links_to_nothing(selected_data: dict[str, Any], operation_ids: Collection[str]) -> None:
+def _remove_links_to_missing_operations(selected_data: dict[str, Any], operation_ids: Collection[str]) -> None:
     """Remove the links to operations that the document does not have: nothing can follow them."""
     shared = read_pointer(selected_data, ["components", "links"])
     groups: list[Any] = [shared]
@@ -313,13 +313,13 @@ def _iterate_operation_ids(value: Any) -> Iterator[str]:
     """Yield the values of all keys `operation_id` in `value`."""
     if isinstance(value, dict) and isinstance(value.get("operation_id"), str):
         yield value["operation_id"]
-    for item in get_members(value):
+    for item in get_inner_values(value):
         yield from _iterate_operation_ids(item)
 
 
 def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_data: dict[str, Any]) -> Iterator[str]:
     """Yield all texts in the `x-` keys and the links of an operation; some of them are operation ids."""
-    for key in _OPERATION_EXTENSIONS & operation_data.keys():
+    for key in _OPERATION_EXTENSION_KEYS & operation_data.keys():
         yield from _iterate_texts(operation_data[key])
     for response in get_mapping(operation_data, "responses").values():
         for text in _iterate_texts(get_mapping(response, "links")):
@@ -332,7 +332,7 @@ def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_dat
 def _iterate_texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    for item in get_members(value):
+    for item in get_inner_values(value):
         yield from _iterate_texts(item)
 
 
@@ -362,7 +362,7 @@ def _iterate_references(value: Any) -> Iterator[str]:
             yield reference
         mapping = read_pointer(value, ["discriminator", "mapping"])
         yield from (m for m in _iterate_texts(mapping) if m.startswith("#/"))
-    for item in get_members(value):
+    for item in get_inner_values(value):
         yield from _iterate_references(item)
 
 
@@ -420,7 +420,7 @@ def _has_todo_mark(value: Any) -> bool:
     while pending:
         item = pending.pop()
         if isinstance(item, (dict, list)):
-            pending += get_members(item)
+            pending += get_inner_values(item)
         elif item in (TODO, TODO_URL):
             return True
     return False

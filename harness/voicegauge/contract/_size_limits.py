@@ -48,44 +48,49 @@ def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, An
     Raises:
         ContractError: a schema exceeds the limit; the message has its line.
     """
-    for iterate_parts, verb in (
+    for iterate_inner_schemas, verb in (
         (_iterate_schemas_of_same_value, "combines"),
         (_iterate_schemas_of_required_values, "requires"),
     ):
-        sizes: dict[int, int] = {}
+        size_by_schema: dict[int, int] = {}
         for pointer, node in schemas:
-            if _measure_size(node, functools.partial(iterate_parts, document.data), sizes) > MAX_SCHEMA_SIZE:
-                raise document.build_error(pointer, _describe_excess(verb))
+            if (
+                _measure_schema_size(node, functools.partial(iterate_inner_schemas, document.data), size_by_schema)
+                > MAX_SCHEMA_SIZE
+            ):
+                raise document.build_error(pointer, _describe_too_many_schemas(verb))
     too_large = _find_schema_with_many_uses_of_one_part(document.data, schemas)
     if too_large is not None:
-        raise document.build_error(too_large, _describe_excess("combines"))
+        raise document.build_error(too_large, _describe_too_many_schemas("combines"))
 
 
-def _describe_excess(verb: str) -> str:
-    """Return the error message about a schema that, for example, "applies" or "requires" too many others."""
+def _describe_too_many_schemas(verb: str) -> str:
+    """Return the error message about a schema that, by the word `verb`, "combines" or "requires" too many others."""
     return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
 
 
-def _measure_size(root: _Schema, iterate_parts: Callable[[_Schema], _SchemaUses], sizes: dict[int, int]) -> int:
-    """Return the size of a schema: 1 plus the sizes of its parts. A part that contains itself counts as 1.
+def _measure_schema_size(
+    root: _Schema, iterate_inner_schemas: Callable[[_Schema], _SchemaUses], size_by_schema: dict[int, int]
+) -> int:
+    """Return the size of a schema: 1 plus the sizes of its inner schemas. One that contains itself counts as 1.
 
     Args:
         root: the schema.
-        iterate_parts: returns the parts of a schema.
-        sizes: the sizes of schemas that are known, by identity; others are added.
+        iterate_inner_schemas: yields the inner schemas of a schema, each with how often it is used.
+        size_by_schema: the sizes of schemas that are known, by identity; others are added.
     """
-    for schema, parts in _walk_parts_first(root, iterate_parts, sizes):
-        size = 1 + sum(count * sizes.get(id(part), 1) for count, part in parts)
-        sizes[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
-    return sizes[id(root)]
+    for schema, parts in _walk_inner_schemas_first(root, iterate_inner_schemas, size_by_schema):
+        size = 1 + sum(count * size_by_schema.get(id(part), 1) for count, part in parts)
+        size_by_schema[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
+    return size_by_schema[id(root)]
 
 
-def _walk_parts_first(
-    root: _Schema, iterate_parts: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
+def _walk_inner_schemas_first(
+    root: _Schema, iterate_inner_schemas: Callable[[_Schema], _SchemaUses], known_schemas: Mapping[int, Any]
 ) -> Iterator[tuple[_Schema, list[tuple[int, _Schema]]]]:
-    """Yield `root` and the schemas below it, each with its parts, in post-order.
+    """Yield `root` and the schemas below it, each with its inner schemas, in post-order.
 
-    So a schema comes after its parts, except in cycles. Schemas in `known_schemas` (by identity) are left out.
+    So a schema comes after its inner schemas, except in cycles. Schemas in `known_schemas` (by identity) are left out.
     """
     started = set[int]()
     stack: list[tuple[_Schema, list[tuple[int, _Schema]] | None]] = [(root, None)]
@@ -95,7 +100,7 @@ def _walk_parts_first(
             yield schema, parts
         elif id(schema) not in known_schemas and id(schema) not in started:
             started.add(id(schema))
-            found = list(iterate_parts(schema))
+            found = list(iterate_inner_schemas(schema))
             stack.append((schema, found))
             stack += [(part, None) for _, part in found]
 
@@ -141,16 +146,16 @@ def _list_referenced_schemas(document_data: Any, schema: _Schema) -> list[_Schem
 # Counts how many schemas apply to one part of a value, at any depth.
 
 
-_PartOfValue = tuple[str, str | int]
-"""A part of a value: its kind, "item" or "property", and its index or name."""
+_ItemOrProperty = tuple[str, str | int]
+"""One part of a value: its kind, "item" or "property", and its index or name."""
 
 
-class _UsesOfParts(NamedTuple):
+class _SchemaUsesOfParts(NamedTuple):
     """How often a schema, with those that it combines, applies each schema to an item or property of the value."""
 
     of_every_part: dict[str, Counter[int]]
     """Number of uses for every part of a kind, by identity of the schema."""
-    of_one_part: dict[_PartOfValue, Counter[int]]
+    of_one_part: dict[_ItemOrProperty, Counter[int]]
     """Further uses for a single part, by identity of the schema; negative for a schema that applies to every other
     part."""
 
@@ -184,17 +189,26 @@ def _find_schema_with_many_uses_of_one_part(
 def _group_schemas_by_part(
     document_data: Any, schemas: list[tuple[str, dict[str, Any]]]
 ) -> tuple[dict[int, list[dict[int, int]]], Iterator[list[int]]]:
-    """Return the uses of parts by each schema, and the groups of schemas that contain each other."""
+    """Return which schemas each schema applies to parts of a value, and the groups of schemas that contain each other.
+
+    Schemas are given by their identity. The uses are a list with one mapping for each part: the number of uses of each
+    applied schema. A group comes after the groups that its schemas contain.
+    """
     by_part = {
-        key: list(_list_uses_by_part(uses)) for key, uses in _collect_uses_of_parts(document_data, schemas).items()
+        key: list(_iterate_uses_of_each_part(uses))
+        for key, uses in _collect_uses_of_parts(document_data, schemas).items()
     }
-    return by_part, _iterate_schema_groups_parts_first(
+    return by_part, _iterate_schema_groups_innermost_first(
         {key: {*chain(*found)} & by_part.keys() for key, found in by_part.items()}
     )
 
 
-def _iterate_schema_groups_parts_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
-    """Yield the groups of schemas that contain each other, after the groups of their parts (Tarjan's algorithm)."""
+def _iterate_schema_groups_innermost_first(parts_by_schema: Mapping[int, Iterable[int]]) -> Iterator[list[int]]:
+    """Yield the groups of schemas that contain each other, after the groups that they contain (Tarjan's algorithm).
+
+    Args:
+        parts_by_schema: the identities of the schemas that each schema contains, by its own identity.
+    """
     visit_numbers: dict[int, int] = {}
     lowest_visit_numbers: dict[int, int] = {}
     open_schemas: list[int] = []
@@ -210,7 +224,7 @@ def _iterate_schema_groups_parts_first(parts_by_schema: Mapping[int, Iterable[in
                 (
                     part
                     for part in parts
-                    if _note_part(schema, part, visit_numbers, lowest_visit_numbers, closed_schemas)
+                    if _note_edge_of_group(schema, part, visit_numbers, lowest_visit_numbers, closed_schemas)
                 ),
                 None,
             )
@@ -229,14 +243,22 @@ def _iterate_schema_groups_parts_first(parts_by_schema: Mapping[int, Iterable[in
                 yield group
 
 
-def _note_part(
+def _note_edge_of_group(
     schema: int,
     part: int,
     visit_numbers: dict[int, int],
     lowest_visit_numbers: dict[int, int],
     closed_schemas: set[int],
 ) -> bool:
-    """Return whether a part was not visited yet; note that it is in the same group if its group is still open."""
+    """Return whether a schema contained in another one was not visited yet; otherwise note if they are in one group.
+
+    Args:
+        schema: identity of the schema that contains the other one.
+        part: identity of the contained schema.
+        visit_numbers: the numbers of the visited schemas, in the order of the visits; not changed.
+        lowest_visit_numbers: the lowest number known in the group of each schema; that of `schema` may change.
+        closed_schemas: the schemas of complete groups.
+    """
     if part not in visit_numbers:
         return True
     if part not in closed_schemas:
@@ -244,34 +266,36 @@ def _note_part(
     return False
 
 
-def _collect_uses_of_parts(document_data: Any, schemas: list[tuple[str, dict[str, Any]]]) -> dict[int, _UsesOfParts]:
+def _collect_uses_of_parts(
+    document_data: Any, schemas: list[tuple[str, dict[str, Any]]]
+) -> dict[int, _SchemaUsesOfParts]:
     """Return, by the identity of each schema, how often it applies which schemas to parts of a value."""
-    uses_by_schema: dict[int, _UsesOfParts] = {}
-    iterate_parts = functools.partial(_iterate_schemas_of_same_value, document_data)
+    uses_by_schema: dict[int, _SchemaUsesOfParts] = {}
+    iterate_inner_schemas = functools.partial(_iterate_schemas_of_same_value, document_data)
     for _, node in schemas:
-        for schema, parts in _walk_parts_first(node, iterate_parts, uses_by_schema):
-            uses = _list_own_uses_of_parts(schema)
+        for schema, parts in _walk_inner_schemas_first(node, iterate_inner_schemas, uses_by_schema):
+            uses = _count_own_uses_of_parts(schema)
             combined = [found for _, part in parts if (found := uses_by_schema.get(id(part))) is not None]
             if len(combined) == 1 and not uses.of_every_part and not uses.of_one_part:
                 uses = combined[0]  # shared, because most are a reference alone
             else:
                 for other in combined:
-                    _add_uses(uses.of_every_part, other.of_every_part)
-                    _add_uses(uses.of_one_part, other.of_one_part)
+                    _add_schema_uses(uses.of_every_part, other.of_every_part)
+                    _add_schema_uses(uses.of_one_part, other.of_one_part)
             uses_by_schema[id(schema)] = uses
     return uses_by_schema
 
 
-def _add_uses(uses: dict[Any, Counter[int]], others: Mapping[Any, Counter[int]]) -> None:
-    """Add the numbers of uses in `others` to those in `uses`, in place."""
-    for part, counts in others.items():
+def _add_schema_uses(uses: dict[Any, Counter[int]], added_uses: Mapping[Any, Counter[int]]) -> None:
+    """Add the numbers of uses in `added_uses` to those in `uses`, in place."""
+    for part, counts in added_uses.items():
         own = uses.setdefault(part, Counter())
         for schema, count in counts.items():
             own[schema] += count
 
 
-def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
-    uses = _UsesOfParts({}, {})
+def _count_own_uses_of_parts(schema: _Schema) -> _SchemaUsesOfParts:
+    uses = _SchemaUsesOfParts({}, {})
     patterns = schema.get("patternProperties")
     for kind, found in (
         ("item", [schema.get(key) for key in _KEYWORDS_ABOUT_ITEMS]),
@@ -280,7 +304,7 @@ def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
     ):
         counts = Counter(id(part) for part in found if isinstance(part, dict))
         if counts:
-            _add_uses(uses.of_every_part, {kind: counts})
+            _add_schema_uses(uses.of_every_part, {kind: counts})
     properties, items = schema.get("properties"), schema.get("prefixItems")
     for kind, keyword, named in (
         ("property", "additionalProperties", properties.items() if isinstance(properties, dict) else ()),
@@ -294,7 +318,7 @@ def _list_own_uses_of_parts(schema: _Schema) -> _UsesOfParts:
     return uses
 
 
-def _list_uses_by_part(uses: _UsesOfParts) -> Iterator[dict[int, int]]:
+def _iterate_uses_of_each_part(uses: _SchemaUsesOfParts) -> Iterator[dict[int, int]]:
     """Yield the uses of schemas for one part of the value, once for each group of parts with the same uses."""
     yield from (counts for counts in uses.of_every_part.values() if counts)
     for (kind, _), counts in uses.of_one_part.items():
@@ -309,8 +333,8 @@ def _list_uses_by_part(uses: _UsesOfParts) -> Iterator[dict[int, int]]:
 # Tells how many errors schemas that contain themselves may find in a deep value.
 
 
-class NestedErrors:
-    """Tells whether the schemas of a document would find too many errors in a value.
+class NestedErrorLimit:
+    """The limit of the errors that schemas of a document may find in one value, and an estimate of their number.
 
     If a schema contains itself twice, and both parts apply to the same part of a value, each level of that value
     doubles the number of its errors. The validator finds all of them before it yields the first, and cannot be
@@ -322,7 +346,7 @@ class NestedErrors:
         self._data = document_data
         self._count_by_pointer: dict[str, int] = {}
 
-    def are_too_many(self, pointer: str, value: Any) -> bool:
+    def is_exceeded_by(self, pointer: str, value: Any) -> bool:
         """Whether `value` could have more than `MAX_NESTED_ERRORS` errors by the schema at `pointer`."""
         depth = _measure_depth(value)
         if depth <= _MAX_FLAT_DEPTH:
@@ -381,10 +405,10 @@ def _iterate_reachable_schemas(document_data: Any, pointer: str) -> Iterator[dic
 MAX_SHORTENED_VALUES = 20_000
 """Maximum number of nested values in a shortened value. A transcript with the times of its characters may have more;
 then only its start is validated in detail."""
-MAX_TEXT_CHARACTERS = 200_000
+MAX_SHORTENED_TEXT_CHARACTERS = 200_000
 """Maximum number of characters of each text in a shortened value. It is above every documented limit, so that a
 violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
-MAX_TOTAL_CHARACTERS = 400_000
+MAX_SHORTENED_TOTAL_CHARACTERS = 400_000
 """Maximum number of characters of all texts and keys in a shortened value."""
 
 
@@ -403,27 +427,27 @@ class _ValueShortener:
     """Shortens one value, and counts how much of it may still be copied."""
 
     def __init__(self) -> None:
-        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_TOTAL_CHARACTERS
+        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_SHORTENED_TOTAL_CHARACTERS
         self.is_shortened = False
 
     def shorten(self, value: Any) -> Any:
         """Return a copy of `value` without what exceeds the limits."""
         self._nodes -= 1
         if isinstance(value, str):
-            return self._cut_text(value)
+            return self._shorten_text(value)
         if isinstance(value, list):
             items = []
             for item in value:
-                if self._is_full():
+                if self._has_reached_limit():
                     break
                 items.append(self.shorten(item))
             return items
         if isinstance(value, dict):
             members = {}
             for key, member in value.items():
-                if self._is_full():
+                if self._has_reached_limit():
                     break
-                if len(key) > MAX_TEXT_CHARACTERS:
+                if len(key) > MAX_SHORTENED_TEXT_CHARACTERS:
                     self.is_shortened = True
                     continue
                 self._characters -= len(key)
@@ -431,15 +455,15 @@ class _ValueShortener:
             return members
         return value
 
-    def _cut_text(self, text: str) -> str:
-        length = max(min(len(text), MAX_TEXT_CHARACTERS, self._characters), 0)
+    def _shorten_text(self, text: str) -> str:
+        length = max(min(len(text), MAX_SHORTENED_TEXT_CHARACTERS, self._characters), 0)
         self._characters -= length
         if length == len(text):
             return text
         self.is_shortened = True
         return text[:length]
 
-    def _is_full(self) -> bool:
+    def _has_reached_limit(self) -> bool:
         """Whether a limit is reached, so that no more values are copied."""
         if self._nodes > 0 and self._characters > 0:
             return False

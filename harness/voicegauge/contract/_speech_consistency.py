@@ -21,7 +21,7 @@ from voicegauge.contract.extension.speech import (
 )
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.schemas import SchemaViolation, allows_location, list_allowed_values
-from voicegauge.contract.socket_messages import MessageSchema, build_message, iterate_leaves
+from voicegauge.contract.socket_messages import MessageSchema, build_message_from_template, iterate_leaves
 from voicegauge.formats.bodies import is_form, is_json, is_text, quote_json
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, split_json_pointer
 from voicegauge.formats.locations import (
@@ -191,7 +191,7 @@ def check_response_audio(
 # Checks that the values which a target sends are among those that the document allows.
 
 
-_MAX_SHOWN_CHARACTERS = 200
+_MAX_QUOTED_VALUE_CHARACTERS = 200
 """Maximum length of a quoted value, or list of values, in an error message."""
 
 
@@ -215,8 +215,8 @@ def check_request_value(
     allowed = list(_iterate_allowed_values(operation, location, media_type))
     if not allowed or any(choices is None or _is_documented_choice(value, choices) for choices in allowed):
         return
-    values = quote_json(allowed[0], _MAX_SHOWN_CHARACTERS)[1:].removesuffix("]")
-    reason = f"{quote_json(value, _MAX_SHOWN_CHARACTERS)} is not a documented value of {location}: {values}"
+    values = quote_json(allowed[0], _MAX_QUOTED_VALUE_CHARACTERS)[1:].removesuffix("]")
+    reason = f"{quote_json(value, _MAX_QUOTED_VALUE_CHARACTERS)} is not a documented value of {location}: {values}"
     raise operation.contract.document.build_error(pointer, reason)
 
 
@@ -237,11 +237,11 @@ def _iterate_allowed_values(
 
 def _is_documented_choice(value: Any, choices: list[Any]) -> bool:
     """Whether `value` is one of `choices`, also as the text that forms and parameters send: 1 as "1"."""
-    return value in choices or _format_value(value) in map(_format_value, choices)
+    return value in choices or _quote_value(value) in map(_quote_value, choices)
 
 
-def _format_value(value: Any) -> str:
-    return value if isinstance(value, str) else quote_json(value, _MAX_SHOWN_CHARACTERS)
+def _quote_value(value: Any) -> str:
+    return value if isinstance(value, str) else quote_json(value, _MAX_QUOTED_VALUE_CHARACTERS)
 
 
 # Checks what jobs and targets of any kind have in common.
@@ -483,7 +483,7 @@ def _check_fields_fit_into_body(target: Target, locations: list[Location]) -> No
 # Checks that messages of WebSockets fit their own schemas.
 
 
-_SAMPLE_BY_PLACEHOLDER: Mapping[str, Any] = {
+_EXAMPLE_VALUE_BY_PLACEHOLDER: Mapping[str, Any] = {
     **dict.fromkeys(("context", "key", "id", "reason"), "a name"),
     **dict.fromkeys(("text", "transcript", "word"), "Hello."),
     **dict.fromkeys(("flush", "nonce", "characters", "turn", "sequence", "duration_ms"), 1),
@@ -494,7 +494,7 @@ _SAMPLE_BY_PLACEHOLDER: Mapping[str, Any] = {
     "audio": b"\0\0",
 }
 """For each placeholder of a message, a value of the type that it stands for."""
-_CLIENT_PLACEHOLDERS = ("text", "context", "key", "nonce", "audio")
+_CLIENT_MESSAGE_PLACEHOLDERS = ("text", "context", "key", "nonce", "audio")
 """The placeholders in the messages of a client."""
 _KEYWORDS_ABOUT_MEMBERS = frozenset(("required", "additionalProperties", "type"))
 """Keywords that say something about an object whatever the values of its members are."""
@@ -512,64 +512,80 @@ def check_message_templates(target: BaseSocketTarget) -> None:
         ContractError: a message can never fit, because of what is fixed in its template or in the target.
     """
     channel, spec = target.socket, target.spec
-    samples = {name: _SAMPLE_BY_PLACEHOLDER[name] for name in _CLIENT_PLACEHOLDERS}
+    samples = {name: _EXAMPLE_VALUE_BY_PLACEHOLDER[name] for name in _CLIENT_MESSAGE_PLACEHOLDERS}
     named = {one: "name" for one in (spec.voice_location, spec.language_location) if one is not None and one.is_in_body}
     for action, one in spec.client_messages.items():
-        open_values = _find_open_values(one.value) | {location.pointer_tokens for location in named}
+        paths_to_unknown_values = _find_paths_to_placeholders(one.value) | {
+            location.pointer_tokens for location in named
+        }
         for audio_format in target.target_spec.formats.values():
             settings = named | target.collect_constants(audio_format)
             message = channel.build_client_message(action, settings=settings, **samples)
             if isinstance(message, str):
-                place = f"client_messages/{action}"
-                _check_message(target, place, one.value, channel.client_schemas[one.message], message, open_values)
+                message_path = f"client_messages/{action}"
+                _check_message_from_template(
+                    target,
+                    message_path,
+                    one.value,
+                    channel.client_schemas[one.message],
+                    message,
+                    paths_to_unknown_values,
+                )
     for index, event in enumerate(spec.server_messages):
         if event.value is not None:
-            message, schema = build_message(event, _SAMPLE_BY_PLACEHOLDER), channel.server_schemas[event.message]
-            place = f"server_messages/{index}"
-            _check_message(target, place, event.value, schema, message, _find_open_values(event.value))
+            message, schema = (
+                build_message_from_template(event, _EXAMPLE_VALUE_BY_PLACEHOLDER),
+                channel.server_schemas[event.message],
+            )
+            message_path = f"server_messages/{index}"
+            _check_message_from_template(
+                target, message_path, event.value, schema, message, _find_paths_to_placeholders(event.value)
+            )
 
 
-def _find_open_values(template: Any) -> set[tuple[str, ...]]:
-    """Return the keys that lead to the values of a template which are known only when the message is sent."""
+def _find_paths_to_placeholders(template: Any) -> set[tuple[str, ...]]:
+    """Return, for each value of a template with a placeholder, the keys that lead to it."""
     return {tokens for tokens, leaf in iterate_leaves(template) if isinstance(leaf, str) and "{" in leaf}
 
 
-def _check_message(
+def _check_message_from_template(
     target: BaseSocketTarget,
-    place: str,
+    message_path: str,
     template: Any,
     schema: MessageSchema,
     message: str,
-    open_values: set[tuple[str, ...]],
+    paths_to_unknown_values: set[tuple[str, ...]],
 ) -> None:
     document = target.contract.document
     if schema.schema_pointer is None:
         return
     for violation in target.contract.schemas.iterate_violations(schema.schema_pointer, json.loads(message)):
         tokens = tuple(split_json_pointer(violation.value_pointer))
-        if not _is_certain(violation, tokens, open_values):
+        if not _is_violated_whatever_is_sent(violation, tokens, paths_to_unknown_values):
             continue
         is_in_template = read_pointer(template, tokens) is not MISSING
-        pointer = f"{target.socket.pointer}/x-socket/{place}/value" if is_in_template else target.pointer
+        pointer = f"{target.socket.pointer}/x-socket/{message_path}/value" if is_in_template else target.pointer
         file, line = document.find_position(violation.keyword_pointer)
         schema_place = f"line {line}" if file == document.find_position(pointer)[0] else f"{file}:{line}"
         where = f"at {violation.value_pointer}, " if tokens else ""
-        reason = f"{place} does not fit the schema of {schema.name} ({schema_place}): {where}{violation.message}"
+        reason = f"{message_path} does not fit the schema of {schema.name} ({schema_place}): {where}{violation.message}"
         raise document.build_error(pointer, reason)
 
 
-def _is_certain(violation: SchemaViolation, tokens: tuple[str, ...], open_values: set[tuple[str, ...]]) -> bool:
+def _is_violated_whatever_is_sent(
+    violation: SchemaViolation, tokens: tuple[str, ...], paths_to_unknown_values: set[tuple[str, ...]]
+) -> bool:
     """Whether a message violates its schema whatever values its placeholders, voice and language get when it is sent.
 
     Args:
         violation: the violation of the schema by a message with sample values.
         tokens: the keys of the message that lead to the value that violates the schema.
-        open_values: the keys that lead to each value which is known only when the message is sent: a placeholder, the
-            voice or the language.
+        paths_to_unknown_values: the keys that lead to each value which is known only when the message is sent: a
+            placeholder, the voice or the language.
     """
-    if any(tokens[: len(one)] == one for one in open_values):
+    if any(tokens[: len(one)] == one for one in paths_to_unknown_values):
         return violation.keyword == "type"
-    if open_values and _CONDITIONAL_KEYWORDS.intersection(split_json_pointer(violation.keyword_pointer)):
+    if paths_to_unknown_values and _CONDITIONAL_KEYWORDS.intersection(split_json_pointer(violation.keyword_pointer)):
         return False
-    has_open_member = any(one[: len(tokens)] == tokens for one in open_values)
+    has_open_member = any(one[: len(tokens)] == tokens for one in paths_to_unknown_values)
     return not has_open_member or violation.keyword in _KEYWORDS_ABOUT_MEMBERS

@@ -84,8 +84,8 @@ def find_client_action(
     """
     votes = dict.fromkeys(descriptions_by_action, 0) | dict.fromkeys(names_by_action, 0)
     for action in votes:
-        names = [_split_words(name) for name in names_by_action.get(action, ())]
-        texts = [*names, *map(_split_words, descriptions_by_action.get(action, ()))]
+        names = [_separate_words(name) for name in names_by_action.get(action, ())]
+        texts = [*names, *map(_separate_words, descriptions_by_action.get(action, ()))]
         for_client = sum(bool(_CLIENT_WORD_PATTERN.search(text)) for text in texts)
         for_server = sum(bool(_SERVER_WORD_PATTERN.search(text)) for text in texts)
         for_server += sum(bool(_ERROR_OR_WARNING_NAME_PATTERN.search(name)) for name in names)
@@ -97,7 +97,7 @@ def find_client_action(
     return best if best is not None and votes[best] > 0 else None
 
 
-def _split_words(text: str) -> str:
+def _separate_words(text: str) -> str:
     """Return a text in lower case, with spaces between the words of a name such as "AgentV1Error"."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text).lower()
 
@@ -339,7 +339,7 @@ def _read_channel(
     )
     _check_messages(document, socket)
     _check_turns(document, socket)
-    _check_price_names(contract, socket)
+    _check_targets_that_state_prices(contract, socket)
     operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
         schemas=contract.schemas,
@@ -365,18 +365,18 @@ def _check_messages(document: Document, socket: SocketChannel) -> None:
     pointer, client_messages = f"{socket.pointer}/x-socket", socket.spec.client_messages
     for key, client_message in client_messages.items():
         at = f"{pointer}/client_messages/{key}"
-        _check_message(document, at, client_message, socket.client_schemas)
+        _check_described_message(document, at, client_message, socket.client_schemas)
         if client_message.value is None and key != "audio":
             raise document.build_error(at, "needs its value: only a message with audio can be binary")
     for index, server_message in enumerate(socket.spec.server_messages):
-        _check_message(document, f"{pointer}/server_messages/{index}", server_message, socket.server_schemas)
+        _check_described_message(document, f"{pointer}/server_messages/{index}", server_message, socket.server_schemas)
     text = client_messages.get("text")
     if text is not None and "{text}" not in (leaf for _, leaf in iterate_leaves(text.value)):
         reason = 'has no "{text}", so that no text would be sent'
         raise document.build_error(f"{pointer}/client_messages/text/value", reason)
 
 
-def _check_message(
+def _check_described_message(
     document: Document, pointer: str, message: ClientMessage | ServerMessage, schemas: Mapping[str, MessageSchema]
 ) -> None:
     """Check that the document has a message, and that placeholders and pointers of its template are well formed."""
@@ -409,7 +409,7 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
         raise document.build_error(f"{pointer}/client_messages", reason)
 
 
-def _check_price_names(contract: Contract, socket: SocketChannel) -> None:
+def _check_targets_that_state_prices(contract: Contract, socket: SocketChannel) -> None:
     """Check that each target has one price, and that the target that its `price_of` names exists."""
     known = {**contract.audio_input_targets, **contract.targets}
     for name, target in socket.spec.targets.items():

@@ -50,7 +50,7 @@ from voicegauge.formats.locations import MISSING, read_pointer
 # Embeds the other files that a document refers to, so that every reference leads into one document.
 
 
-MAX_FILES = 500
+MAX_REFERENCED_FILES = 500
 """Maximum number of files of one document, so that files that refer to each other come to an end."""
 
 
@@ -140,7 +140,7 @@ class _FileEmbedder:
         known = resolve_links(path)
         if known in self._root_of_file:
             return self._root_of_file[known]
-        if len(self.files) >= MAX_FILES or not is_inside_document_folder(self._document, path):
+        if len(self.files) >= MAX_REFERENCED_FILES or not is_inside_document_folder(self._document, path):
             return None
         try:
             document = read_document(path)
@@ -259,16 +259,16 @@ def _create_validator_class(version: str) -> Any:
 
 
 class _NoRetrieval(dict[str, Any]):
-    """Replaces the functions by which the validator reads files and downloads URLs, one for each scheme of URLs."""
+    """Takes the place of the validator's functions that read files and download URLs, by scheme: each one fails."""
 
     def __contains__(self, _scheme: object) -> bool:
         return True
 
     def __getitem__(self, _scheme: str) -> Any:
-        return self._reject
+        return self._reject_retrieval
 
     @staticmethod
-    def _reject(uri: str) -> NoReturn:
+    def _reject_retrieval(uri: str) -> NoReturn:
         raise ValueError(f"{uri!r} is not part of the document")
 
 
@@ -289,7 +289,7 @@ def check_openapi_version(document: Document) -> None:
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSION_PREFIXES):
         key = "swagger" if "swagger" in document.data else "openapi"
-        found = f"not {document.data[key]!r}" if key in document.data else describe_other_document(document)
+        found = f"not {document.data[key]!r}" if key in document.data else describe_document_without_openapi(document)
         supported = "an OpenAPI document of version 3.0, 3.1 or 3.2, or Swagger 2.0"
         raise document.build_error(f"/{key}", f"must be {supported}, {found}")
 
@@ -298,7 +298,7 @@ _RECORDING_KEYS = ("interactions", "http_interactions", "log")
 """Keys at the root of recordings: cassettes of VCR in Python and Ruby, and HAR files."""
 
 
-def describe_other_document(document: Document) -> str:
+def describe_document_without_openapi(document: Document) -> str:
     """Return the end of the error message about a document without the key `openapi`: what it is, or what it lacks."""
     if any(key in document.data for key in _RECORDING_KEYS):
         return "and is a recording of another tool: voicegauge convert makes one of voicegauge of it first"
@@ -352,7 +352,10 @@ def _upgrade_bounds(node: dict[str, Any]) -> None:
 
 
 def _upgrade_nullable(node: dict[str, Any]) -> None:
-    """Replace `nullable: true`, which counts only beside a type (OpenAPI 3.0.3, section 4.7.24.1)."""
+    """Replace `nullable: true` by the type "null" beside the other (OpenAPI 3.0.3, section 4.7.24.1).
+
+    It has no effect in a schema without a type, where it is only removed.
+    """
     if not isinstance(node.get("nullable"), bool):
         return
     is_nullable = node.pop("nullable")

@@ -137,12 +137,12 @@ def _convert_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return converted
 
 
-_REFERENCE_PREFIXES = {
+_OPENAPI_PREFIX_BY_SWAGGER_PREFIX = {
     "#/definitions/": "#/components/schemas/",
     "#/parameters/": "#/components/parameters/",
     "#/responses/": "#/components/responses/",
 }
-_SCHEMA_KEYS = frozenset(
+_PARAMETER_SCHEMA_KEYS = frozenset(
     {
         *("type", "format", "items", "default", "enum", "pattern", "multipleOf", "uniqueItems"),
         *("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"),
@@ -152,7 +152,7 @@ _SCHEMA_KEYS = frozenset(
 """Keys of a Swagger parameter or header that belong to its schema in OpenAPI 3."""
 _OPENAPI_3_KEYWORDS = frozenset({"deprecated", "nullable", "writeOnly", "oneOf", "anyOf"})
 """Keywords of OpenAPI 3 that are kept if a Swagger document has them, with their meaning in OpenAPI 3."""
-_BODY_PLACES = ("body", "formData")
+_IN_VALUES_OF_BODY_PARAMETERS = ("body", "formData")
 """Places of Swagger parameters that are the body of a request, or a field of its form, in OpenAPI 3."""
 _DEFINITION_DEPTH = 2
 """Number of keys that lead to a schema of `definitions`."""
@@ -169,14 +169,14 @@ def _convert_swagger(document: Document) -> Document:
     Raises:
         ContractError: the document is not valid; the message has the line of the first error.
     """
-    errors = _create_validator().iter_errors(_leave_out_newer_keys(document.data))
+    errors = _create_swagger_validator().iter_errors(_leave_out_openapi_3_keywords(document.data))
     error = next((one for one in errors if not _is_inside_definition(one.instance_path)), None)
     if error is not None:
         reason = " ".join(error.message.split())[:MAX_REASON_CHARACTERS]
         raise document.build_error(format_json_pointer(error.instance_path), f"is not valid Swagger 2.0: {reason}")
     moved = {
         new.removeprefix("#").rstrip("/") + pointer[len(old) - 2 :]: line
-        for old, new in _REFERENCE_PREFIXES.items()
+        for old, new in _OPENAPI_PREFIX_BY_SWAGGER_PREFIX.items()
         for pointer, line in document.line_by_pointer.items()
         if pointer.startswith(old.removeprefix("#"))
     }
@@ -185,7 +185,7 @@ def _convert_swagger(document: Document) -> Document:
 
 
 @functools.cache
-def _create_validator() -> Any:
+def _create_swagger_validator() -> Any:
     import jsonschema_rs
     from openapi_spec_validator.schemas import schema_v2
 
@@ -197,11 +197,13 @@ def _is_inside_definition(path: Sequence[str | int]) -> bool:
     return len(path) > _DEFINITION_DEPTH and path[0] == "definitions"
 
 
-def _leave_out_newer_keys(value: Any) -> Any:
+def _leave_out_openapi_3_keywords(value: Any) -> Any:
     """Return `value` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
     if isinstance(value, dict):
-        return {key: _leave_out_newer_keys(item) for key, item in value.items() if key not in _OPENAPI_3_KEYWORDS}
-    return [_leave_out_newer_keys(item) for item in value] if isinstance(value, list) else value
+        return {
+            key: _leave_out_openapi_3_keywords(item) for key, item in value.items() if key not in _OPENAPI_3_KEYWORDS
+        }
+    return [_leave_out_openapi_3_keywords(item) for item in value] if isinstance(value, list) else value
 
 
 class _SwaggerConversion:
@@ -240,7 +242,11 @@ class _SwaggerConversion:
         swagger = self._swagger
         components: dict[str, Any] = {"schemas": swagger.get("definitions", {})}
         parameters = swagger.get("parameters", {}).items()
-        plain = {name: _convert_parameter(one) for name, one in parameters if one.get("in") not in _BODY_PLACES}
+        plain = {
+            name: _convert_parameter(one)
+            for name, one in parameters
+            if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS
+        }
         responses = {
             name: self._convert_response(response, self._swagger.get("produces", []))
             for name, response in swagger.get("responses", {}).items()
@@ -262,7 +268,9 @@ class _SwaggerConversion:
             for key, value in item.items()
             if key != "parameters"
         }
-        plain = [_convert_parameter(one) for one in shared_parameters if one.get("in") not in _BODY_PLACES]
+        plain = [
+            _convert_parameter(one) for one in shared_parameters if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS
+        ]
         return {**converted, "parameters": plain} if plain else converted
 
     def _resolve_parameter(self, parameter: dict[str, Any]) -> dict[str, Any]:
@@ -277,7 +285,7 @@ class _SwaggerConversion:
         produced_media_types = operation.get("produces", self._swagger.get("produces", []))
         left_out = {"parameters", "consumes", "produces", "responses", "schemes"}
         converted = {key: value for key, value in operation.items() if key not in left_out}
-        plain = [_convert_parameter(one) for one in own if one.get("in") not in _BODY_PLACES]
+        plain = [_convert_parameter(one) for one in own if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS]
         if plain:
             converted["parameters"] = plain
         body = _build_request_body([*shared_parameters, *own], consumed_media_types)
@@ -315,7 +323,7 @@ def _rewrite_references(value: Any) -> Any:
     rewritten = {key: _rewrite_references(item) for key, item in value.items()}
     reference = rewritten.get("$ref")
     if isinstance(reference, str):
-        for old, new in _REFERENCE_PREFIXES.items():
+        for old, new in _OPENAPI_PREFIX_BY_SWAGGER_PREFIX.items():
             if reference.startswith(old):
                 rewritten["$ref"] = new + reference.removeprefix(old)
     return rewritten
@@ -325,8 +333,8 @@ def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     """Convert a parameter or a response header of Swagger 2.0 to OpenAPI 3, with its schema under `schema`."""
     if "$ref" in parameter:
         return parameter
-    kept = {key: value for key, value in parameter.items() if key not in {*_SCHEMA_KEYS, "collectionFormat"}}
-    return {**kept, "schema": {key: value for key, value in parameter.items() if key in _SCHEMA_KEYS}}
+    kept = {key: value for key, value in parameter.items() if key not in {*_PARAMETER_SCHEMA_KEYS, "collectionFormat"}}
+    return {**kept, "schema": {key: value for key, value in parameter.items() if key in _PARAMETER_SCHEMA_KEYS}}
 
 
 def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: list[str]) -> dict[str, Any] | None:
@@ -348,7 +356,7 @@ def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: 
 
 
 def _build_form_field(field: dict[str, Any]) -> dict[str, Any]:
-    schema = {key: value for key, value in field.items() if key in _SCHEMA_KEYS}
+    schema = {key: value for key, value in field.items() if key in _PARAMETER_SCHEMA_KEYS}
     if schema.get("type") == "file":
         schema |= {"type": "string", "format": "binary"}
     return {**schema, **({"description": field["description"]} if "description" in field else {})}

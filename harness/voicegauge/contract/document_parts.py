@@ -38,7 +38,7 @@ from voicegauge.formats.located_yaml import Document, escape_pointer_token, expl
 from voicegauge.formats.locations import MISSING, Location, LocationValues, decode_location, read_pointer
 from voicegauge.model.base import Record
 
-RECORD_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
+RECORD_TYPE_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
     "x-speech": SpeechSpec,
     "x-job": JobSpec,
     "x-stream": StreamSpec,
@@ -56,11 +56,11 @@ RECORD_BY_OPERATION_KEY: Mapping[str, type[Record]] = {
     "x-source": SourceReference,
 }
 """The records of the `x-` keys of an operation."""
-RECORD_BY_ROOT_KEY: Mapping[str, type[Record]] = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
+RECORD_TYPE_BY_ROOT_KEY: Mapping[str, type[Record]] = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
 """The records of the `x-` keys at the root."""
 ASYNCAPI_KEY = "x-asyncapi"
 """Key under which the AsyncAPI document of a contract is embedded."""
-EXTENSION_KEYS = frozenset((*RECORD_BY_OPERATION_KEY, *RECORD_BY_ROOT_KEY, "x-socket", ASYNCAPI_KEY))
+EXTENSION_KEYS = frozenset((*RECORD_TYPE_BY_OPERATION_KEY, *RECORD_TYPE_BY_ROOT_KEY, "x-socket", ASYNCAPI_KEY))
 """The keys whose grammar `voicegauge.contract.extension` defines."""
 
 # Converts the values of `x-` keys to records.
@@ -85,7 +85,7 @@ def convert_record(document: Document, value: Any, pointer: str, record_type: ty
         reason, _, msgspec_path = str(error).partition(" - at ")
         tokens = _convert_msgspec_path(value, record_type, str(error), msgspec_path)
         deeper = format_json_pointer(tokens)
-        hint = _suggest_names(record_type, tokens, reason, is_key=msgspec_path.startswith("`key` in"))
+        hint = _suggest_known_names(record_type, tokens, reason, is_key=msgspec_path.startswith("`key` in"))
         unknown = _UNKNOWN_FIELD_PATTERN.search(reason)
         if unknown:
             deeper += f"/{escape_pointer_token(unknown[1])}"
@@ -99,7 +99,7 @@ _MAX_NAMES_LISTED = 12
 """Largest number of known names that an error about an unknown one lists, if none is similar."""
 
 
-def _suggest_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_key: bool) -> str:
+def _suggest_known_names(record_type: Any, tokens: Sequence[str], reason: str, *, is_key: bool) -> str:
     """Return what could be meant by an unknown key or value; empty if `reason` is about neither.
 
     Args:
@@ -263,7 +263,7 @@ def build_json_schema() -> dict[str, Any]:
         request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
     defs["ConversionResponse"]["properties"]["fact_locations"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
-    operation, root = _build_key_schemas(RECORD_BY_OPERATION_KEY), _build_key_schemas(RECORD_BY_ROOT_KEY)
+    operation, root = _build_key_schemas(RECORD_TYPE_BY_OPERATION_KEY), _build_key_schemas(RECORD_TYPE_BY_ROOT_KEY)
     security_schemes = {"type": "object", "additionalProperties": _build_key_schemas({"x-key": KeySpec})}
     root["properties"]["components"] = {"type": "object", "properties": {"securitySchemes": security_schemes}}
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
@@ -362,7 +362,7 @@ class MediaType(ContractPart):
         return self.schemas.resolve_reference(self.part_data.get("schema", {}))[0]
 
     @functools.cached_property
-    def separator_by_list(self) -> Mapping[str, str]:
+    def separator_by_list_field(self) -> Mapping[str, str]:
         """The separator of items in lists that a form sends as one text, by field; other lists are repeated fields."""
         encodings = self.part_data.get("encoding") or {}
         found = ((name, _find_list_separator(encoding or {}, "form")) for name, encoding in encodings.items())

@@ -61,7 +61,7 @@ class PathTemplate:
 
     path: str
     """The template, such as "/v1/speech/{id}"."""
-    slashed_parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    parameters_with_slashes: Mapping[str, Parameter] = field(default_factory=dict)
     """The parameters whose values may have slashes, by name."""
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -71,7 +71,7 @@ class PathTemplate:
 
     def _read_parameters(self, values: Sequence[str]) -> dict[str, str] | None:
         found = dict(zip(self._parameter_names, values, strict=True))
-        slashed = ((one, found.get(name, "")) for name, one in self.slashed_parameters.items())
+        slashed = ((one, found.get(name, "")) for name, one in self.parameters_with_slashes.items())
         # Such a value may be the end of the path of another operation, unless the schema tells them apart.
         return None if any(one.parse_text(unquote(value)).violations for one, value in slashed) else found
 
@@ -90,7 +90,7 @@ class PathTemplate:
     def _pattern(self) -> re.Pattern[str]:
         # Groups are numbered, because a parameter's name need not be a valid group name.
         parts = re.split(r"(\{[^}]+\})", self.path)
-        slashed = {f"{{{name}}}" for name in self.slashed_parameters}
+        slashed = {f"{{{name}}}" for name in self.parameters_with_slashes}
         return re.compile(
             "".join(
                 ("(.+)" if part in slashed else "([^/]+)") if part.startswith("{") else re.escape(part)

@@ -28,7 +28,7 @@ from voicegauge.contract._overlays import (
     select_operations,
 )
 from voicegauge.contract.proposed_parts import (
-    AUDIO_BODY,
+    AUDIO_IS_RESPONSE_BODY,
     MODEL_FIELD_NAMES,
     SPEECH_FIELD_NAMES,
     CandidateOperation,
@@ -202,9 +202,9 @@ _DESCRIPTION_BY_REJECTION_STATUS = {
     "401": "The key is unknown",
     "404": "There is no such job",
 }
-_SIMILAR_STATUSES = {"400": "422", "401": "403"}
+_SIMILAR_STATUS_BY_REJECTION_STATUS = {"400": "422", "401": "403"}
 """By the status of a rejection, another one with which services reject for the same reason."""
-_Action = dict[str, Any]
+_OverlayMapping = dict[str, Any]
 """A mapping of the overlay, with values that may have comments."""
 
 
@@ -235,14 +235,14 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
 
 
 class OverlayWriter:
-    """Writes one overlay, and notes what a person has to complete."""
+    """Writes the overlay for the operations of one OpenAPI document, and notes what a person has to complete."""
 
     def __init__(
         self,
         document: Document,
         provider_id: str,
         candidates: Sequence[CandidateOperation],
-        removed_reasons: Mapping[str, str] = MappingProxyType({}),
+        removal_reason_by_pointer: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Create a writer that has written nothing.
 
@@ -250,12 +250,12 @@ class OverlayWriter:
             document: the provider's document.
             provider_id: the id that the overlay gives the provider.
             candidates: the operations to propose.
-            removed_reasons: why something was removed from the schemas of the document, by its JSON pointer.
+            removal_reason_by_pointer: why something was removed from the schemas of the document, by its JSON pointer.
         """
         self._document, self._provider = document, provider_id
         self._candidates = candidates
         self._keys = _KeyProposal(document, candidates)
-        self._removed_reasons = removed_reasons
+        self._removal_reason_by_pointer = removal_reason_by_pointer
         self._todo: list[str] = []
         self._used_targets: set[str] = set()
         self._used_operation_ids: set[str] = set()
@@ -309,7 +309,7 @@ class OverlayWriter:
         )
         return f"{comment}{''.join(lines)}actions:\n"
 
-    def _iterate_removals(self) -> Iterator[_Action]:
+    def _iterate_removals(self) -> Iterator[_OverlayMapping]:
         """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
         pointers = dict.fromkeys(pointer for one in self._candidates for pointer in one.unfit_default_pointers)
         for pointer in pointers:
@@ -318,18 +318,18 @@ class OverlayWriter:
         kept = [(one.path, one.method) for one in self._candidates]
         kept += [(one.job.path, "get") for one in self._candidates if one.job is not None]
         used = select_operations(self._document, kept)
-        for pointer, reason in self._removed_reasons.items():
+        for pointer, reason in self._removal_reason_by_pointer.items():
             if read_pointer(used, split_json_pointer(pointer)[:-1]) is MISSING:
                 continue
             self._todo.append(f"{pointer}, which {reason} and is removed")
             yield build_removal_action(self._document, pointer)
 
-    def _iterate_root_actions(self) -> Iterator[_Action]:
+    def _iterate_root_actions(self) -> Iterator[_OverlayMapping]:
         name = self._provider
         title = str(get_mapping(self._document.data, "info").get("title", name))
         variable_prefix = re.sub(r"[^A-Z0-9]", "_", name.upper())
         variable_prefix = variable_prefix if variable_prefix[:1].isalpha() else f"_{variable_prefix}"
-        update: _Action = {
+        update: _OverlayMapping = {
             "x-provider": {
                 "id": name,
                 "title": title,
@@ -352,7 +352,7 @@ class OverlayWriter:
 
     def _iterate_operation_actions(
         self, candidate: CandidateOperation, targets: Mapping[str, Any]
-    ) -> Iterator[_Action]:
+    ) -> Iterator[_OverlayMapping]:
         if is_transcription(candidate):
             yield from self._iterate_transcription_actions(candidate, targets)
             return
@@ -368,7 +368,7 @@ class OverlayWriter:
         if job is not None:
             response = {"status_operation_id": self._get_status_operation_id(job)}
         else:
-            response = {"audio": candidate.audio or AUDIO_BODY}
+            response = {"audio": candidate.audio or AUDIO_IS_RESPONSE_BODY}
             others = candidate.other_audio_locations
             if others:
                 shown = ", ".join(others)
@@ -385,7 +385,7 @@ class OverlayWriter:
 
     def _iterate_transcription_actions(
         self, candidate: CandidateOperation, targets: Mapping[str, Any]
-    ) -> Iterator[_Action]:
+    ) -> Iterator[_OverlayMapping]:
         proposal = propose_transcription(self._document, candidate)
         extension = (
             {**proposal.extension, "targets": targets}
@@ -397,8 +397,8 @@ class OverlayWriter:
         yield from self._iterate_job_actions(proposal.job)
 
     def _build_candidate_action(
-        self, candidate: CandidateOperation, responses: Mapping[str, Any], extension: _Action
-    ) -> _Action:
+        self, candidate: CandidateOperation, responses: Mapping[str, Any], extension: _OverlayMapping
+    ) -> _OverlayMapping:
         """Return the action that adds `extension`, `responses` and what else a speech operation lacks."""
         security = {"security": _PROPOSED_SECURITY} if self._keys.replaces_security(candidate) else {}
         update = {
@@ -409,16 +409,16 @@ class OverlayWriter:
         }
         return build_operation_action(candidate.path, candidate.method, update)
 
-    def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_Action]:
+    def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_OverlayMapping]:
         if job is not None and job.path not in self._described_jobs:
             self._described_jobs.add(job.path)
             yield build_operation_action(job.path, "get", self._propose_job(job))
 
-    def _propose_job(self, job: JobProposal) -> _Action:
-        update: _Action = {}
+    def _propose_job(self, job: JobProposal) -> _OverlayMapping:
+        update: _OverlayMapping = {}
         if not job.operation_data.get("operationId"):
             update["operationId"] = self._get_status_operation_id(job)
-        missing = _build_missing_rejections(job.operation_data, "401", "404")
+        missing = _build_undocumented_rejections(job.operation_data, "401", "404")
         if missing:
             self._todo.append(f"the rejections of {job.path}: the document does not state all")
             update["responses"] = CommentedValue(missing, _NOT_IN_DOCUMENT_COMMENT)
@@ -430,7 +430,7 @@ class OverlayWriter:
 
     def _propose_rejections(self, candidate: CandidateOperation, other_responses: Mapping[str, Any]) -> dict[str, Any]:
         """Return `responses` with `other_responses` and the missing rejections; an empty mapping if there are none."""
-        rejections = _build_missing_rejections(candidate.operation_data, "400", "401")
+        rejections = _build_undocumented_rejections(candidate.operation_data, "400", "401")
         if rejections:
             self._todo.append(
                 f"the rejections of {candidate.path}: the document states none with status " + " and ".join(rejections)
@@ -451,7 +451,7 @@ class OverlayWriter:
         if candidate.audio is None:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
-            candidate.audio == AUDIO_BODY
+            candidate.audio == AUDIO_IS_RESPONSE_BODY
             and format_field is not None
             and not _has_media_type_per_format(candidate.audio_media_types, format_field)
         ):
@@ -506,13 +506,13 @@ class OverlayWriter:
         return targets
 
 
-def _build_missing_rejections(operation_data: Mapping[str, Any], *statuses: str) -> dict[str, Any]:
+def _build_undocumented_rejections(operation_data: Mapping[str, Any], *statuses: str) -> dict[str, Any]:
     """Return the responses with those of `statuses` that an operation does not document, even as a similar status."""
     documented = operation_data.get("responses", {}).keys()
     return {
         status: {"description": _DESCRIPTION_BY_REJECTION_STATUS[status]}
         for status in statuses
-        if not {status, _SIMILAR_STATUSES.get(status), "4XX", "default"} & documented
+        if not {status, _SIMILAR_STATUS_BY_REJECTION_STATUS.get(status), "4XX", "default"} & documented
     }
 
 

@@ -36,13 +36,13 @@ from voicegauge.formats.bodies import (
     read_json,
     read_subtitles,
 )
-from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_pointer_values
+from voicegauge.formats.locations import EVERY_ITEM, MISSING, EventLocation, Location, read_values_at_pointer
 from voicegauge.formats.message_streams import EVENT_STREAM_MEDIA_TYPE, JsonLinesParser, SseParser, StreamMessage
 from voicegauge.model.exchange import Exchange, Request
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream."""
+    """One event of a streamed response."""
 
     event_type: str | None
     """The event type, even if it is not documented; `None` if the event has no type at the documented location."""
@@ -61,7 +61,7 @@ class StreamEvent(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The data as text."""
+        """`data` as a `str`, decoded as UTF-8."""
         return self.data.decode()
 
 
@@ -304,16 +304,16 @@ class ParsedExchange:
 
     @property
     def _response_json_or_error(self) -> JsonOrError:
-        return self._get_or_parse("response_json", lambda: _parse_json(self.exchange.response.body))
+        return self._parse_once("response_json", lambda: _parse_json(self.exchange.response.body))
 
     @property
     def _request_json_or_error(self) -> JsonOrError:
-        return self._get_or_parse("request_json", lambda: _parse_json(self.exchange.request.body))
+        return self._parse_once("request_json", lambda: _parse_json(self.exchange.request.body))
 
     @property
     def request_form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
-        return self._get_or_parse("request_form", lambda: _parse_form(self.exchange.request))
+        return self._parse_once("request_form", lambda: _parse_form(self.exchange.request))
 
     def read_request_body(self, operation: Operation) -> RequestBody:
         """Return the request body, read by the documentation of `operation`."""
@@ -340,9 +340,9 @@ class ParsedExchange:
     def query_parameters(self) -> dict[str, str]:
         """The query parameters of the request. If a parameter is repeated, its last value counts."""
         url = self.exchange.request.url
-        return self._get_or_parse("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
+        return self._parse_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
-    def _get_or_parse(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
+    def _parse_once(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
         """Return the cached value of `cache_key`, which `parse` computes if there is none."""
         if cache_key not in self._values:
             self._values[cache_key] = parse()
@@ -384,7 +384,7 @@ class ParsedExchange:
 
         A number in a header is converted from text.
         """
-        return _parse_amount(self.read_response_value(location))
+        return _parse_plausible_charge(self.read_response_value(location))
 
     def read_charge(self, location: Location | None) -> float | UnreadableCharge | None:
         """Return the charge that a response states; `None` if it states none, or null.
@@ -397,8 +397,8 @@ class ParsedExchange:
             value = self._read_value_beside_invalid_numbers(location)
         if value is MISSING or value is None:
             return None
-        amount = _parse_amount(value)
-        return _describe_unreadable_charge(value) if amount is None else amount
+        amount = _parse_plausible_charge(value)
+        return _build_unreadable_charge(value) if amount is None else amount
 
     def _read_value_beside_invalid_numbers(self, location: Location) -> Any:
         """Return the value at a location of a body with NaN, Infinity or a number that is too large for JSON."""
@@ -430,10 +430,11 @@ class ParsedExchange:
         if usage.event_usage_location is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
             return None
         ending = self.read_stream(stream_spec).ending
-        return None if ending is None else _parse_amount(ending.read_value(usage.event_usage_location))
+        return None if ending is None else _parse_plausible_charge(ending.read_value(usage.event_usage_location))
 
 
-def _parse_amount(value: Any) -> float | None:
+def _parse_plausible_charge(value: Any) -> float | None:
+    """Return a number, or the number in a text, from 0 to `MAX_PLAUSIBLE_CHARGE`; `None` for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -443,7 +444,8 @@ def _parse_amount(value: Any) -> float | None:
     return number if 0 <= number <= MAX_PLAUSIBLE_CHARGE else None
 
 
-def _describe_unreadable_charge(value: Any) -> UnreadableCharge:
+def _build_unreadable_charge(value: Any) -> UnreadableCharge:
+    """Return what a response states as its charge, for a value that `_parse_plausible_charge` does not accept."""
     if isinstance(value, bool):
         return UnreadableCharge(None, "true" if value else "false")
     if isinstance(value, dict | list):
@@ -470,7 +472,7 @@ def _build_form_value(form: Form, media_type: MediaType | None) -> dict[str, Any
     if media_type is not None and isinstance(media_type.schema, dict):
         properties = media_type.schema.get("properties", {})
         for name, text in form.fields.items():
-            separator = media_type.separator_by_list.get(name)
+            separator = media_type.separator_by_list_field.get(name)
             value[name] = parse_field_value(media_type.schemas, properties.get(name, {}), text, separator)
     value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
     return value
@@ -508,7 +510,7 @@ def read_transcript(exchange: ParsedExchange, response: TranscriptionResponse) -
     if EVERY_ITEM in location.pointer_tokens:
         texts = [
             text
-            for text in read_pointer_values(exchange.response_json, location.pointer_tokens)
+            for text in read_values_at_pointer(exchange.response_json, location.pointer_tokens)
             if isinstance(text, str)
         ]
         return JOINED_TEXT_SEPARATOR.join(text.strip() for text in texts) if texts else None

@@ -245,7 +245,7 @@ def compute_reported_cost(
     return PriceQuote(cost.usd, cost.credits, cost.usd)
 
 
-_CLAIMANT_LABELS: dict[Claimant, str] = {
+_LABEL_BY_CLAIMANT: dict[Claimant, str] = {
     "price_page": "",
     "quoted_price_page": "quoted",
     "provider_text": "",
@@ -297,7 +297,7 @@ def _describe_claim(priced_claim: PricedClaim, credits_name: str, *, is_first: b
     dollars = _format_amounts(price, lambda one: one.usd_per_unit, lambda usd: format_price_usd(usd, is_exact=True))
     credits = _format_amounts(price, lambda one: one.credits_per_unit, lambda amount: f"{amount:,.12g} {credits_name}")
     amounts = ", ".join(filter(None, (dollars, credits)))
-    label = _CLAIMANT_LABELS[claim.claimant]
+    label = _LABEL_BY_CLAIMANT[claim.claimant]
     if claim.exactness == "upper_bound" and price.exactness == "upper_bound":
         amounts = f"at most {amounts}"
     if is_first:

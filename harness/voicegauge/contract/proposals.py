@@ -15,8 +15,8 @@ import msgspec
 import yaml
 
 from voicegauge.contract._consistency import (
-    remove_contradicting_closures,
-    remove_unknown_encodings,
+    remove_contradicting_additional_properties,
+    remove_unknown_content_encodings,
     remove_unknown_types,
 )
 from voicegauge.contract._overlays import (
@@ -111,13 +111,13 @@ def propose_socket_overlay(path: Path, *, provider_id: str = "", reserved_ids: C
 
 
 class _SocketOverlayWriter:
-    """Writes one overlay, and notes what a person has to complete."""
+    """Writes the overlay for the WebSockets of one AsyncAPI document, and notes what a person has to complete."""
 
     def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
         self._asyncapi = asyncapi
         self._document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
         self._removed_pointers = [
-            pointer.removeprefix(f"/{ASYNCAPI_KEY}") for pointer in remove_unknown_encodings(self._document)
+            pointer.removeprefix(f"/{ASYNCAPI_KEY}") for pointer in remove_unknown_content_encodings(self._document)
         ]
         self._schemas = Schemas(self._document)
         self._provider = provider_id or derive_provider_id(self._document, reserved_ids)
@@ -162,7 +162,7 @@ class _SocketOverlayWriter:
         ]
         return OverlayProposal(
             provider=self._provider,
-            overlay=yaml.dump(overlay, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118),
+            overlay=yaml.dump(overlay, Dumper=_OverlayDumper, sort_keys=False, allow_unicode=True, width=118),
             operations=tuple(
                 ProposedOperation(
                     id=socket["id"],
@@ -246,9 +246,9 @@ class _SocketOverlayWriter:
         found: dict[str, dict[str, Any]] = {}
         for name, message in messages.items():
             action = "audio" if message.is_binary else _find_message_kind(name, _CLIENT_ACTION_PATTERNS)
-            value = self._build_value(message, {})
+            value = self._build_shortest_message(message, {})
             for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
-                with_content = self._build_value(message, {f"{{{content}}}": field})
+                with_content = self._build_shortest_message(message, {f"{{{content}}}": field})
                 if f"{{{content}}}" in with_content.values() and action not in ("cancel", "flush", "close"):
                     action, value = content, with_content
                     break
@@ -269,12 +269,20 @@ class _SocketOverlayWriter:
             if message.is_binary:
                 proposed.append({"message": name, "event": "audio"})
                 continue
-            value = self._build_value(message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")})
+            value = self._build_shortest_message(
+                message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")}
+            )
             placeholder = next(iter(content))
             event = _find_message_kind(name, _SERVER_EVENT_PATTERNS)
             if event is None:
-                event = _find_event(_split_words(name), transcribes, has_session, placeholder in value.values())
-            fixed = {f"/{escape_pointer_token(key)}": [one] for key, one in value.items() if one not in _PLACEHOLDERS}
+                event = _guess_reported_event(
+                    _separate_words(name), transcribes, has_session, placeholder in value.values()
+                )
+            fixed = {
+                f"/{escape_pointer_token(key)}": [one]
+                for key, one in value.items()
+                if one not in _NON_IDENTIFYING_VALUES
+            }
             proposed.append({"message": name, "event": event, "value": value})
             if fixed:
                 proposed[-1]["recognized_by"] = dict(list(fixed.items())[:1])
@@ -282,7 +290,9 @@ class _SocketOverlayWriter:
             self._todo.append("which message of the service ends a turn: turn-end")
         return proposed
 
-    def _build_value(self, message: MessageSchema, placeholders: Mapping[str, re.Pattern[str]]) -> dict[str, Any]:
+    def _build_shortest_message(
+        self, message: MessageSchema, placeholders: Mapping[str, re.Pattern[str]]
+    ) -> dict[str, Any]:
         """Return the shortest message that its schema allows, with placeholders for text, audio and reasons."""
         if message.schema_pointer is None:
             return {}
@@ -303,17 +313,24 @@ class _SocketOverlayWriter:
             if found is not None and part.get("type") in ("string", ["string", "null"], None):
                 value[name] = found
             elif name in names:
-                value[name] = _EMPTY_VALUES.get(str(part.get("type")), TODO)
+                value[name] = _EMPTY_VALUE_BY_JSON_TYPE.get(str(part.get("type")), TODO)
         return value
 
 
-_EMPTY_VALUES: dict[str, Any] = {"string": "", "integer": 0, "number": 0, "boolean": False, "array": [], "object": {}}
+_EMPTY_VALUE_BY_JSON_TYPE: dict[str, Any] = {
+    "string": "",
+    "integer": 0,
+    "number": 0,
+    "boolean": False,
+    "array": [],
+    "object": {},
+}
 """A value for a required field of a message whose value does not matter, by JSON type."""
-_PLACEHOLDERS: tuple[Any, ...] = ("{text}", "{audio}", "{transcript}", "{reason}", "", 0, False, [], {})
-"""Values in a proposed message that do not identify it: placeholders, and the values of `_EMPTY_VALUES`."""
+_NON_IDENTIFYING_VALUES: tuple[Any, ...] = ("{text}", "{audio}", "{transcript}", "{reason}", "", 0, False, [], {})
+"""Values in a proposed message that do not identify it: placeholders, and the values of `_EMPTY_VALUE_BY_JSON_TYPE`."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _OverlayDumper(yaml.SafeDumper):
     """Writes small mappings in one line, and equal values again instead of references to them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -326,18 +343,18 @@ class _Dumper(yaml.SafeDumper):
 
 def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
     """Return the value that is the name of the message, if messages share a list of values; otherwise the first."""
-    words = _split_words(message_name).replace(" ", "")
-    named = [one for one in values if isinstance(one, str) and _split_words(one).replace(" ", "") in words]
+    words = _separate_words(message_name).replace(" ", "")
+    named = [one for one in values if isinstance(one, str) and _separate_words(one).replace(" ", "") in words]
     return max(named, key=len, default=values[0])
 
 
 def _find_message_kind(name: str, kinds_and_patterns: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
     """Return the first kind whose pattern matches the words of a message's name; `None` if none does."""
-    words = _split_words(name)
+    words = _separate_words(name)
     return next((kind for kind, pattern in kinds_and_patterns if pattern.search(words)), None)
 
 
-def _find_event(words: str, transcribes: bool, has_session: bool, carries_audio_or_text: bool) -> str:
+def _guess_reported_event(words: str, transcribes: bool, has_session: bool, carries_audio_or_text: bool) -> str:
     """Return the event that a message of the service probably reports, by the words of its name."""
     if _OPENING_EVENT_PATTERN.search(words):
         return "session" if has_session else "connected"
@@ -350,7 +367,7 @@ def _find_event(words: str, transcribes: bool, has_session: bool, carries_audio_
     return "other"
 
 
-def _split_words(name: str) -> str:
+def _separate_words(name: str) -> str:
     last = name.rpartition("/")[2]
     return re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", last).lower())
 
@@ -397,8 +414,10 @@ def propose_overlay(
     check_openapi_version(document)
     removed = {
         **dict.fromkeys(remove_unknown_types(document), "is not a type of JSON"),
-        **dict.fromkeys(remove_unknown_encodings(document), "is not a content encoding"),
-        **dict.fromkeys(remove_contradicting_closures(document), "forbids what the rest of its allOf describes"),
+        **dict.fromkeys(remove_unknown_content_encodings(document), "is not a content encoding"),
+        **dict.fromkeys(
+            remove_contradicting_additional_properties(document), "forbids what the rest of its allOf describes"
+        ),
     }
     candidates = list(find_speech_operations(document, operation_names))
     found = [c for c in candidates if c.audio or c.job] or [

@@ -80,19 +80,19 @@ def merge_schema_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict
     return merged
 
 
-_AUDIO_PROPERTY_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|duration|name|language|i[dD]$")
+_AUDIO_PROPERTY_NAME_PATTERN = re.compile(r"encoding|format|type|codec|rate|length|duration|name|language|i[dD]$")
 """Matches the name of a field that describes audio, and does not contain it."""
 
 
-def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str, str]]:
-    """Return the value of `audio`, location and how it is sent, for each text field with "audio" in its name.
+def list_possible_audio_fields(fields: Mapping[str, ProposedField]) -> list[dict[str, str]]:
+    """Return the proposed `audio` of a response, location and delivery method, for each text field named "...audio...".
 
     A field with a list of values, or with the name of a property of audio, such as "audioEncoding", is ignored.
     """
     found = []
     for location, field in fields.items():
         name = location.rpartition("/")[2]
-        is_property = "enum" in field.schema or _AUDIO_PROPERTY_PATTERN.search(name)
+        is_property = "enum" in field.schema or _AUDIO_PROPERTY_NAME_PATTERN.search(name)
         if "audio" in name.lower() and field.is_text and not is_property:
             is_url = "url" in name.lower() or field.schema.get("format") in ("uri", "url")
             found.append({"location": location, "delivery_method": "url" if is_url else "base64"})
@@ -102,13 +102,13 @@ def list_audio_candidates(fields: Mapping[str, ProposedField]) -> list[dict[str,
 # Finds the status operation of a speech operation that responds with a job, and proposes its `x-job`.
 
 
-_ID_FIELD_PATTERN = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
+_JOB_ID_FIELD_PATTERN = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
 """Matches the name of a field that may contain the id of a job."""
 _STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
-_REASON_FIELD_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
+_FAILURE_REASON_FIELD_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
 _RESULT_FIELD_PATTERN = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
 """Matches the name of a field that may contain the audio of a finished job, or its URL."""
-_NOT_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
+_NO_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
 """Matches the names of such fields that contain something else."""
 _SUCCESS_STATE_PATTERN = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
 """Matches the name of a state in which a job has succeeded."""
@@ -118,7 +118,7 @@ _PATH_PARAMETER_PATTERN = re.compile(r"\{([^{}]+)\}")
 
 
 class JobProposal(NamedTuple):
-    """A status operation, and its `x-job`."""
+    """The operation that reports the status of a job, and the `x-job` that is proposed for it."""
 
     path: str
     operation_data: Mapping[str, Any]
@@ -145,7 +145,7 @@ def find_job_proposal(
     ids = [
         field
         for location, field in submit_response_fields.items()
-        if _ID_FIELD_PATTERN.search(get_innermost_field_name(location))
+        if _JOB_ID_FIELD_PATTERN.search(get_innermost_field_name(location))
     ]
     if not ids:
         return None
@@ -170,7 +170,7 @@ def find_job_proposal(
     todo: list[str] = []
     submit_state = find_field_by_name(submit_response_fields, _STATE_FIELD_NAMES)
     repeated = find_field_by_name(fields, (get_innermost_field_name(id_field.location),))
-    reason = find_field_by_name(fields, _REASON_FIELD_NAMES)
+    reason = find_field_by_name(fields, _FAILURE_REASON_FIELD_NAMES)
     extension: dict[str, Any] = {
         "submit_response": {
             "job_id_location": id_field.location,
@@ -196,29 +196,31 @@ def _list_required_query_parameters(operation_data: Mapping[str, Any]) -> list[s
 
 def read_response_fields(document: Document, path: str, method: str) -> dict[str, ProposedField]:
     """Return the fields of the successful JSON response of an operation; none if it cannot be read or has no JSON."""
-    part = _select_operation(document, path, method)
+    part = _select_operation_document(document, path, method)
     try:
         return list_response_fields(Schemas(part), part.data["paths"][path][method])
     except ContractError:  # an operation that cannot be read is not proposed
         return {}
 
 
-def _select_operation(document: Document, path: str, method: str) -> Document:
-    """Return the part of a document that describes one operation."""
+def _select_operation_document(document: Document, path: str, method: str) -> Document:
+    """Return a document with only one operation of `document`, and the parts that it refers to."""
     data = select_operations(document, [(path, method)])
     return Document(document.path, data, {}, document.sha256, {"": (document, "")})
 
 
 def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) -> dict[str, ProposedField]:
     """Return the fields of the first successful JSON response of an operation, by location."""
-    for content in _iterate_success_contents(schemas, operation_data):
+    for content in _iterate_success_response_contents(schemas, operation_data):
         for name, media in content.items():
             if "json" in name and isinstance(media, dict):
                 return dict(list_body_fields(schemas, media.get("schema", {})))
     return {}
 
 
-def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _iterate_success_response_contents(
+    schemas: Schemas, operation_data: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
     """Yield the `content` of each 2xx response, which describes bodies by media type."""
     for status, response in get_mapping(operation_data, "responses").items():
         if str(status).startswith("2"):
@@ -262,7 +264,7 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     The audio is in a field with "audio" in its name, else in one that may have the URL of a result. If there is
     neither, the location is marked TODO.
     """
-    audio = next(iter(list_audio_candidates(fields)), None)
+    audio = next(iter(list_possible_audio_fields(fields)), None)
     if audio is not None:
         return audio
     for location, field in fields.items():
@@ -270,7 +272,7 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
         is_list = isinstance(items, dict) and items.get("type") == "string"
         if (
             _RESULT_FIELD_PATTERN.search(name)
-            and not _NOT_RESULT_FIELD_PATTERN.search(name)
+            and not _NO_RESULT_FIELD_PATTERN.search(name)
             and (is_list or field.is_text)
         ):
             missing_facts.append(f"whether {location} of {path} is the URL of the audio")
@@ -312,7 +314,7 @@ _OTHER_PURPOSE_WORD_PATTERN = re.compile(
 )
 _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
-AUDIO_BODY = {"location": "body", "delivery_method": "bytes"}
+AUDIO_IS_RESPONSE_BODY = {"location": "body", "delivery_method": "bytes"}
 """The value of `x-speech.response.audio` for a response whose body is the audio."""
 
 
@@ -370,13 +372,13 @@ def list_likely_speech_operations(document: Document, operation_names: Sequence[
 
 
 def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) -> bool:
-    names = _join_names(path, operation_data)
+    names = _join_path_id_and_summary(path, operation_data)
     return not _OTHER_PURPOSE_WORD_PATTERN.search(names) and bool(
         _SPEECH_WORD_PATTERN.search(names) or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses")))
     )
 
 
-def _join_names(path: str, operation_data: Mapping[str, Any]) -> str:
+def _join_path_id_and_summary(path: str, operation_data: Mapping[str, Any]) -> str:
     """Return the texts that say what an operation is for: its path, id and summary."""
     return f"{path} {operation_data.get('operationId', '')} {operation_data.get('summary', '')}"
 
@@ -393,7 +395,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
     unfit_default_pointers: list[str] = []
     is_any_valid = False
     for path, method in list_likely_speech_operations(document, operation_names):
-        part = _read_operation_part(document, path, method)
+        part = _read_operation_document(document, path, method)
         try:
             schemas = Schemas(part)
             check_schemas(schemas, part, unfit_default_pointers)
@@ -412,7 +414,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
             job = find_job_proposal(document, path, started)
             if job is not None:
                 with contextlib.suppress(ContractError):  # the error names its place when the proposal is used
-                    status = _read_operation_part(document, job.path, "get")
+                    status = _read_operation_document(document, job.path, "get")
                     check_schemas(Schemas(status), status, unfit_default_pointers)
             yield CandidateOperation(
                 path,
@@ -430,9 +432,9 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
         raise error
 
 
-def _read_operation_part(document: Document, path: str, method: str) -> Document:
-    """Return the part of a document that describes one operation, converted to OpenAPI 3.1 or 3.2."""
-    part = _select_operation(document, path, method)
+def _read_operation_document(document: Document, path: str, method: str) -> Document:
+    """Return a document with only one operation of `document`, converted to OpenAPI 3.1 or 3.2."""
+    part = _select_operation_document(document, path, method)
     normalize_openapi(part)
     return part
 
@@ -495,17 +497,19 @@ def _is_audio_media_type(name: str) -> bool:
 
 
 def _list_audio_media_types(schemas: Schemas, operation_data: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(filter(_is_audio_media_type, next(_iterate_success_contents(schemas, operation_data), {})))
+    return frozenset(
+        filter(_is_audio_media_type, next(_iterate_success_response_contents(schemas, operation_data), {}))
+    )
 
 
 def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return what `x-speech.response.audio` may be, likeliest first; nothing if no 2xx response carries audio."""
-    for content in _iterate_success_contents(schemas, operation_data):
+    for content in _iterate_success_response_contents(schemas, operation_data):
         if any(map(_is_audio_media_type, content)):
-            return [AUDIO_BODY]
+            return [AUDIO_IS_RESPONSE_BODY]
         for name, media in content.items():
             if "json" in name:
-                found = list_audio_candidates(dict(list_body_fields(schemas, media.get("schema", {}))))
+                found = list_possible_audio_fields(dict(list_body_fields(schemas, media.get("schema", {}))))
                 if found:
                     return found
     return []
@@ -537,7 +541,7 @@ class TranscriptionProposal(NamedTuple):
 
 def is_transcription(operation: CandidateOperation) -> bool:
     """Whether an operation turns speech into text, judged by its names and by a file in a request without a text."""
-    names = _join_names(operation.path, operation.operation_data)
+    names = _join_path_id_and_summary(operation.path, operation.operation_data)
     has_file = any(_is_file_field(field) for field in operation.request_fields.values()) or operation.has_binary_request
     return _TRANSCRIPTION_PATTERN.search(names) is not None or (
         has_file and operation.audio is None and find_speech_field(operation.request_fields, "text") is None

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrors, shorten_value
+from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrorLimit, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
@@ -25,7 +25,7 @@ from voicegauge.formats.located_yaml import (
     Document,
     escape_pointer_token,
     format_json_pointer,
-    get_members,
+    get_inner_values,
     read_document,
     split_json_pointer,
 )
@@ -152,7 +152,7 @@ class Schemas:
         self.document = document
         self._uri = f"voicegauge:///{document.sha256}"
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
-        self._nested_errors = NestedErrors(document.data)
+        self._nested_errors = NestedErrorLimit(document.data)
         self._compiled_pointers: set[str] = set()
         """Pointers to schemas that are part of a validator, which is not necessarily kept."""
 
@@ -215,7 +215,7 @@ class Schemas:
             nodes = [read_json_pointer(self.document.data, waiting.pop())]
             while nodes:
                 node = nodes.pop()
-                nodes += get_members(node)
+                nodes += get_inner_values(node)
                 reference = node.get("$ref") if isinstance(node, dict) else None
                 target = unquote(reference[1:]) if isinstance(reference, str) and reference.startswith("#/") else None
                 if target is not None and target not in found and target not in self._compiled_pointers:
@@ -254,7 +254,7 @@ class Schemas:
 
     def _iterate_all_violations(self, pointer: str, instance: Any) -> Iterator[SchemaViolation]:
         is_explained = False
-        for error in self._iterate_errors(pointer, instance):
+        for error in self._iterate_validator_errors(pointer, instance):
             is_explained = True
             path, location = list(error.schema_path), format_json_pointer(error.instance_path)
             keyword = str(path[-1]) if path else "false"
@@ -271,12 +271,13 @@ class Schemas:
             )
             yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
 
-    def _iterate_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
+    def _iterate_validator_errors(self, pointer: str, instance: Any) -> Iterator[jsonschema_rs.ValidationError]:
         """Yield the errors of `instance`; of a large one those that its shortened copy has too, because errors copy it.
 
-        Nothing is yielded for an instance that could have too many errors, even if it does not fit; see `NestedErrors`.
+        Nothing is yielded for an instance that could have too many errors, even if it does not fit; see
+        `NestedErrorLimit`.
         """
-        if self._nested_errors.are_too_many(pointer, instance):
+        if self._nested_errors.is_exceeded_by(pointer, instance):
             return
         shortened = shorten_value(instance)
         for error in self._get_validator(pointer).iter_errors(shortened):
@@ -291,7 +292,7 @@ class Schemas:
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
-        return (format_json_pointer(error.schema_path) for error in self._iterate_errors(pointer, instance))
+        return (format_json_pointer(error.schema_path) for error in self._iterate_validator_errors(pointer, instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.
@@ -510,7 +511,7 @@ def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     if not isinstance(schema, dict):
         return text
     for name in _list_schema_types(schema):
-        value = _PARSER_BY_TYPE.get(name, lambda _: MISSING)(text)
+        value = _TEXT_PARSER_BY_JSON_TYPE.get(name, lambda _: MISSING)(text)
         if name == "array" and value is MISSING:
             value = [parse_text_value(schemas, schema.get("items", {}), text)]  # a field of a form that is not repeated
         if value is not MISSING:
@@ -586,7 +587,7 @@ def _parse_json(text: str, expected_type: type) -> Any:
     return value if isinstance(value, expected_type) else MISSING
 
 
-_PARSER_BY_TYPE: dict[str, Any] = {
+_TEXT_PARSER_BY_JSON_TYPE: dict[str, Any] = {
     "array": lambda text: _parse_json(text, list),
     "object": lambda text: _parse_json(text, dict),
     "integer": _parse_integer,

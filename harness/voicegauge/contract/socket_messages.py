@@ -312,7 +312,7 @@ class SocketChannel:
         template = next((one for one in self.spec.server_messages if one.event == kind and one.value), None)
         if template is None:
             return None
-        return build_message(template, values)
+        return build_message_from_template(template, values)
 
     def read_server_message(self, data: bytes, *, is_binary: bool) -> tuple[ServerEvent, ...]:
         """Return the events that a message of a service reports; empty if the contract does not describe it."""
@@ -349,7 +349,7 @@ class SocketChannel:
             return
         assert closest.schema_pointer is not None
         for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
-            yield _describe_violation(closest, violation)
+            yield _build_message_violation(closest, violation)
 
     def find_server_messages(self, data: bytes, *, is_binary: bool) -> frozenset[str]:
         """Return the names of the documented messages of the service that a message fits."""
@@ -413,7 +413,7 @@ def read_message(data: bytes) -> Any:
         return MISSING
 
 
-def build_message(template: ServerMessage, values: Mapping[str, Any]) -> str:
+def build_message_from_template(template: ServerMessage, values: Mapping[str, Any]) -> str:
     """Return a message of a service from its template. Audio is bytes, times are in seconds."""
     filled = dict(values)
     if isinstance(filled.get("audio"), bytes):
@@ -467,7 +467,7 @@ def _read_times(values: Any, unit_s: float) -> tuple[float, ...]:
     return tuple(time * unit_s for time in times if time is not None)
 
 
-def _describe_violation(schema: MessageSchema, violation: SchemaViolation) -> MessageViolation:
+def _build_message_violation(schema: MessageSchema, violation: SchemaViolation) -> MessageViolation:
     where = f" at {violation.value_pointer}" if violation.value_pointer else ""
     return MessageViolation(
         f"({schema.name}){where}: {violation.message}", violation.keyword_pointer, violation.value_pointer

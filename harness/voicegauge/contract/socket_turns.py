@@ -142,7 +142,7 @@ def _matches_constant(value: Any, constant: Any) -> bool:
 
 def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Location, Any]:
     """Return the values at the locations of constants in the handshake and in the client's first messages."""
-    wanted = set(_iterate_locations(operation))
+    wanted = set(_iterate_constant_locations(operation))
     url = urlsplit(traffic.request.url)
     match = operation.match_path_end(url.path)
     values_by_part: dict[str, Mapping[str, str]] = {
@@ -171,7 +171,7 @@ def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Loca
     return values
 
 
-def _iterate_locations(operation: Operation) -> Iterator[Location]:
+def _iterate_constant_locations(operation: Operation) -> Iterator[Location]:
     assert operation.socket is not None, "only channels have sockets"
     for target in operation.socket.spec.targets.values():
         yield from target.request_constants
@@ -557,7 +557,7 @@ def count_words_taken_back(turn: TranscribedTurn) -> int:
     of words minus the length of the longest common subsequence. Punctuation and case are ignored.
     """
     words = [_split_into_words(one.text) for one in turn.texts]
-    return sum(len(before) - _find_common_length(before, after) for before, after in itertools.pairwise(words))
+    return sum(len(before) - _measure_common_subsequence(before, after) for before, after in itertools.pairwise(words))
 
 
 def count_partial_words(turn: TranscribedTurn) -> int:
@@ -570,7 +570,7 @@ def _split_into_words(text: str) -> list[str]:
     return kept.split()
 
 
-def _find_common_length(first: list[str], second: list[str]) -> int:
+def _measure_common_subsequence(first: list[str], second: list[str]) -> int:
     """Return the length of the longest common subsequence; words beyond `MAX_COMPARED_WORDS` count as equal."""
     from rapidfuzz.distance import LCSseq
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from voicegauge.contract.document_parts import OPENAPI_METHODS, RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY
+from voicegauge.contract.document_parts import OPENAPI_METHODS, RECORD_TYPE_BY_OPERATION_KEY, RECORD_TYPE_BY_ROOT_KEY
 from voicegauge.drift.drift_report import DriftChange, DriftLevel
 from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import Document, split_json_pointer
@@ -414,7 +414,7 @@ def _get_type_hints(record_type: type[Any]) -> dict[str, Any]:
 
 _REQUEST_KEY_PATHS = frozenset(
     path
-    for key, record_type in {**RECORD_BY_OPERATION_KEY, **RECORD_BY_ROOT_KEY}.items()
+    for key, record_type in {**RECORD_TYPE_BY_OPERATION_KEY, **RECORD_TYPE_BY_ROOT_KEY}.items()
     for path in _iterate_key_paths(record_type, (key,))
 )
 """Paths of the keys, starting with an `x-` key, under which a contract names locations in requests. Locations under any

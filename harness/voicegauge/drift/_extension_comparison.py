@@ -9,7 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from voicegauge.contract.document_parts import ASYNCAPI_KEY, RECORD_BY_OPERATION_KEY, RECORD_BY_ROOT_KEY, convert_record
+from voicegauge.contract.document_parts import (
+    ASYNCAPI_KEY,
+    RECORD_TYPE_BY_OPERATION_KEY,
+    RECORD_TYPE_BY_ROOT_KEY,
+    convert_record,
+)
 from voicegauge.contract.extension.provider import KeySpec
 from voicegauge.contract.extension.sockets import SocketSpec
 from voicegauge.drift._api_part import ApiPart
@@ -172,7 +177,7 @@ def compare_operation_extensions(
         ContractError: an extension is not valid.
     """
     if all(root.get_child("x-provider").exists for root in old_and_new_root):
-        yield from _compare_extensions(api_part, old_node, new_node, RECORD_BY_OPERATION_KEY)
+        yield from _compare_extensions(api_part, old_node, new_node, RECORD_TYPE_BY_OPERATION_KEY)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
         yield from _compare_event_schemas(api_part.create_nested_part("x-stream"), *streams)
 
@@ -206,7 +211,7 @@ def compare_document_extensions(
         ContractError: an extension is not valid.
     """
     if old_node.get_child("x-provider").exists and new_node.get_child("x-provider").exists:
-        yield from _compare_extensions(api_part, old_node, new_node, RECORD_BY_ROOT_KEY)
+        yield from _compare_extensions(api_part, old_node, new_node, RECORD_TYPE_BY_ROOT_KEY)
         old_schemes, new_schemes = (
             node.get_child("components").get_child("securitySchemes") for node in (old_node, new_node)
         )

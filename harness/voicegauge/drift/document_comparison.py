@@ -13,7 +13,7 @@ import msgspec
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.document_assembly import (
-    describe_other_document,
+    describe_document_without_openapi,
     find_contract_files,
     read_document_with_sockets,
     read_openapi_document,
@@ -175,7 +175,7 @@ def _compare_described_operations(
 def _require_openapi_3(document: Document) -> Document:
     version = str(document.data.get("openapi", ""))
     if not version.startswith("3."):
-        found = f"not {version!r}" if version else describe_other_document(document)
+        found = f"not {version!r}" if version else describe_document_without_openapi(document)
         raise document.build_error("/openapi", f"must be an OpenAPI 3 document, {found}")
     if not isinstance(document.data.get("paths", {}), dict):
         raise document.build_error("/paths", "must be a mapping from paths to their operations")

@@ -352,7 +352,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
         schema = next(iterate_body_schemas(media_spec, [name]), {})
-        values[name] = parse_field_value(media_spec.schemas, schema, text, media_spec.separator_by_list.get(name))
+        values[name] = parse_field_value(media_spec.schemas, schema, text, media_spec.separator_by_list_field.get(name))
     return {**values, **form.files}
 
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from voicegauge.formats.located_yaml import get_members
+from voicegauge.formats.located_yaml import get_inner_values
 from voicegauge.model.exchange import MappedFile, UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
@@ -65,15 +65,17 @@ class Form(NamedTuple):
             yield from ((name, text) for text in ([value] if isinstance(value, str) else value))
 
 
-_Part = TypeVar("_Part")
+_FieldContentT = TypeVar("_FieldContentT")
 
 
-def group_by_field(parts: Iterable[tuple[str, _Part]]) -> dict[str, _Part | list[_Part]]:
-    """Return the value of each field of a form; if the field is repeated, the list of its values, in their order."""
-    values: dict[str, list[_Part]] = {}
-    for name, part in parts:
-        values.setdefault(name, []).append(part)
-    return {name: parts if len(parts) > 1 else parts[0] for name, parts in values.items()}
+def group_contents_by_field(
+    names_and_contents: Iterable[tuple[str, _FieldContentT]],
+) -> dict[str, _FieldContentT | list[_FieldContentT]]:
+    """Return the content of each field of a form by its name; of a repeated one, the list of its contents in order."""
+    contents_by_name: dict[str, list[_FieldContentT]] = {}
+    for name, content in names_and_contents:
+        contents_by_name.setdefault(name, []).append(content)
+    return {name: parts if len(parts) > 1 else parts[0] for name, parts in contents_by_name.items()}
 
 
 _DECODED_PIECE_BYTES = 2**20
@@ -194,7 +196,7 @@ def _measure_json_depth(value: Any) -> int:
         deepest = max(deepest, depth)
         if depth > MAX_JSON_DEPTH:
             break
-        stack.extend((member, depth + 1) for member in get_members(item))
+        stack.extend((member, depth + 1) for member in get_inner_values(item))
     return deepest
 
 
@@ -263,7 +265,7 @@ def read_form(content_type: str, body: bytes) -> Form:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_PARTS)
         except ValueError as error:
             raise UnreadableBodyError(f"is not a valid form: {error}") from error
-        return Form(group_by_field(pairs), {})
+        return Form(group_contents_by_field(pairs), {})
     reader = MultipartReader(content_type)
     reader.write(body)
     return reader.finish()
@@ -324,7 +326,7 @@ class MultipartReader:
             self._run_parser(self._parser.finalize)
         if self._error is not None:
             raise self._error
-        form = Form(group_by_field(self._texts), self._files)
+        form = Form(group_contents_by_field(self._texts), self._files)
         self._texts, self._files = [], {}  # the parser refers to this reader, so it may exist for long
         return form
 
@@ -531,15 +533,15 @@ def parse_http_date(text: str) -> datetime | None:
 SubtitleFormat = Literal["srt", "vtt"]
 """Subtitle formats: SubRip, and WebVTT (https://www.w3.org/TR/webvtt1/)."""
 _VTT_SIGNATURE = "WEBVTT"
-_VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
+_FIRST_WORDS_OF_VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
 _TIME_REGEX_BY_FORMAT = {
     "srt": r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3})",
     "vtt": r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})",
 }
-_TIMING_PATTERNS = {
+_CUE_TIMING_PATTERN_BY_FORMAT = {
     name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME_REGEX_BY_FORMAT.items()
 }
-_TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
+_SUBTITLE_TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
 
 
 class Cue(NamedTuple):
@@ -554,12 +556,14 @@ class UnreadableSubtitlesError(ValueError):
     """Raised for a text that violates its subtitle format; the error message says where."""
 
 
-_OTHER_FORMAT_PATTERN = re.compile(r"\s*(?:WEBVTT\b|\d+\s*\n[\d:,.]+ --> |[{\[]\s*[\"{]|start\tend\ttext)")
+_SUBTITLES_OR_JSON_OR_TABLE_PATTERN = re.compile(
+    r"\s*(?:WEBVTT\b|\d+\s*\n[\d:,.]+ --> |[{\[]\s*[\"{]|start\tend\ttext)"
+)
 
 
-def is_other_transcript_format(text: str) -> bool:
+def is_subtitles_or_json_or_table(text: str) -> bool:
     """Whether `text` is subtitles, JSON or a table of cues, and not a transcript."""
-    return _OTHER_FORMAT_PATTERN.match(text) is not None
+    return _SUBTITLES_OR_JSON_OR_TABLE_PATTERN.match(text) is not None
 
 
 def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
@@ -575,7 +579,7 @@ def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
             raise UnreadableSubtitlesError(f"it begins with {header[:40]!r}, not with {_VTT_SIGNATURE}")
     blocks = [block for block in re.split(r"\n[ \t]*\n", text) if block.strip()]
     if subtitle_format == "vtt":
-        blocks = [block for block in blocks if not block.lstrip().startswith(_VTT_BLOCKS_WITHOUT_CUES)]
+        blocks = [block for block in blocks if not block.lstrip().startswith(_FIRST_WORDS_OF_VTT_BLOCKS_WITHOUT_CUES)]
         if blocks and "-->" not in blocks[0]:  # the rest of the header
             blocks = blocks[1:]
     return [_read_cue(block.strip("\n"), subtitle_format) for block in blocks]
@@ -584,7 +588,7 @@ def read_subtitles(text: str, subtitle_format: SubtitleFormat) -> list[Cue]:
 def _read_cue(block: str, subtitle_format: SubtitleFormat) -> Cue:
     lines = block.split("\n")
     index = 0 if "-->" in lines[0] else 1  # a cue may have a number or a name
-    found = _TIMING_PATTERNS[subtitle_format].fullmatch(lines[index]) if index < len(lines) else None
+    found = _CUE_TIMING_PATTERN_BY_FORMAT[subtitle_format].fullmatch(lines[index]) if index < len(lines) else None
     if found is None:
         raise UnreadableSubtitlesError(f"a cue has no times: {lines[min(index, len(lines) - 1)][:60]!r}")
     numbers = [int(group or 0) for group in found.groups()]
@@ -592,4 +596,4 @@ def _read_cue(block: str, subtitle_format: SubtitleFormat) -> Cue:
         hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
         for hours, minutes, seconds, milliseconds in (numbers[:4], numbers[4:])
     )
-    return Cue(start_s, end_s, _TAG_PATTERN.sub("", " ".join(lines[index + 1 :])).strip())
+    return Cue(start_s, end_s, _SUBTITLE_TAG_PATTERN.sub("", " ".join(lines[index + 1 :])).strip())

@@ -35,7 +35,7 @@ MAX_DOCUMENT_CHARACTERS = 64 * 1024 * 1024
 _MAX_VALUES_PER_LINE = 10
 """If a file has more values per line than this on average, errors name the JSON pointer as well as the line."""
 
-_Event = Any
+_YamlEvent = Any
 """An event of PyYAML's parser. The type is `Any`, because PyYAML's stubs give events no attributes."""
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML's C loader if it is installed, which is ten times as fast. Use `YAML_LOADER` everywhere, because the C loader
@@ -78,7 +78,7 @@ def format_json_pointer(pointer_tokens: Iterable[str | int]) -> str:
     return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
-def get_members(json_value: Any) -> Iterable[Any]:
+def get_inner_values(json_value: Any) -> Iterable[Any]:
     """Return the values directly in an object or a list; none for any other JSON value."""
     if isinstance(json_value, dict):
         return json_value.values()
@@ -164,12 +164,12 @@ class Document:
         return len(self.line_by_pointer) > _MAX_VALUES_PER_LINE * max(self.line_by_pointer.values(), default=1)
 
 
-def _get_line(event: _Event) -> int:
+def _get_line_number(event: _YamlEvent) -> int:
     return int(event.start_mark.line) + 1
 
 
 class _ParsedValue(NamedTuple):
-    """A value, and its size with all aliases expanded."""
+    """A value of the document, and its size with all aliases expanded: how many values and characters it has."""
 
     value: Any
     value_count: int
@@ -179,7 +179,7 @@ class _ParsedValue(NamedTuple):
 class _DocumentBuilder:
     """Builds plain data from YAML events."""
 
-    def __init__(self, path: Path, events: Iterator[_Event]) -> None:
+    def __init__(self, path: Path, events: Iterator[_YamlEvent]) -> None:
         self._path, self._events = path, events
         self._anchors: dict[str, _ParsedValue | None] = {}
         self.lines: dict[str, int] = {}
@@ -197,21 +197,21 @@ class _DocumentBuilder:
         next(self._events)  # DocumentEndEvent
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise self._create_error(following, "must be a single document; a second one begins here")
+            raise self._build_error_at_event(following, "must be a single document; a second one begins here")
         return value
 
-    def _create_error(self, event: _Event, reason: str) -> ContractError:
-        return ContractError(self._path, _get_line(event), reason)
+    def _build_error_at_event(self, event: _YamlEvent, reason: str) -> ContractError:
+        return ContractError(self._path, _get_line_number(event), reason)
 
-    def _build_value(self, event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_value(self, event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
         if json_pointer not in self.lines:  # the line of a mapping's value is that of its key
-            self.lines[json_pointer] = _get_line(event)
+            self.lines[json_pointer] = _get_line_number(event)
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
-            raise self._create_error(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
+            raise self._build_error_at_event(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
         if depth > MAX_DOCUMENT_DEPTH:
-            raise self._create_error(event, f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
+            raise self._build_error_at_event(event, f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
         if event.anchor is not None:
             # Until the value is complete: an alias inside of it would lead to a value that contains itself.
             self._anchors[event.anchor] = None
@@ -225,15 +225,15 @@ class _DocumentBuilder:
             self._anchors[event.anchor] = built
         return built
 
-    def _resolve_alias(self, event: _Event) -> _ParsedValue:
+    def _resolve_alias(self, event: _YamlEvent) -> _ParsedValue:
         if event.anchor not in self._anchors:
-            raise self._create_error(event, f"the alias *{event.anchor} has no anchor before it")
+            raise self._build_error_at_event(event, f"the alias *{event.anchor} has no anchor before it")
         built = self._anchors[event.anchor]
         if built is None:
-            raise self._create_error(event, f"the alias *{event.anchor} is inside its own anchor")
+            raise self._build_error_at_event(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _build_sequence(self, start_event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_sequence(self, start_event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
         value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
@@ -244,18 +244,18 @@ class _DocumentBuilder:
             )
         return _ParsedValue(items, value_count, character_count)
 
-    def _build_mapping(self, start_event: _Event, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_mapping(self, start_event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._create_error(event, "a key must be a text, not an alias, a list or a mapping")
+                raise self._build_error_at_event(event, "a key must be a text, not an alias, a list or a mapping")
             key = event.value
             if key in own:
-                raise self._create_error(event, f"the key {key!r} is used twice")
+                raise self._build_error_at_event(event, f"the key {key!r} is used twice")
             child = f"{json_pointer}/{escape_pointer_token(key)}"
-            self.lines[child] = _get_line(event)
+            self.lines[child] = _get_line_number(event)
             built = self._build_value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
                 merged = {**self._merge_mappings(event, built.value), **merged}
@@ -266,20 +266,20 @@ class _DocumentBuilder:
             )
         return _ParsedValue({**merged, **own} if merged else own, value_count, character_count)
 
-    def _merge_mappings(self, event: _Event, mappings_to_merge: Any) -> dict[str, Any]:
+    def _merge_mappings(self, event: _YamlEvent, mappings_to_merge: Any) -> dict[str, Any]:
         """Return the mapping for `<<: *anchor` or `<<: [*first, *second]`; of equal keys the first one counts."""
         parts = mappings_to_merge if isinstance(mappings_to_merge, list) else [mappings_to_merge]
         if not all(isinstance(part, dict) for part in parts):
-            raise self._create_error(event, "<< takes a mapping or a list of mappings")
+            raise self._build_error_at_event(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _check_expanded_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
+    def _check_expanded_size(self, start_event: _YamlEvent, value_count: int, character_count: int) -> tuple[int, int]:
         if value_count > MAX_DOCUMENT_VALUES or character_count > MAX_DOCUMENT_CHARACTERS:
             limit = f"{MAX_DOCUMENT_VALUES} values or {MAX_DOCUMENT_CHARACTERS} characters"
-            raise self._create_error(start_event, f"has more than {limit} with its aliases expanded")
+            raise self._build_error_at_event(start_event, f"has more than {limit} with its aliases expanded")
         return value_count, character_count
 
-    def _parse_scalar(self, event: _Event) -> Any:
+    def _parse_scalar(self, event: _YamlEvent) -> Any:
         text, tag = event.value, event.tag
         if tag in ("!", f"{_TAG_PREFIX}str") or (tag is None and not event.implicit[0]):
             return text
@@ -294,11 +294,11 @@ class _DocumentBuilder:
             elif _FLOAT_PATTERN.fullmatch(text):
                 value = float(text)
         except ValueError as error:  # Python converts at most 4,300 digits to an integer
-            raise self._create_error(event, f"the number {text[:20]}... is too long") from error
+            raise self._build_error_at_event(event, f"the number {text[:20]}... is too long") from error
         if isinstance(value, float) and not math.isfinite(value):
-            raise self._create_error(event, f"the number {text[:20]!r} is too large")
+            raise self._build_error_at_event(event, f"the number {text[:20]!r} is too large")
         if tag is not None and value is text:
-            raise self._create_error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG_PREFIX)}")
+            raise self._build_error_at_event(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG_PREFIX)}")
         return value
 
 
@@ -371,7 +371,7 @@ def _read_bytes(path: Path) -> bytes:
     return raw
 
 
-def _parse_events(path: Path, raw: bytes) -> Iterator[_Event]:
+def _parse_events(path: Path, raw: bytes) -> Iterator[_YamlEvent]:
     return iter(yaml.parse(_convert_json_to_yaml(raw) if path.suffix == ".json" else raw, Loader=YAML_LOADER))
 
 
@@ -405,7 +405,7 @@ def describe_json_error(error: Exception, json_bytes: bytes) -> str:
     return f":{line}: is not valid JSON: {reason}"
 
 
-_PLAIN_NAME_BY_TYPE: Mapping[str, str] = {
+_PLAIN_NAME_BY_PYTHON_TYPE: Mapping[str, str] = {
     **dict.fromkeys(("array", "list"), "a list"),
     "bool": "true or false",
     "float": "a number",
@@ -415,7 +415,7 @@ _PLAIN_NAME_BY_TYPE: Mapping[str, str] = {
     "str": "a text",
 }
 """The plain name of a JSON type, by the name that msgspec gives it in messages and by that of its Python class."""
-_BOUND_PHRASE_BY_SIGN: Mapping[str, str] = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
+_PHRASE_BY_COMPARISON_SIGN: Mapping[str, str] = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
 _PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (
         r"Expected `([^`]+)`, got `([^`]+)`",
@@ -423,13 +423,16 @@ _PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...
     ),
     (
         r"Expected `(array|object)` of length (>=|<=) (\S+)",
-        lambda m: f"must have {_BOUND_PHRASE_BY_SIGN[m[2]]} {m[3]} entries",
+        lambda m: f"must have {_PHRASE_BY_COMPARISON_SIGN[m[2]]} {m[3]} entries",
     ),
-    (r"Expected `str` of length (>=|<=) (\S+)", lambda m: f"must have {_BOUND_PHRASE_BY_SIGN[m[1]]} {m[2]} characters"),
+    (
+        r"Expected `str` of length (>=|<=) (\S+)",
+        lambda m: f"must have {_PHRASE_BY_COMPARISON_SIGN[m[1]]} {m[2]} characters",
+    ),
     (r"Expected `str` matching regex (.+)", lambda m: f"must be a text that matches {m[1]}"),
     (
         r"Expected `(int|float)` (>=|>|<=|<) (\S+)",
-        lambda m: f"must be {_format_type_names(m[1])}, {_BOUND_PHRASE_BY_SIGN[m[2]]} {m[3]}",
+        lambda m: f"must be {_format_type_names(m[1])}, {_PHRASE_BY_COMPARISON_SIGN[m[2]]} {m[3]}",
     ),
     (r"Object missing required field `([^`]*)`", lambda found: f"needs the key {found[1]!r}"),
     (r"Object contains unknown field `([^`]*)`", lambda found: f"the key {found[1]!r} is not known here"),
@@ -448,12 +451,12 @@ def explain_type_error(reason: str) -> str:
 
 def describe_type(value: Any) -> str:
     """Return the plain name of the type of a JSON value: "a text"."""
-    return _PLAIN_NAME_BY_TYPE[type(value).__name__]
+    return _PLAIN_NAME_BY_PYTHON_TYPE[type(value).__name__]
 
 
 def _format_type_names(type_names: str) -> str:
     """Return the plain name for types such as "str | null"."""
-    return " or ".join(_PLAIN_NAME_BY_TYPE.get(name, name) for name in type_names.split(" | "))
+    return " or ".join(_PLAIN_NAME_BY_PYTHON_TYPE.get(name, name) for name in type_names.split(" | "))
 
 
 # Writes values as YAML or JSON for people to read: on one line if they fit, and without needless quotes.

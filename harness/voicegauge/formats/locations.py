@@ -36,8 +36,8 @@ EVERY_ITEM = "*"
 MAX_LIST_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
-_INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
-_INVALID_ESCAPE_PATTERN = re.compile("~(?![01])")
+_LIST_INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
+_INVALID_POINTER_ESCAPE_PATTERN = re.compile("~(?![01])")
 _LocationT = TypeVar("_LocationT")
 
 
@@ -253,7 +253,7 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
 
 def _parse_json_pointer(json_pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
-    if not json_pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(json_pointer):
+    if not json_pointer.startswith("/") or _INVALID_POINTER_ESCAPE_PATTERN.search(json_pointer):
         return None
     return tuple(split_json_pointer(json_pointer))
 
@@ -333,7 +333,7 @@ def read_pointer(root: Any, pointer_tokens: Sequence[str]) -> Any:
     for token in pointer_tokens:
         if isinstance(root, dict) and token in root:
             root = root[token]
-        elif isinstance(root, list) and _INDEX_PATTERN.fullmatch(token) and int(token) < len(root):
+        elif isinstance(root, list) and _LIST_INDEX_PATTERN.fullmatch(token) and int(token) < len(root):
             root = root[int(token)]
         else:
             return MISSING
@@ -345,7 +345,7 @@ def read_json_pointer(root: Any, json_pointer: str) -> Any:
     return read_pointer(root, split_json_pointer(json_pointer))
 
 
-def read_pointer_values(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
+def read_values_at_pointer(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
     """Return the values at `pointer_tokens`, in which `EVERY_ITEM` stands for each item of a list.
 
     An item without such a value adds nothing. There are no values if a list is missing.
@@ -357,7 +357,7 @@ def read_pointer_values(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
     items = read_pointer(root, pointer_tokens[:index])
     if not isinstance(items, list):
         return []
-    return [value for item in items for value in read_pointer_values(item, pointer_tokens[index + 1 :])]
+    return [value for item in items for value in read_values_at_pointer(item, pointer_tokens[index + 1 :])]
 
 
 def write_value_at_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> Any:
@@ -372,9 +372,9 @@ def write_value_at_pointer(root: Any, pointer_tokens: Sequence[str], new_value: 
         return new_value
     token, rest = pointer_tokens[0], pointer_tokens[1:]
     if root is None:
-        root = [] if _INDEX_PATTERN.fullmatch(token) else {}
+        root = [] if _LIST_INDEX_PATTERN.fullmatch(token) else {}
     if isinstance(root, list):
-        index = int(token) if _INDEX_PATTERN.fullmatch(token) else None
+        index = int(token) if _LIST_INDEX_PATTERN.fullmatch(token) else None
         if index is None or index > MAX_LIST_INDEX:
             raise ValueError(f"{token!r} is not a list index: it must be a number up to {MAX_LIST_INDEX}")
         root.extend(None for _ in range(index + 1 - len(root)))

@@ -26,7 +26,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class StreamMessage(NamedTuple):
-    """One message of a stream."""
+    """One message of a streamed response: a server-sent event, or a line of JSON Lines."""
 
     event_type: str
     """The event field; "message" if there is none, as the standard specifies."""
@@ -37,7 +37,7 @@ class StreamMessage(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The data fields as text."""
+        """`data` as a `str`."""
         return self.data.decode()
 
 
@@ -198,7 +198,7 @@ class JsonLinesParser:
         return found
 
     def finish(self) -> list[StreamMessage]:
-        """Return the last message, if the stream ended without a line feed."""
+        """Return the last message in a list if the stream ended without a line feed; otherwise an empty list."""
         return self._finish_line(line_end_bytes=0)
 
     def _finish_line(self, line_end_bytes: int) -> list[StreamMessage]:

@@ -31,7 +31,7 @@ import msgspec
 import yaml
 
 from voicegauge.errors import DataError, UsageError
-from voicegauge.formats.bodies import group_by_field
+from voicegauge.formats.bodies import group_contents_by_field
 from voicegauge.formats.located_yaml import YAML_LOADER, describe_json_error
 from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import (
@@ -289,7 +289,7 @@ def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tupl
             parts.append((name, value))
     media_type = "multipart/form-data" if is_multipart else "application/x-www-form-urlencoded"
     try:
-        return *encode_body(media_type, group_by_field(parts)), tuple(notes)
+        return *encode_body(media_type, group_contents_by_field(parts)), tuple(notes)
     except UsageError as error:
         raise NotImportedError(f"its form cannot be encoded: {error}") from error
 

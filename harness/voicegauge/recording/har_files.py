@@ -15,7 +15,7 @@ import msgspec
 from voicegauge.contract.contract import Contract
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import RECORDINGS_FOLDER_NAME, check_writable, open_file, require_files_in_folder, write_file
-from voicegauge.formats.bodies import UnreadableBodyError, group_by_field, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, group_contents_by_field, read_json
 from voicegauge.formats.located_yaml import describe_json_error
 from voicegauge.hosts import to_http_url, to_socket_url
 from voicegauge.model.base import Provenance, Record
@@ -120,7 +120,7 @@ def _build_request_body(sidecar_reader: SidecarReader, har_body: HarRequestBody)
     if not har_body.form_fields:
         return sidecar_reader.read_body(har_body.text, har_body.file)
     parts = ((param.name, _build_form_value(sidecar_reader, param)) for param in har_body.form_fields)
-    return encode_body(har_body.mime_type, group_by_field(parts))[1]
+    return encode_body(har_body.mime_type, group_contents_by_field(parts))[1]
 
 
 def _build_form_value(sidecar_reader: SidecarReader, har_field: HarFormField) -> str | UploadedFile:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract.extension.speech import EventTimestamps, SpeechTimestamps
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.formats.locations import read_pointer_values
+from voicegauge.formats.locations import read_values_at_pointer
 from voicegauge.model.base import Severity
 from voicegauge.rules.delivery_groups import DeliveryAmongOthers
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
@@ -419,7 +419,7 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
         roots = [event.json_value for event in events if event.event_type == stream_spec.audio.event_type]
     for index, spec in enumerate(specs):
         texts, starts, ends = (
-            [value for root in roots for value in read_pointer_values(root, location.pointer_tokens)]
+            [value for root in roots for value in read_values_at_pointer(root, location.pointer_tokens)]
             if location
             else []
             for location in (spec.texts_location, spec.starts_location, spec.ends_location)

@@ -229,19 +229,19 @@ def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
     return body
 
 
-def join_lists(fields: Mapping[str, Any], separator_by_list: Mapping[str, str]) -> dict[str, Any]:
+def join_lists(fields: Mapping[str, Any], separator_by_list_field: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a form in which some lists are joined to one text. Empty lists and lists of files are kept.
 
     Args:
         fields: the fields, as `encode_body` takes them.
-        separator_by_list: the separator of the items, by the name of each field whose list is joined.
+        separator_by_list_field: the separator of the items, by the name of each field whose list is joined.
     """
     joined = dict(fields)
-    for name in fields.keys() & separator_by_list.keys():
+    for name in fields.keys() & separator_by_list_field.keys():
         values = list_field_values(fields[name]) if isinstance(fields[name], list) else []
         texts = [value for value in values if isinstance(value, str)]
         if texts and len(texts) == len(values):
-            joined[name] = separator_by_list[name].join(texts)
+            joined[name] = separator_by_list_field[name].join(texts)
     return joined
 
 
