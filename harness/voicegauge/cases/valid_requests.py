@@ -288,14 +288,14 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
     per byte. An empty list is not sent.
     """
-    from voicegauge.transport.body_encoding import join_lists, list_field_values
+    from voicegauge.transport.body_encoding import join_form_field_lists, list_field_values
 
     if not is_form(media_type.name) or not isinstance(body, dict):
         return body
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     properties = schema.get("properties", {})
     value: dict[str, Any] = {}
-    for name, field in join_lists(body, media_type.separator_by_list_field).items():
+    for name, field in join_form_field_lists(body, media_type.separator_by_list_field).items():
         sent = list_field_values(field)
         texts = [one for one in sent if isinstance(one, str)]
         files = [one.data.decode("latin-1") for one in sent if isinstance(one, UploadedFile)]

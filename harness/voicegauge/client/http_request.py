@@ -38,7 +38,7 @@ from voicegauge.hosts import to_http_url
 from voicegauge.model.exchange import Request
 from voicegauge.recording.masking import MASK
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.transport.body_encoding import encode_body, find_file_padding, join_lists
+from voicegauge.transport.body_encoding import encode_body, find_file_padding, join_form_field_lists
 from voicegauge.version import __version__
 
 # Builds HTTP requests with URL, headers, key and encoded body.
@@ -157,7 +157,7 @@ class RequestBuilder:
         if request_parts.body is not None and media_type is not None:
             media_spec, fields = operation.find_request_media(media_type), request_parts.body
             if media_spec is not None and isinstance(fields, dict) and is_form(media_spec.name):
-                fields = join_lists(fields, media_spec.separator_by_list_field)
+                fields = join_form_field_lists(fields, media_spec.separator_by_list_field)
             content_type, body = encode_body(media_type, fields)
             padding = find_file_padding(content_type, fields)
             headers["Content-Type"] = content_type

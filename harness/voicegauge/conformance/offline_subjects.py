@@ -39,7 +39,7 @@ from voicegauge.rules.socket_subjects import (
     TranscribedConnection,
 )
 from voicegauge.rules.webhooks import Callback
-from voicegauge.transport.body_encoding import encode_body, join_lists
+from voicegauge.transport.body_encoding import encode_body, join_form_field_lists
 
 # Reads the documented examples of callbacks and webhooks.
 
@@ -187,7 +187,9 @@ def _iterate_request_examples(
 def _build_example_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
     value = example.value
     if is_form(media_type.name):
-        value = join_lists(replace_file_names(media_type, value, _build_empty_file), media_type.separator_by_list_field)
+        value = join_form_field_lists(
+            replace_file_names(media_type, value, _build_empty_file), media_type.separator_by_list_field
+        )
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_example_url(operation, None), headers=headers, body=body)

@@ -274,7 +274,7 @@ async def send_stream(
         if not response.is_connection_cut:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    await _run_until_first_ends(send_pieces(), _wait_for_disconnect(receive))
+    await _run_until_first_coroutine_ends(send_pieces(), _wait_for_disconnect(receive))
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
@@ -282,7 +282,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _run_until_first_ends(*coroutines: Awaitable[None]) -> None:
+async def _run_until_first_coroutine_ends(*coroutines: Awaitable[None]) -> None:
     """Run `coroutines` until the first one ends, and cancel the others."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:

@@ -62,7 +62,7 @@ from voicegauge.transport.body_encoding import ADDITIONAL_CODINGS, decode_body
 # Redacts exchanges one by one: each is searched for every credential that was used so far.
 
 
-MAX_SECRETS = 200
+MAX_REDACTED_SECRETS = 200
 """Maximum number of different credentials. Searching an exchange for one of them takes a few milliseconds."""
 
 
@@ -93,15 +93,15 @@ class TrafficRedactor:
         """Note the credentials that `exchange` uses, and return the new ones.
 
         Raises:
-            DataError: there are more than `MAX_SECRETS` credentials.
+            DataError: there are more than `MAX_REDACTED_SECRETS` credentials.
         """
         # What a response contains is masked in this exchange; a client that uses it later sends it in a request.
         used = find_used_credentials(self._contract, exchange, of_request_only=True)
         found = [one for one in used if one not in self.secrets]
         if not found:
             return []
-        if len(self.secrets) + len(found) > MAX_SECRETS:
-            raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
+        if len(self.secrets) + len(found) > MAX_REDACTED_SECRETS:
+            raise DataError(f"clients used more than {MAX_REDACTED_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
         self._earlier_redactions.update(self._redactor.count_redactions_by_location())
         self._redactor = self._create_redactor()
@@ -414,7 +414,7 @@ class TrafficJudge:
     def _count_audio_fetched_elsewhere(self, calls: Sequence[Call], subjects: Sequence[CheckSubject]) -> None:
         """Count the audio of a delivery that a response links to, if its download did not pass through the proxy."""
         if any(map(_links_to_audio, calls)) and not any(isinstance(one, SpeechDelivery) for one in subjects):
-            self._collector.deliveries.unjudged_words_count_by_reason[_FETCHED_ELSEWHERE_REASON] += 1
+            self._collector.deliveries.unjudged_words_count_by_reason[_AUDIO_FETCHED_ELSEWHERE_REASON] += 1
 
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, judge the job, and return the findings that were not reported before.
@@ -446,7 +446,7 @@ class TrafficJudge:
             self._count_audio_fetched_elsewhere(job.calls if job.has_target else [], subjects)
 
 
-_FETCHED_ELSEWHERE_REASON = "the client fetched the file from elsewhere than the proxy"
+_AUDIO_FETCHED_ELSEWHERE_REASON = "the client fetched the file from elsewhere than the proxy"
 
 
 def _links_to_audio(call: Call) -> bool:
@@ -563,7 +563,7 @@ class _WaitingExchanges:
 
 
 def main() -> None:
-    """Judge until standard input is closed."""
+    """Judge the exchanges from standard input until it is closed, and write the results to standard output."""
     if sys.stdin.isatty():
         sys.exit("this module is started by other commands with its settings: run `voicegauge proxy`")
     suppress_decoder_stderr()

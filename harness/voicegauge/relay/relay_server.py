@@ -106,7 +106,7 @@ class SocketRelay:
         context = create_ssl_context(http2=False) if self._request.url.startswith("https:") else None
         await self._connection.connect(self._request, ssl_context=context)
         if self._connection.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            await self._pass_rejection()
+            await self._pass_handshake_rejection_to_client()
             return
         response_headers = self._connection.response_headers
         await self._send(
@@ -116,7 +116,10 @@ class SocketRelay:
                 "headers": _encode_headers(response_headers),
             }
         )
-        tasks = [asyncio.create_task(self._pass_to_client()), asyncio.create_task(self._pass_to_service())]
+        tasks = [
+            asyncio.create_task(self._pass_messages_to_client()),
+            asyncio.create_task(self._pass_messages_to_service()),
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -126,7 +129,7 @@ class SocketRelay:
             await self._connection.close(_GOING_AWAY_CLOSE_CODE)
 
     def build_exchange(self) -> RelayedExchange:
-        """Return the connection with the messages that were captured."""
+        """Return the exchange to judge: the handshake, its response and the messages that were captured."""
         traffic = self._connection.build_traffic("", "", self._request)
         return RelayedExchange(
             request=self._request,
@@ -143,7 +146,7 @@ class SocketRelay:
             ),
         )
 
-    async def _pass_rejection(self) -> None:
+    async def _pass_handshake_rejection_to_client(self) -> None:
         """Pass the service's rejection of the handshake to the client."""
         connection = self._connection
         headers = [pair for pair in _encode_headers(connection.response_headers) if pair[0] != b"content-length"]
@@ -158,7 +161,7 @@ class SocketRelay:
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._connection.pause_reading()
 
-    async def _pass_to_client(self) -> None:
+    async def _pass_messages_to_client(self) -> None:
         """Pass the messages of the service, and the way in which it ends the connection."""
         while True:
             message = await self._take_next_message()
@@ -204,7 +207,7 @@ class SocketRelay:
         sent_code = _NORMAL_CLOSE_CODE if code == NO_STATUS_CLOSE_CODE else code
         await self._send({"type": "websocket.close", "code": sent_code, "reason": reason})
 
-    async def _pass_to_service(self) -> None:
+    async def _pass_messages_to_service(self) -> None:
         """Pass the messages of the client, and the way in which it ends the connection."""
         while (event := await self._receive())["type"] == "websocket.receive":
             await self._connection.wait_until_writable()
@@ -237,7 +240,7 @@ MAX_OPEN_SOCKETS = 200
 waiting messages."""
 PROXY_HEADER = b"x-voicegauge-proxy"
 """Header that marks responses that the proxy generated itself."""
-_OWN_RESPONSE_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
+_PROXY_RESPONSE_HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (PROXY_HEADER, b"error")]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -251,15 +254,15 @@ class _ClientGoneError(Exception):
 class RelayApp:
     """An ASGI application that forwards each request to the service behind it."""
 
-    def __init__(self, upstream: Upstream, memory: CapturedBodyLimit, observer: RelayObserver) -> None:
+    def __init__(self, upstream: Upstream, body_limit: CapturedBodyLimit, observer: RelayObserver) -> None:
         """Create the application.
 
         Args:
             upstream: the service behind the proxy.
-            memory: memory for the copies that are judged.
+            body_limit: memory for the copies that are judged.
             observer: is notified of each exchange.
         """
-        self.upstream, self.memory, self.observer = upstream, memory, observer
+        self.upstream, self.body_limit, self.observer = upstream, body_limit, observer
         self.transport = StreamingTransport()
         self._open_socket_count = 0
 
@@ -268,17 +271,17 @@ class RelayApp:
         if scope["type"] == "http":
             await _RequestRelay(self, _AsgiRequest(scope, receive, send)).run()
         elif scope["type"] == "websocket":
-            await self._pass_socket(_AsgiRequest(scope, receive, send))
+            await self._relay_socket(_AsgiRequest(scope, receive, send))
 
-    async def _pass_socket(self, client: _AsgiRequest) -> None:
+    async def _relay_socket(self, client: _AsgiRequest) -> None:
         await client.receive()  # websocket.connect
-        rejection = find_rejection(client.scope)
+        rejection = find_forwarding_rejection(client.scope)
         if rejection is None and self._open_socket_count >= MAX_OPEN_SOCKETS:
             rejection = 503, f"passes {MAX_OPEN_SOCKETS} WebSockets at the same time"
         if rejection is not None:
             await _reject_handshake(client.send, *rejection)
             return
-        scope, captured_messages = client.scope, CapturedMessages(self.memory)
+        scope, captured_messages = client.scope, CapturedMessages(self.body_limit)
         query = scope["query_string"].decode("latin-1")
         origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
         headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
@@ -324,7 +327,7 @@ class _RequestRelay:
         query = scope["query_string"].decode("latin-1")
         self._origin, self._target = app.upstream.find_origin_and_request_target(self._method, self._raw_path, query)
         self._headers = self._build_request_headers()
-        self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
+        self._request_body, self._response_body = CapturedBody(app.body_limit), CapturedBody(app.body_limit)
         self._disconnect_watcher: asyncio.Task[None] | None = None
         """The task that waits until the client leaves, once the request has been received."""
         self._has_client_left = False
@@ -333,9 +336,9 @@ class _RequestRelay:
         """Whether the observer was notified of the exchange."""
 
     async def run(self) -> None:
-        rejection = find_rejection(self._scope)
+        rejection = find_forwarding_rejection(self._scope)
         if rejection is not None:
-            await self._send_own_response(*rejection)
+            await self._send_proxy_response(*rejection)
             return
         try:
             await self._relay_exchange()
@@ -402,7 +405,7 @@ class _RequestRelay:
         except TransportError as error:
             self._is_reported = True
             self._observer.on_request_failed(str(error))
-            await self._send_own_response(find_failure_status(error), str(error))
+            await self._send_proxy_response(find_failure_status(error), str(error))
 
     async def _relay_response(self, response: StreamedResponse) -> None:
         headers = select_forwarded_headers(response.headers, is_request=False)
@@ -454,15 +457,15 @@ class _RequestRelay:
         if self._disconnect_watcher is not None:
             await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
 
-    async def _send_own_response(self, status: int, message: str) -> None:
-        body = _encode_own_message(message)
-        headers = [*_OWN_RESPONSE_HEADERS, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    async def _send_proxy_response(self, status: int, message: str) -> None:
+        body = _encode_proxy_message(message)
+        headers = [*_PROXY_RESPONSE_HEADERS, (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
         await self._send({"type": "http.response.start", "status": int(status), "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
 
-def find_rejection(scope: Scope) -> tuple[int, str] | None:
-    """Return status and reason if a request is not forwarded; `None` if it is."""
+def find_forwarding_rejection(scope: Scope) -> tuple[int, str] | None:
+    """Return the status and reason with which the proxy rejects a request; `None` if it forwards the request."""
     if not scope["raw_path"].startswith(b"/"):
         return 400, "a reverse proxy: use its URL as the base URL of your client"
     if are_headers_too_large(scope):
@@ -479,11 +482,11 @@ def find_rejection(scope: Scope) -> tuple[int, str] | None:
 
 
 async def _reject_handshake(send: Send, status: int, message: str) -> None:
-    await send({"type": "websocket.http.response.start", "status": int(status), "headers": _OWN_RESPONSE_HEADERS})
-    await send({"type": "websocket.http.response.body", "body": _encode_own_message(message)})
+    await send({"type": "websocket.http.response.start", "status": int(status), "headers": _PROXY_RESPONSE_HEADERS})
+    await send({"type": "websocket.http.response.body", "body": _encode_proxy_message(message)})
 
 
-def _encode_own_message(message: str) -> bytes:
+def _encode_proxy_message(message: str) -> bytes:
     return f"voicegauge proxy: {message}\n".encode()
 
 
@@ -513,7 +516,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         super().data_received(data)
         if self._overhead_bytes > MAX_HEADER_BYTES and self.request_state != "received":
             if not self.has_request_in_progress:
-                self.transport.write(_TOO_LARGE_RESPONSE)
+                self.transport.write(_HEADERS_TOO_LARGE_RESPONSE)
             self.transport.close()
 
     def on_message_begin(self) -> None:
@@ -553,7 +556,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
 
-_TOO_LARGE_RESPONSE = (
+_HEADERS_TOO_LARGE_RESPONSE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n"
     + PROXY_HEADER
     + b": error\r\n\r\n"

@@ -67,9 +67,9 @@ class CapturedBodyLimit:
 class CapturedBody:
     """The copy of one body, or the reason why there is none."""
 
-    def __init__(self, memory: CapturedBodyLimit) -> None:
-        """Start with an empty body."""
-        self._limit = memory
+    def __init__(self, body_limit: CapturedBodyLimit) -> None:
+        """Start with an empty copy, whose memory is reserved from `body_limit`."""
+        self._limit = body_limit
         self._content = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         self.size_bytes = 0
         """Number of copied bytes whose memory is still reserved."""
@@ -119,9 +119,9 @@ class CapturedBody:
 class CapturedMessages(CapturedBody):
     """The copies of the messages of one WebSocket, or the reason why there are none."""
 
-    def __init__(self, memory: CapturedBodyLimit) -> None:
-        """Start without messages."""
-        super().__init__(memory)
+    def __init__(self, body_limit: CapturedBodyLimit) -> None:
+        """Start without messages; the memory of their copies is reserved from `body_limit`."""
+        super().__init__(body_limit)
         self.messages: list[SocketMessage] = []
 
     def add_message(self, message: SocketMessage) -> None:
@@ -349,7 +349,7 @@ _LENGTH_PREFIX_BYTES = 8
 
 
 def write_record(stream: IO[bytes], record: Any) -> None:
-    """Write one record.
+    """Write one record as MessagePack after its length, as `iterate_records` reads it.
 
     Raises:
         OSError: nobody reads the stream any more.

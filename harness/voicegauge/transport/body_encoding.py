@@ -62,7 +62,7 @@ def decode_body(
         if coding not in {"gzip", "x-gzip", "deflate", *additional_codings}:
             return body
         try:
-            decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, origin_name)
+            decoded = _DECODER_BY_CONTENT_CODING.get(coding, _inflate)(decoded, max_bytes, origin_name)
         except (zlib.error, _UndecodableBodyError):
             return body
     return decoded
@@ -105,8 +105,11 @@ def _decode_zstd(body: bytes, max_bytes: int, origin_name: str) -> bytes:
     return output.getvalue()
 
 
-_DECODER_BY_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {"br": _decode_brotli, "zstd": _decode_zstd}
-ADDITIONAL_CODINGS = tuple(_DECODER_BY_CODING)
+_DECODER_BY_CONTENT_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {
+    "br": _decode_brotli,
+    "zstd": _decode_zstd,
+}
+ADDITIONAL_CODINGS = tuple(_DECODER_BY_CONTENT_CODING)
 """Content encodings that no request of voicegauge accepts, but that other clients accept. Decoding them needs the extra
 `compression`."""
 
@@ -229,7 +232,7 @@ def _require_form_fields(media_type: str, body: Any) -> dict[str, Any]:
     return body
 
 
-def join_lists(fields: Mapping[str, Any], separator_by_list_field: Mapping[str, str]) -> dict[str, Any]:
+def join_form_field_lists(fields: Mapping[str, Any], separator_by_list_field: Mapping[str, str]) -> dict[str, Any]:
     """Return the fields of a form in which some lists are joined to one text. Empty lists and lists of files are kept.
 
     Args:
@@ -267,7 +270,7 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     return urlencode(pairs).encode()
 
 
-_ESCAPE_BY_CHARACTER_OF_NAMES = str.maketrans(
+_ESCAPE_BY_CHARACTER_OF_MULTIPART_NAMES = str.maketrans(
     {'"': "%22", "\\": "\\\\"}
     | {character: f"%{ord(character):02X}" for character in map(chr, range(0x20)) if character != "\x1b"}
 )
@@ -278,35 +281,40 @@ by the bytes of requests."""
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
     parts = [
-        (_build_part_headers(name, value), value.data if isinstance(value, UploadedFile) else _encode_utf8(value))
+        (
+            _build_multipart_part_headers(name, value),
+            value.data if isinstance(value, UploadedFile) else _encode_utf8(value),
+        )
         for name, value in _list_form_parts(fields)
     ]
-    boundary = _read_boundary(content_type)
+    boundary = _read_multipart_boundary(content_type)
     if boundary is None:
-        boundary = _choose_boundary([content for _, content in parts])
+        boundary = _choose_multipart_boundary([content for _, content in parts])
         content_type += f"; boundary={boundary}"
     delimiter = f"--{boundary}".encode()
     pieces = [piece for header, content in parts for piece in (delimiter, header, content, b"\r\n")]
     return content_type, b"".join((*pieces, delimiter, b"--\r\n"))
 
 
-def _read_boundary(content_type: str) -> str | None:
+def _read_multipart_boundary(content_type: str) -> str | None:
     options = (option.strip() for option in content_type.split(";")[1:])
     found = next((option for option in options if option.lower().startswith("boundary=")), None)
     return None if found is None else found.partition("=")[2].strip('"')
 
 
-def _build_part_headers(field_name: str, field_value: str | UploadedFile) -> bytes:
+def _build_multipart_part_headers(field_name: str, field_value: str | UploadedFile) -> bytes:
     """Return the headers of one part of a multipart form, with the empty line after them."""
-    header = f'\r\nContent-Disposition: form-data; name="{field_name.translate(_ESCAPE_BY_CHARACTER_OF_NAMES)}"'
+    header = (
+        f'\r\nContent-Disposition: form-data; name="{field_name.translate(_ESCAPE_BY_CHARACTER_OF_MULTIPART_NAMES)}"'
+    )
     if isinstance(field_value, UploadedFile):
         if field_value.filename:
-            header += f'; filename="{field_value.filename.translate(_ESCAPE_BY_CHARACTER_OF_NAMES)}"'
+            header += f'; filename="{field_value.filename.translate(_ESCAPE_BY_CHARACTER_OF_MULTIPART_NAMES)}"'
         header += f"\r\nContent-Type: {field_value.media_type}"
     return _encode_utf8(f"{header}\r\n\r\n")
 
 
-def _choose_boundary(contents: Sequence[bytes]) -> str:
+def _choose_multipart_boundary(contents: Sequence[bytes]) -> str:
     """Return the first numbered boundary that does not occur in `contents`.
 
     Boundaries are numbered and not random, so that equal fields give equal bytes. Recordings are matched by these

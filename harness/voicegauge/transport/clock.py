@@ -112,15 +112,17 @@ _SO_TIMESTAMPNS, _SO_TIMESTAMPING = 35, 37
 has no names for them."""
 
 
-_SEND_TIMESTAMPS = 1 << 4 | 1 << 8 | 1 << 11
+_SEND_TIMESTAMP_FLAGS = 1 << 4 | 1 << 8 | 1 << 11
 """Value of the option `SO_TIMESTAMPING`: times of the operating system's clock (`SOF_TIMESTAMPING_SOFTWARE`) at which
 each sent packet is queued for the network (`TX_SCHED`), without the packet itself (`OPT_TSONLY`)."""
 
 
 _TIMESPEC = struct.Struct("@ll")
+"""The layout of a time of the operating system: seconds and nanoseconds."""
 
 
-_ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
+_MAX_ANCILLARY_DATA_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if hasattr(socket, "CMSG_SPACE") else 0
+"""Space in a read for the ancillary message with the arrival time of the bytes."""
 
 
 _MAX_ERROR_QUEUE_BYTES = 256
@@ -147,10 +149,15 @@ class PacketTimingSocket(socket.socket):
     _has_send_times: bool
 
     @classmethod
-    def adopt_connection(cls, connected: socket.socket) -> Self:
-        """Return a socket with the connection of `connected`, which can no longer be used."""
-        timeout_s = connected.gettimeout()
-        taken = cls(connected.family, connected.type, connected.proto, fileno=connected.detach())
+    def adopt_connection(cls, connected_socket: socket.socket) -> Self:
+        """Return a socket with the connection of `connected_socket`, which can no longer be used."""
+        timeout_s = connected_socket.gettimeout()
+        taken = cls(
+            connected_socket.family,
+            connected_socket.type,
+            connected_socket.proto,
+            fileno=connected_socket.detach(),
+        )
         taken.settimeout(timeout_s)
         taken.arrival_time_s = taken.sent_time_s = time.perf_counter()
         taken._has_arrival_times = taken._has_send_times = False
@@ -159,7 +166,7 @@ class PacketTimingSocket(socket.socket):
                 taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 taken._has_arrival_times = True
                 if taken.family in {socket.AF_INET, socket.AF_INET6}:  # others have no error queue
-                    taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SEND_TIMESTAMPS)
+                    taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _SEND_TIMESTAMP_FLAGS)
                     taken._has_send_times = True
         return taken
 
@@ -185,8 +192,8 @@ class PacketTimingSocket(socket.socket):
             data = super().recv(bufsize, flags)
             self.arrival_time_s = time.perf_counter()
             return data
-        with self._discarding_late_notices():
-            data, ancillary, _, _ = self.recvmsg(bufsize, _ANCILLARY_BYTES, flags)
+        with self._discarding_late_send_times():
+            data, ancillary, _, _ = self.recvmsg(bufsize, _MAX_ANCILLARY_DATA_BYTES, flags)
         self._note_arrival(ancillary)
         return data
 
@@ -196,15 +203,15 @@ class PacketTimingSocket(socket.socket):
             count = super().recv_into(buffer, nbytes, flags)
             self.arrival_time_s = time.perf_counter()
             return count
-        with self._discarding_late_notices():
-            count, ancillary, _, _ = self.recvmsg_into([buffer], _ANCILLARY_BYTES, flags)
+        with self._discarding_late_send_times():
+            count, ancillary, _, _ = self.recvmsg_into([buffer], _MAX_ANCILLARY_DATA_BYTES, flags)
         self._note_arrival(ancillary)
         return count
 
     def _note_arrival(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         """Note when the bytes just read arrived: as the operating system says, else now."""
         now_s = time.perf_counter()
-        arrived_s = _find_time_s(ancillary, _SO_TIMESTAMPNS)
+        arrived_s = _find_packet_time_s(ancillary, _SO_TIMESTAMPNS)
         # Never before what was read before: another time means that the clock of the time of day was set meanwhile.
         self.arrival_time_s = max(now_s if arrived_s is None else arrived_s, self.arrival_time_s)
 
@@ -215,22 +222,22 @@ class PacketTimingSocket(socket.socket):
         self.sent_time_s = max([started_s, *self._pop_send_times_s()])
 
     def _pop_send_times_s(self) -> list[float]:
-        """Remove and return the times that wait in the error queue."""
+        """Remove the times at which packets were sent from the error queue of the socket, and return them."""
         times_s = list[float]()
         if self._has_send_times:
             with contextlib.suppress(OSError):  # the queue is empty
                 while True:
                     flags = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
                     _, ancillary, _, _ = self.recvmsg(0, _MAX_ERROR_QUEUE_BYTES, flags)
-                    time_s = _find_time_s(ancillary, _SO_TIMESTAMPING)
+                    time_s = _find_packet_time_s(ancillary, _SO_TIMESTAMPING)
                     if time_s is None:
                         break
                     times_s.append(time_s)
         return times_s
 
     @contextlib.contextmanager
-    def _discarding_late_notices(self) -> Iterator[None]:
-        """Empty the error queue if the block finds nothing to read: the loop takes its content for readable data."""
+    def _discarding_late_send_times(self) -> Iterator[None]:
+        """Empty the error queue if the block finds nothing to read, or the event loop takes its content for data."""
         try:
             yield
         except BlockingIOError:
@@ -238,27 +245,28 @@ class PacketTimingSocket(socket.socket):
             raise
 
 
-def _find_time_s(ancillary: list[tuple[int, int, bytes]], wanted_kind: int) -> float | None:
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == wanted_kind and len(data) >= _TIMESPEC.size:
+def _find_packet_time_s(ancillary: list[tuple[int, int, bytes]], wanted_message_type: int) -> float | None:
+    """Return the time in the ancillary message of this type, in seconds of `time.perf_counter`; `None` without one."""
+    for level, message_type, data in ancillary:
+        if level == socket.SOL_SOCKET and message_type == wanted_message_type and len(data) >= _TIMESPEC.size:
             return _convert_time_of_day(*_TIMESPEC.unpack_from(data))
     return None
 
 
-_MAX_CLOCK_READING_S = 20e-6
+_MAX_CLOCK_READING_DURATION_S = 20e-6
 """Maximum time between the readings of two clocks, unless this process loses the processor in between."""
 
 
-_MAX_CLOCK_READINGS = 5
+_MAX_CLOCK_READING_ATTEMPTS = 5
 """Maximum number of times that both clocks are read to find two readings that are close together."""
 
 
 def _convert_time_of_day(seconds: int, nanoseconds: int) -> float:
-    """Return a past time of day in seconds of `time.perf_counter`; the present if it lies in the future."""
-    for _ in range(_MAX_CLOCK_READINGS):
+    """Convert a past Unix time, as seconds and nanoseconds, to seconds of `time.perf_counter`; a future one to now."""
+    for _ in range(_MAX_CLOCK_READING_ATTEMPTS):
         started_s = time.perf_counter()
         age_ns = time.time_ns() - (seconds * 1_000_000_000 + nanoseconds)
         now_s = time.perf_counter()
-        if now_s - started_s < _MAX_CLOCK_READING_S:
+        if now_s - started_s < _MAX_CLOCK_READING_DURATION_S:
             break
     return now_s - max(age_ns, 0) / 1e9

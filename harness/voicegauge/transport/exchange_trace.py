@@ -17,7 +17,7 @@ MAX_TIMED_CHUNKS = 10_000
 """Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
 by byte cannot exhaust the memory."""
 
-_PHASE_BY_TRACE_EVENT = {
+_REQUEST_PHASE_BY_TRACE_EVENT = {
     "connect_tcp": "connecting",
     "connect_unix_socket": "connecting",
     "start_tls": "the TLS handshake",
@@ -69,10 +69,10 @@ class ExchangeTrace:
             self._first_event_s = now_s
         self._event_times_s[name] = now_s
         step, _, edge = name.partition(".")
-        if edge == "started" and step in _PHASE_BY_TRACE_EVENT:
-            self.phase = _PHASE_BY_TRACE_EVENT[step]
+        if edge == "started" and step in _REQUEST_PHASE_BY_TRACE_EVENT:
+            self.phase = _REQUEST_PHASE_BY_TRACE_EVENT[step]
         elif name == "send_request_body.complete":
-            self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
+            self.phase = _REQUEST_PHASE_BY_TRACE_EVENT["receive_response_headers"]
         # Until the next event: meanwhile httpcore writes the head, which then waits for its body.
         self.is_body_pending = self._has_body and event == "http11.send_request_headers.started"
         if name == "send_request_headers.started":

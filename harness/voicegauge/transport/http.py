@@ -40,7 +40,14 @@ from voicegauge.transport.exchange_trace import (
     build_unsendable_request_error,
     describe_httpcore_error,
 )
-from voicegauge.transport.network import CURRENT_TRACE, ConnectionPools, PoolKey, TimedBackend, open_pool, require_http2
+from voicegauge.transport.network import (
+    CURRENT_TRACE,
+    ConnectionPoolKey,
+    ConnectionPools,
+    TimedNetworkBackend,
+    open_connection_pool,
+    require_http2,
+)
 
 # Signs requests by AWS Signature Version 4.
 
@@ -160,8 +167,8 @@ class Transport:
         self._http2 = http2
         self._send_interval_s, self._next_send_s = min_send_interval_s, 0.0
         self._pools = ConnectionPools(self._open_pool, max_connections)
-        self._prepared_backends: list[TimedBackend] = []
-        self._shared_pools: dict[PoolKey, httpcore.AsyncConnectionPool] = {}
+        self._prepared_backends: list[TimedNetworkBackend] = []
+        self._shared_pools: dict[ConnectionPoolKey, httpcore.AsyncConnectionPool] = {}
         """Pools for HTTP/2, which sends all requests over one connection."""
 
     async def prepare_connections(self, url: str, count: int) -> None:
@@ -173,12 +180,12 @@ class Transport:
         parsed = _parse_url(url)
         if self._app is not None or self._http2 or find_proxy(url) is not None:
             return
-        key = PoolKey(None, None, f"{parsed.scheme}://{parsed.netloc.decode('ascii')}")
-        missing = min(count, self._max_connections) - self._pools.count(key)
+        key = ConnectionPoolKey(None, None, f"{parsed.scheme}://{parsed.netloc.decode('ascii')}")
+        missing = min(count, self._max_connections) - self._pools.count_idle(key)
         turns = asyncio.Semaphore(MAX_HANDSHAKES_AT_ONCE)
 
-        async def prepare_one() -> None:
-            backend = TimedBackend()
+        async def open_one_connection() -> None:
+            backend = TimedNetworkBackend()
             async with turns:
                 with contextlib.suppress(*HTTPCORE_ERRORS):
                     port = parsed.port or (443 if parsed.scheme == "https" else 80)
@@ -187,17 +194,19 @@ class Transport:
                         context = create_ssl_context(http2=False)
                         context.set_alpn_protocols(["http/1.1"])  # as httpcore does
                     await backend.prepare_connection(parsed.host, port, context, self._timeouts.connect_s)
-                    if self._pools.add(key, self._open_pool(key, backend)):
+                    if self._pools.add_idle_pool(key, self._open_pool(key, backend)):
                         self._prepared_backends.append(backend)
                     else:
                         await backend.close()
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(missing):
-                tasks.create_task(prepare_one())
+                tasks.create_task(open_one_connection())
 
-    def _open_pool(self, key: PoolKey, backend: TimedBackend | None = None) -> httpcore.AsyncConnectionPool:
-        return open_pool(
+    def _open_pool(
+        self, key: ConnectionPoolKey, backend: TimedNetworkBackend | None = None
+    ) -> httpcore.AsyncConnectionPool:
+        return open_connection_pool(
             key.proxy_url,
             backend=backend,
             ssl_context=create_ssl_context(http2=self._http2),
@@ -206,7 +215,7 @@ class Transport:
         )
 
     @contextlib.asynccontextmanager
-    async def _lend_pool(self, key: PoolKey) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+    async def _lend_pool(self, key: ConnectionPoolKey) -> AsyncIterator[httpcore.AsyncConnectionPool]:
         """Lend a pool to one request. A host whose address is pinned has pools of its own."""
         if self._http2:
             if key not in self._shared_pools:
@@ -269,7 +278,7 @@ class Transport:
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
-                    status, raw_headers, body = await call_app(self._app, request, self._max_body_bytes)
+                    status, raw_headers, body = await call_asgi_app(self._app, request, self._max_body_bytes)
                     response, timing = self._build_response(status, decode_headers(raw_headers), body, host), None
                 else:
                     response, timing = await self._send_to_host(
@@ -310,7 +319,7 @@ class Transport:
         # Such requests are sent directly.
         proxy = None if pinned_address is not None else find_proxy(request.url)
         pinned_host = host if pinned_address is not None else None
-        async with self._lend_pool(PoolKey(proxy, pinned_host, f"{url.scheme}://{host}")) as pool:
+        async with self._lend_pool(ConnectionPoolKey(proxy, pinned_host, f"{url.scheme}://{host}")) as pool:
             # A context variable, because httpcore tells its streams nothing about the request that uses them: a pooled
             # connection serves many requests, and the stream finds the one of the task that reads from it.
             CURRENT_TRACE.set(trace)
@@ -394,7 +403,7 @@ class _PaddedBody:
 
 
 def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return headers as text."""
+    """Return the headers of a response as text; `headers` has their names and values as bytes."""
     return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
 
 
@@ -487,7 +496,7 @@ def _remove_query(url: str) -> str:
 # Calls an ASGI application in this process without a socket: ten times as fast, and without timing.
 
 
-async def call_app(app: Any, request: Request, max_bytes: int) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+async def call_asgi_app(app: Any, request: Request, max_bytes: int) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return the status, the headers and the body of the response of `app` to `request`.
 
     Args:
@@ -499,8 +508,8 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> tuple[int, lis
         UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
         OversizeError: the response body exceeds `max_bytes`.
     """
-    url = _build_url_scope_fields(request.url)
-    response = _ResponseCollector(url.host, max_bytes)
+    url = _build_asgi_scope_fields_of_url(request.url)
+    response = _AsgiResponseCollector(url.host, max_bytes)
     pieces = request.iterate_sent_pieces()
     next_piece: bytes | None = next(pieces)  # one ahead: a message says whether another one follows
 
@@ -512,13 +521,13 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> tuple[int, lis
         await response.complete.wait()  # a second receive() waits for the client to disconnect
         return {"type": "http.disconnect"}
 
-    await app(_build_scope(request, url), receive, response.send)
+    await app(_build_asgi_scope(request, url), receive, response.send)
     if response.status is None or not response.complete.is_set():
         raise UnreachableError(f"{url.host}: the response is incomplete", request_was_sent=True)
     return response.status, response.headers, response.body.getvalue()
 
 
-class _ResponseCollector:
+class _AsgiResponseCollector:
     """Collects the ASGI messages of one response."""
 
     def __init__(self, host: str, max_bytes: int) -> None:
@@ -529,7 +538,7 @@ class _ResponseCollector:
         self.complete = asyncio.Event()
 
     async def send(self, message: Any) -> None:
-        """Receive one ASGI message from the application."""
+        """Add one ASGI message that the application sends."""
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], list(message.get("headers", ()))
         elif message["type"] == "http.response.body":
@@ -542,12 +551,12 @@ class _ResponseCollector:
 
 
 @functools.lru_cache(maxsize=256)
-def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
+def _encode_asgi_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
     """Return a header as ASGI applications read it. Most headers of a run are equal, so they are encoded once."""
     return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
 
 
-class _UrlScopeFields(NamedTuple):
+class _AsgiScopeFieldsOfUrl(NamedTuple):
     """The fields of an ASGI scope that depend on the URL alone."""
 
     host: str
@@ -556,7 +565,7 @@ class _UrlScopeFields(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _build_url_scope_fields(url: str) -> _UrlScopeFields:
+def _build_asgi_scope_fields_of_url(url: str) -> _AsgiScopeFieldsOfUrl:
     """Parse a URL. The result is cached, because the requests of a run share a small number of URLs."""
     parsed = httpx.URL(url)
     scope = {
@@ -566,12 +575,12 @@ def _build_url_scope_fields(url: str) -> _UrlScopeFields:
         "query_string": parsed.query,
         "server": (parsed.host, parsed.port),
     }
-    return _UrlScopeFields(parsed.host, parsed.netloc, scope)
+    return _AsgiScopeFieldsOfUrl(parsed.host, parsed.netloc, scope)
 
 
-def _build_scope(request: Request, url_scope_fields: _UrlScopeFields) -> dict[str, Any]:
+def _build_asgi_scope(request: Request, url_scope_fields: _AsgiScopeFieldsOfUrl) -> dict[str, Any]:
     try:
-        headers = list(map(_encode_header, request.headers))
+        headers = list(map(_encode_asgi_header, request.headers))
     except UnicodeEncodeError as error:
         raise build_unsendable_request_error(f"a header: {error.reason}") from error
     if not any(name == b"host" for name, _ in headers):

@@ -58,10 +58,10 @@ MAX_PREPARED_AGE_S = 5.0
 is sent while the server closes the connection would be lost, and might have been charged."""
 
 
-class TimedBackend(httpcore.AsyncNetworkBackend):
+class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
     """Opens connections whose streams report to the `CURRENT_TRACE` of the task.
 
-    One connection can be opened in advance, with `prepare`.
+    One connection can be opened in advance, with `prepare_connection`.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
                 # Before asyncio has the socket: it keeps the object whose `recv` and `send` it calls.
                 timed = PacketTimingSocket.adopt_connection(connected)
                 transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
-        return _TimedStream(transport, protocol)
+        return _TimedNetworkStream(transport, protocol)
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds`."""
@@ -160,8 +160,8 @@ class _ReceivedBytes(NamedTuple):
 class _StreamProtocol(asyncio.Protocol):
     """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
-    def __init__(self, connected: PacketTimingSocket) -> None:
-        self.socket = connected
+    def __init__(self, connected_socket: PacketTimingSocket) -> None:
+        self.socket = connected_socket
         self.received: deque[_ReceivedBytes] = deque()
         self.is_ended = False
         self.ended_s = 0.0
@@ -220,7 +220,7 @@ class _StreamProtocol(asyncio.Protocol):
             await self._write_waiter
 
     def pop_received_bytes(self, max_bytes: int) -> _ReceivedBytes:
-        """Remove and return at most `max_bytes` that arrived together."""
+        """Remove and return at most `max_bytes` bytes that arrived together, with the time of their arrival."""
         # Chunks that arrived one after the other are not joined: each keeps its own time, and the simulated player
         # needs to know which audio had arrived when.
         first = self.received.popleft()
@@ -239,7 +239,7 @@ def _wake_waiter(waiter: asyncio.Future[None] | None) -> None:
         waiter.set_result(None)
 
 
-class _TimedStream(httpcore.AsyncNetworkStream):
+class _TimedNetworkStream(httpcore.AsyncNetworkStream):
     """The stream of one connection for httpcore. Only one task reads from it at a time."""
 
     def __init__(self, transport: asyncio.Transport, protocol: _StreamProtocol) -> None:
@@ -247,7 +247,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         self._held_head = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return bytes that arrived together; no bytes at the end of the stream."""
+        """Return at most `max_bytes` bytes that arrived together; no bytes at the end of the stream."""
         protocol = self._protocol
         if self._held_head:  # of a CONNECT request, which has no body although the request that follows has one
             await self._send(b"", timeout)
@@ -330,7 +330,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         if transport is None:
             raise httpcore.ConnectError(_NO_TLS_MESSAGE)
         protocol.connection_made(transport)
-        return _TimedStream(transport, protocol)
+        return _TimedNetworkStream(transport, protocol)
 
     def get_extra_info(self, info: str) -> Any:
         """Return what httpcore requests by name: whether a read would return at once, or the TLS session."""
@@ -404,13 +404,13 @@ KEEP_ALIVE_S = 120.0
 so that polls and the requests after a job reuse the connection. A connection that the server has closed is not used."""
 
 
-def open_pool(
+def open_connection_pool(
     proxy_url: str | None,
     *,
     ssl_context: ssl.SSLContext,
     max_connections: int,
     http2: bool,
-    backend: TimedBackend | None = None,
+    backend: TimedNetworkBackend | None = None,
 ) -> httpcore.AsyncConnectionPool:
     """Return a pool of connections through a proxy, or of direct connections if `proxy_url` is `None`.
 
@@ -427,7 +427,7 @@ def open_pool(
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_ALIVE_S,
             http2=http2,
-            network_backend=backend or TimedBackend(),
+            network_backend=backend or TimedNetworkBackend(),
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         # The URL may contain a password, so it is not part of the message.
@@ -436,7 +436,7 @@ def open_pool(
         ) from error
 
 
-class PoolKey(NamedTuple):
+class ConnectionPoolKey(NamedTuple):
     """The properties that two requests must have in common to use the same connection."""
 
     proxy_url: str | None
@@ -455,18 +455,18 @@ class ConnectionPools:
     """
 
     def __init__(
-        self, open_pool_for_key: Callable[[PoolKey], httpcore.AsyncConnectionPool], max_connections: int
+        self, open_pool_for_key: Callable[[ConnectionPoolKey], httpcore.AsyncConnectionPool], max_connections: int
     ) -> None:
         """Open pools with `open_pool_for_key` when they are needed, and at most `max_connections` of them."""
         self._open_pool_for_key, self._max_connections = open_pool_for_key, max_connections
         self._free_connections = asyncio.Semaphore(max_connections)
-        self._key_by_idle_pool: dict[httpcore.AsyncConnectionPool, PoolKey] = {}
+        self._key_by_idle_pool: dict[httpcore.AsyncConnectionPool, ConnectionPoolKey] = {}
         """The idle pools, in the order in which they became idle."""
-        self._idle_pools_by_key: dict[PoolKey, list[httpcore.AsyncConnectionPool]] = {}
+        self._idle_pools_by_key: dict[ConnectionPoolKey, list[httpcore.AsyncConnectionPool]] = {}
         self._open_count = 0
 
     @contextlib.asynccontextmanager
-    async def lend(self, key: PoolKey, timeout_s: float) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+    async def lend(self, key: ConnectionPoolKey, timeout_s: float) -> AsyncIterator[httpcore.AsyncConnectionPool]:
         """Lend a pool to one request, which must have ended when the context ends.
 
         Raises:
@@ -491,11 +491,11 @@ class ConnectionPools:
         finally:
             self._free_connections.release()
 
-    def count(self, key: PoolKey) -> int:
+    def count_idle(self, key: ConnectionPoolKey) -> int:
         """Return the number of idle connections for `key`."""
         return len(self._idle_pools_by_key.get(key, ()))
 
-    def add(self, key: PoolKey, pool: httpcore.AsyncConnectionPool) -> bool:
+    def add_idle_pool(self, key: ConnectionPoolKey, pool: httpcore.AsyncConnectionPool) -> bool:
         """Add an idle pool, which is used after the others; return whether there was room for it."""
         if self._open_count >= self._max_connections:
             return False
@@ -504,7 +504,7 @@ class ConnectionPools:
         self._idle_pools_by_key.setdefault(key, []).insert(0, pool)
         return True
 
-    async def _take_idle_or_open_pool(self, key: PoolKey) -> httpcore.AsyncConnectionPool:
+    async def _take_idle_or_open_pool(self, key: ConnectionPoolKey) -> httpcore.AsyncConnectionPool:
         """Return an idle pool for `key`, or a new one; above the limit, the oldest idle pool is closed."""
         if idle := self._idle_pools_by_key.get(key):
             pool = idle.pop()  # of the idle connections, the server will close this one last

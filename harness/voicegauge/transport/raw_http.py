@@ -32,7 +32,7 @@ from voicegauge.transport.exchange_trace import (
     describe_httpcore_error,
 )
 from voicegauge.transport.http import create_ssl_context, find_proxy, get_http_version
-from voicegauge.transport.network import CURRENT_TRACE, KEEP_ALIVE_S, TimedBackend, open_pool
+from voicegauge.transport.network import CURRENT_TRACE, KEEP_ALIVE_S, TimedNetworkBackend, open_connection_pool
 
 # Parses one HTTP/1.1 response while it arrives, with the parser of Node.js (llhttp).
 
@@ -164,7 +164,7 @@ class RawConnectionPool:
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
         """Create a pool without connections; the first request opens one."""
         self._ssl_context = ssl_context
-        self._backend = TimedBackend()
+        self._backend = TimedNetworkBackend()
         self._idle: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
@@ -427,7 +427,7 @@ class StreamingTransport:
             self._pools[proxy_url] = (
                 RawConnectionPool(self._ssl_context)
                 if proxy_url is None
-                else open_pool(
+                else open_connection_pool(
                     proxy_url, ssl_context=self._ssl_context, max_connections=MAX_PROXY_CONNECTIONS, http2=False
                 )
             )

@@ -204,12 +204,12 @@ class WebSocketConnection:
                 self.upgrade_violation = _describe_invalid_header(error.name, error.value)
             raise HandshakeError(
                 f"{host}: the answer to the WebSocket handshake is not valid: "
-                f"{self.upgrade_violation or _describe_error(error)}",
+                f"{self.upgrade_violation or _describe_connection_error(error)}",
                 request_was_sent=False,
             ) from error
         except OSError as error:
             raise UnreachableError(
-                f"{host}: cannot connect: {_describe_error(error)}", request_was_sent=False
+                f"{host}: cannot connect: {_describe_connection_error(error)}", request_was_sent=False
             ) from error
         if not self.status:  # picows raises no error then
             raise HandshakeError(
@@ -245,12 +245,12 @@ class WebSocketConnection:
         if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
             self._add_data_frame(frame, kind, at_ms)
 
-    def _add_data_frame(self, frame: WSFrame, kind: WSMsgType, at_ms: float) -> None:
+    def _add_data_frame(self, frame: WSFrame, frame_type: WSMsgType, at_ms: float) -> None:
         """Add a frame to the message that is arriving, and pass the message on when it is complete."""
         data = frame.get_payload_as_bytes()
         self._received_bytes += len(data)
-        if kind != WSMsgType.CONTINUATION:
-            self._fragments, self._fragments_are_binary = [], kind == WSMsgType.BINARY
+        if frame_type != WSMsgType.CONTINUATION:
+            self._fragments, self._fragments_are_binary = [], frame_type == WSMsgType.BINARY
             self._fragment_bytes = 0
         self._fragments.append(data)
         self._fragment_bytes += len(data)
@@ -275,10 +275,10 @@ class WebSocketConnection:
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
-    def _note_close(self, side: SocketSide, at_ms: float, code: int, reason: bytes | None) -> None:
+    def _note_close(self, closing_side: SocketSide, at_ms: float, code: int, reason: bytes | None) -> None:
         if self._close is None:
             text = (reason or b"").decode(errors="replace")
-            self._close = SocketClose(closed_by=side, at_ms=at_ms, code=code, reason=text)
+            self._close = SocketClose(closed_by=closing_side, at_ms=at_ms, code=code, reason=text)
         self.ended.set()
 
     def note_ended(self) -> None:
@@ -385,7 +385,7 @@ def _ignore_errors_of_rejected_handshakes() -> None:
     if getattr(former, "ignores_errors_of_picows", False):
         return
 
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    def handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if isinstance(context.get("exception"), WSError):
             return
         if former is not None:
@@ -393,8 +393,8 @@ def _ignore_errors_of_rejected_handshakes() -> None:
         else:
             loop.default_exception_handler(context)
 
-    handle.ignores_errors_of_picows = True  # type: ignore[attr-defined]
-    loop.set_exception_handler(handle)
+    handle_loop_error.ignores_errors_of_picows = True  # type: ignore[attr-defined]
+    loop.set_exception_handler(handle_loop_error)
 
 
 def _read_close_code(frame: WSFrame) -> int:
@@ -414,5 +414,5 @@ def _describe_invalid_header(name: str, value: str | None) -> str:
     return f"{name} {sent} instead of {expected.get(name.lower(), 'what the client offered')}"
 
 
-def _describe_error(error: BaseException) -> str:
+def _describe_connection_error(error: BaseException) -> str:
     return add_certificate_hint(" ".join(str(error).split())[:200]) or type(error).__name__
