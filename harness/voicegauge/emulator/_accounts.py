@@ -171,28 +171,30 @@ class AccountRegistry:
         Raises:
             Rejection: `is_key_enforced` is set, and a required key is missing or the key is rejected.
         """
-        key = self._find_key(operation, incoming_request, now_s)
+        key = self._find_api_key(operation, incoming_request, now_s)
         if key is None and operation.security and not allows_keyless_requests(operation) and is_key_enforced:
             raise Rejection("unauthorized", None, "no API key was sent")
         if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
         return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
 
-    def _find_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
+    def _find_api_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
         """Return the API key in a request; `None` if it has no key.
 
         If the operation documents alternative ways to authenticate, the first one for which the request has all
         values counts.
         """
         for alternative in operation.security:
-            keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
+            keys = {name: self._read_key_of_security_scheme(name, incoming_request, now_s) for name in alternative}
             if keys and all(keys.values()):
                 # Other schemes send what belongs to the key, such as a user id.
                 main_keys = (key for name, key in keys.items() if self._contract.key_specs[name].key_variable is None)
                 return next(main_keys, next(iter(keys.values())))
         return None
 
-    def _read_key(self, security_scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
+    def _read_key_of_security_scheme(
+        self, security_scheme_name: str, incoming_request: IncomingRequest, now_s: float
+    ) -> str | None:
         scheme = self._contract.security_schemes[security_scheme_name]
         key_spec = self._contract.key_specs[security_scheme_name]
         if key_spec.aws_signature is not None:
@@ -204,7 +206,7 @@ class AccountRegistry:
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
             return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
-        return _read_sent_key(scheme, key_spec.key_prefix, incoming_request)
+        return _read_api_key_or_token(scheme, key_spec.key_prefix, incoming_request)
 
     def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
         if name not in self._account_by_name:
@@ -295,7 +297,7 @@ def allows_keyless_requests(operation: Operation) -> bool:
     return not operation.needs_key or any(target.works_without_key for target in targets)
 
 
-def _read_sent_key(
+def _read_api_key_or_token(
     security_scheme: Mapping[str, Any], key_prefix: str, incoming_request: IncomingRequest
 ) -> str | None:
     if security_scheme.get("type") == "apiKey":
@@ -324,7 +326,7 @@ MASK_TEXT = "[redacted]"
 """Text that replaces each credential."""
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
 """Maximum memory of all recorded requests, in bytes, as estimated from the sizes of paths, queries and headers."""
-_ENTRY_OVERHEAD_BYTES = 1024
+_JOURNAL_ENTRY_OVERHEAD_BYTES = 1024
 """Memory, in bytes, that each recorded request takes in addition to its path, query and headers."""
 _NAME_AND_VALUE_OVERHEAD_BYTES = 200
 """Memory, in bytes, that each header or query parameter of a request takes in addition to its texts."""
@@ -415,7 +417,7 @@ class RequestJournal:
 def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     return (
-        _ENTRY_OVERHEAD_BYTES
+        _JOURNAL_ENTRY_OVERHEAD_BYTES
         + len(incoming_request.path)
         + sum(_NAME_AND_VALUE_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
     )

@@ -23,7 +23,7 @@ from voicegauge.emulator._output_audio import (
     choose_media_type,
     convert_upload,
     encode_stems,
-    find_format,
+    find_audio_format_name,
 )
 from voicegauge.emulator._provider_state import BoundedDict, EmulatedAccount, GeneratedAudio
 from voicegauge.emulator._request import (
@@ -107,7 +107,7 @@ def read_uploaded_audio(request: ParsedRequest, location: Location) -> UploadedF
     return None
 
 
-def has_audio(request: ParsedRequest) -> bool:
+def contains_audio_input(request: ParsedRequest) -> bool:
     """Whether a request contains audio rather than another documented body, such as the URL of a file."""
     spec, media = request.operation.audio_input, request.documented_media_type
     location = spec.request_fields["audio"].location if spec is not None else None
@@ -124,7 +124,7 @@ def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -
     limits = request.operation.limits.upload_limits
     for field, file in iterate_uploaded_files(request.body):
         if field in limits:
-            check_audio_upload(file, field, _select_enforced_limits(limits[field], request, fault_injector))
+            check_audio_upload(file, field, _select_enforced_upload_limits(limits[field], request, fault_injector))
 
 
 MAX_CACHED_RECORDING_MEASUREMENTS = 64
@@ -199,7 +199,7 @@ def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limi
         raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")
 
 
-def _select_enforced_limits(
+def _select_enforced_upload_limits(
     limits: UploadLimits, request: ParsedRequest, fault_injector: FaultInjector
 ) -> UploadLimits:
     if fault_injector.is_check_skipped("upload-size", request.operation):
@@ -303,7 +303,7 @@ class AudioInputEndpoint:
             request, target, result.values_by_location, result.generated_audio, result.audio_url, charge
         )
         if target.stream is not None:
-            documented = _find_documented_format(request, target)
+            documented = _find_documented_audio_format(request, target)
             pacer = StreamPacer(
                 operation=request.operation,
                 stream_spec=target.stream,
@@ -407,7 +407,7 @@ class AudioInputEndpoint:
         values = {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}
         if use.response.audio is None:
             return AudioInputResult(values)
-        name = find_format(target.target_spec.emulation.default_format or "mp3") or "mp3"
+        name = find_audio_format_name(target.target_spec.emulation.default_format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await synthesize(synthesis)
         result = self._build_audio_result(
@@ -419,7 +419,7 @@ class AudioInputEndpoint:
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, stem_list: StemList
     ) -> AudioInputResult:
         count = read_audio_input_field(request, target, "stems")
-        name = _choose_output_format(request, target, upload)
+        name = _choose_output_format_name(request, target, upload)
         decoded_audio = upload.decoded_audio
         parts = await asyncio.to_thread(
             encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
@@ -493,15 +493,19 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     """
     from voicegauge.speech.encoding import TranscodingSettings, transcode
 
-    use, documented = target.conversion, _find_documented_format(request, target)
+    use, documented = target.conversion, _find_documented_audio_format(request, target)
     assert use is not None
-    name = _choose_output_format(request, target, upload) if documented is None else documented.codec
+    name = _choose_output_format_name(request, target, upload) if documented is None else documented.codec
 
-    def read_number(field: AudioInputField) -> int | None:
+    def read_integer_field(field: AudioInputField) -> int | None:
         value = read_audio_input_field(request, target, field)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
-    requested_rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
+    requested_rate, channels, kbps = (
+        read_integer_field("sample_rate"),
+        read_integer_field("channels"),
+        read_integer_field("bitrate"),
+    )
     if documented is not None:
         requested_rate, kbps = documented.sample_rate_hz, documented.bitrate_kbps
     if use.purpose == "convert" and upload.uploaded_file.content:
@@ -517,7 +521,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         use.purpose,
         voice_name=voice if isinstance(voice, str) else None,
         speed_factor=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
-        effect_strength=read_number("strength") or 2,
+        effect_strength=read_integer_field("strength") or 2,
     )
     content = upload.uploaded_file.content
     if not isinstance(content, bytes) or len(content) > _MAX_REMEMBERED_UPLOAD_BYTES:
@@ -529,7 +533,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     return GeneratedAudio(converted, name)
 
 
-def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) -> AudioFormat | None:
+def _find_documented_audio_format(request: ParsedRequest, target: AudioInputTarget) -> AudioFormat | None:
     """Return what the contract states about the requested format; `None` if it states nothing.
 
     If the request names no format, the format in the target's constants counts. A requested container, sample rate or
@@ -549,21 +553,23 @@ def _find_documented_format(request: ParsedRequest, target: AudioInputTarget) ->
     )
 
 
-def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
+def _choose_output_format_name(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
     """Return the format of the output.
 
     It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
     documented, else the first format with a documented media type, else WAV.
     """
     requested = read_audio_input_field(request, target, "format")
-    found = find_format(requested) if isinstance(requested, str) else None
+    found = find_audio_format_name(requested) if isinstance(requested, str) else None
     if found is not None:
         return found
-    default = find_format(target.target_spec.emulation.default_format or upload.decoded_audio.container) or "wav"
+    default = (
+        find_audio_format_name(target.target_spec.emulation.default_format or upload.decoded_audio.container) or "wav"
+    )
     documented = [name for name in request.operation.success_response.media_types if name.startswith("audio/")]
     if not documented or choose_media_type(default, documented) is not None:
         return default
-    return next((name for name in map(find_format, documented) if name is not None), "wav")
+    return next((name for name in map(find_audio_format_name, documented) if name is not None), "wav")
 
 
 def _build_translation_synthesis_request(text: str, language: str, format_name: str) -> SynthesisRequest:

@@ -50,24 +50,24 @@ class EmulatedConnection(ABC):
     def __init__(
         self,
         operation: Operation,
-        values: Mapping[Location, Any],
+        handshake_values: Mapping[Location, Any],
         context: EndpointContext,
         receive: Receive,
         send: Send,
     ) -> None:
-        """Prepare to answer messages.
+        """Prepare to answer the messages of a client whose handshake was accepted.
 
         Args:
             operation: the channel of the connection.
-            values: what the handshake has at the locations of targets' constants.
+            handshake_values: what the handshake has at the locations of targets' constants.
             context: contract, settings and state of the provider.
-            receive: receives messages.
-            send: sends messages.
+            receive: receives messages of the client.
+            send: sends messages to the client.
         """
         assert operation.socket is not None, "only channels have sockets"
         self._operation, self._channel, self._spec = operation, operation.socket, operation.socket.spec
         self._receive, self._send, self._settings = receive, send, context.settings
-        self._handshake_values, self._fault_injector = values, context.fault_injector
+        self._handshake_values, self._fault_injector = handshake_values, context.fault_injector
         self._client_monitor = ClientMonitor(operation, context.client_findings)
         self._work_checks = context.client_findings.work_checks
         self._is_closed = False
@@ -114,7 +114,7 @@ class EmulatedConnection(ABC):
         """Whether the emulator will send more messages even if the client sends none."""
 
     @abstractmethod
-    async def _report_event(self, kind: Any, **values: Any) -> None:
+    async def _report_event(self, event_kind: Any, **values: Any) -> None:
         """Send an event with `values`, by placeholder of its template, if the contract has such a message."""
 
     @abstractmethod
@@ -129,10 +129,10 @@ class EmulatedConnection(ABC):
         """Return the number of `constants`, by location, that the client has sent."""
         return sum(_matches_constant(self._read_setting(location), value) for location, value in constants.items())
 
-    def _list_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
+    def _list_socket_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
         return self._fault_injector.list_socket_faults(target)
 
-    async def _accept_key(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
+    async def _accept_key_message(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
         """Check the key of the first message, and report that the connection is ready; return whether it is."""
         is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
         if self._spec.sends_key_in_message and is_missing and not any(fault.ignores_key for fault in faults):

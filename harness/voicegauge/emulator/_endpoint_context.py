@@ -275,7 +275,7 @@ MAX_SPEECH_FILES = 20_000
 the parameters of the synthesis are stored, not the audio."""
 
 
-SHARED_FILE_WRITING_S = 0.5
+SHARED_FILE_WRITING_DURATION_S = 0.5
 """Time in seconds from writing to reading a file that several requests share because of a fault. It is real time,
 since clients send the requests in real time."""
 
@@ -302,7 +302,7 @@ class AudioDownloads:
         if self._fault_injector.is_check_skipped("file-names", target.operation):
             name = (target.id, synthesis.espeak_variant, synthesis.pitch)
             self._shared_files[name] = synthesis
-            await asyncio.sleep(SHARED_FILE_WRITING_S)
+            await asyncio.sleep(SHARED_FILE_WRITING_DURATION_S)
             synthesis = self._shared_files[name]
         return await synthesize(synthesis)
 

@@ -29,7 +29,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     If none fits, return an error with a common status code.
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
-    if found is not None and not _fits_rejection(found[2], rejection):
+    if found is not None and not _does_example_fit_rejection(found[2], rejection):
         found = _find_error_by_reason(operation, rejection.reason, None) or found
     if found is not None:
         spec, media_spec, example = found
@@ -39,9 +39,13 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     return _build_error_by_status(operation, rejection)
 
 
-def _fits_rejection(example: Example, rejection: Rejection) -> bool:
+def _does_example_fit_rejection(example: Example, rejection: Rejection) -> bool:
     """Whether a documented error for a field, such as "text is too long", fits the reason of the rejection."""
-    return rejection.is_requested or not example.rejection_keywords or rejection.keyword in example.rejection_keywords
+    return (
+        rejection.is_requested
+        or not example.rejection_keywords
+        or rejection.schema_keyword in example.rejection_keywords
+    )
 
 
 def _write_rejected_field_and_reason(body: Any, example: Example, rejection: Rejection) -> Any:
@@ -146,7 +150,7 @@ _ERROR_CODE_PATTERN = re.compile(r"[a-z]+(?:[_-][a-z]+)+|[A-Z]+(?:_[A-Z]+)*|(?:[
 """Matches the machine-readable name of an error, such as voice_not_found, INVALID_ARGUMENT or InvalidRequest."""
 _GENERAL_ERROR_CODE_PATTERN = re.compile(r"not[_-]?found([_-]?error)?", re.IGNORECASE)
 """Matches a code that does not say what was not found."""
-_PROSE_PATTERN = re.compile(r" |^[A-Z][a-z]+$")
+_SENTENCE_OR_TITLE_PATTERN = re.compile(r" |^[A-Z][a-z]+$")
 """Matches sentences and titles, such as "Model not found" or "Unauthenticated", but no ids."""
 _ERROR_CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed")}
 
@@ -233,7 +237,7 @@ def _find_message_path(example: Example) -> tuple[str, ...] | None:
     stated = example.rejection_locations.get("message")
     if isinstance(stated, str):
         return tuple(parse_location(stated).pointer_tokens)
-    texts = dict(_iterate_texts(example.value, ()))
+    texts = dict(_iterate_texts_of_error_body(example.value, ()))
     by_key = [path for key in _MESSAGE_KEYS for path in texts if path[-1:] == (key,)]
     sentences = sorted(
         (path for path, text in texts.items() if path and " " in text), key=lambda path: -len(texts[path])
@@ -241,11 +245,11 @@ def _find_message_path(example: Example) -> tuple[str, ...] | None:
     return next(iter(by_key + sentences), None)
 
 
-def _iterate_texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _iterate_texts_of_error_body(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the keys to each text in nested objects, and the text. Lists, which describe fields, are left out."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _iterate_texts(inner, (*path, key))
+            yield from _iterate_texts_of_error_body(inner, (*path, key))
     elif isinstance(value, str):
         yield path, value
 
@@ -262,7 +266,7 @@ def _restrict_texts_to_status(value: Any, error: _DocumentedError, status: int) 
             "found" not in value.lower() or _GENERAL_ERROR_CODE_PATTERN.fullmatch(value)
         )
         return value if is_general else _format_error_code(_ERROR_CODE_WORDS_BY_STATUS[status], value)
-    if isinstance(value, str) and _PROSE_PATTERN.search(value):
+    if isinstance(value, str) and _SENTENCE_OR_TITLE_PATTERN.search(value):
         return HTTPStatus(status).phrase
     return status if value == error.status and not isinstance(value, bool) else value
 

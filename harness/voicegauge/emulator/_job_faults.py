@@ -19,7 +19,7 @@ from voicegauge.emulator._output import (
     Fault,
     FaultCondition,
     add_faults,
-    create_part_condition,
+    create_contract_part_condition,
     declare_fault,
 )
 from voicegauge.emulator._provider_state import (
@@ -116,7 +116,7 @@ def _names_model_in_status(target: Target) -> bool:
 _RESPONDS_WITH_JOBS = FaultCondition[Target](
     "a target responds with jobs", lambda target: target.response.status_operation_id is not None
 )
-_CAN_JOB_FAIL = create_part_condition(
+_CAN_JOB_FAIL = create_contract_part_condition(
     _get_job_spec,
     "the contract documents a failure state of the target's jobs",
     lambda job: bool(find_failure_states(job)),
@@ -127,7 +127,7 @@ _CAN_JOB_FAIL = create_part_condition(
     "change_job_states",
     "backwards-transition",
     "A job returns to an earlier state.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec,
         "jobs have at least two states before the terminal one",
         lambda job: len(find_shortest_state_sequence(job)) > 2,
@@ -158,7 +158,7 @@ def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -
     "change_response",
     "completed-without-output",
     "A job succeeds, but the status response carries no audio.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec,
         "status responses carry the audio, so that there is no separate result operation",
         lambda job: job.result_operation_id is None,
@@ -182,7 +182,7 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
     "change_response",
     "bad-timestamps",
     "The creation time of a job is later than its end.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec,
         "status responses carry the creation time and a later time, such as that of the end",
         lambda job: job.creation_time_location is not None and bool(job.update_time_location or job.end_time_location),
@@ -198,7 +198,7 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
     "change_response",
     "created-changed",
     "The creation time of a job changes between status responses.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec, "status responses carry the creation time", lambda job: job.creation_time_location is not None
     ),
 )
@@ -213,7 +213,7 @@ def change_creation_time(response: EmulatedResponse) -> None:
     "change_response",
     "id-changed",
     "Status responses carry a wrong job id.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec,
         "status responses repeat the job id",
         lambda job: job.job_id_location is not None and job.job_id_location.is_in_body,
@@ -259,7 +259,7 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
     "change_response",
     "wrong-polling-url",
     "The polling URL belongs to another job.",
-    create_part_condition(
+    create_contract_part_condition(
         _get_job_spec,
         "the submit response carries a polling URL",
         lambda job: job.submit_response.polling_url_location is not None,
@@ -309,7 +309,7 @@ add_faults(
         description="Every job fails, and the status response states no reason.",
         change_job_states=end_in_failure,
         change_response=remove_failure_reason,
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _get_job_spec,
             "the status of a failed job states a reason",
             lambda job: job.failure_reason_location is not None and bool(find_failure_states(job)),
@@ -319,7 +319,7 @@ add_faults(
         id="ignores-cancelling",
         description="A cancelled job continues although the cancellation was accepted.",
         skipped_check="cancelling",
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _get_job_spec, "jobs can be canceled", lambda job: job.cancellation is not None
         ),
     ),
@@ -327,7 +327,7 @@ add_faults(
         id="never-expires",
         description="A job can be polled after its documented expiry.",
         skipped_check="expiry",
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _get_job_spec,
             "jobs can be polled only for a limited time",
             lambda job: job.ended_job_lifetime_s is not None,
@@ -403,10 +403,10 @@ def _find_webhook(target: Target) -> WebhookSpec | None:
     return target.operation.webhook
 
 
-_ACCEPTS_WEBHOOK_URL = create_part_condition(_find_webhook, "requests to the target may name a webhook URL")
+_ACCEPTS_WEBHOOK_URL = create_contract_part_condition(_find_webhook, "requests to the target may name a webhook URL")
 
 
-_SIGNS_CALLBACK_TIME = create_part_condition(
+_SIGNS_CALLBACK_TIME = create_contract_part_condition(
     _find_webhook,
     "callbacks are signed together with a time",
     lambda webhook: webhook.signature is not None and "{timestamp}" in webhook.signature.signed_text_template,
@@ -444,7 +444,7 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
     ),
 )
 def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Remove a field from the payload."""
+    """Remove a field from the payload of a callback."""
     yield replace(
         callback,
         body=invalidate_body(
@@ -478,7 +478,7 @@ add_faults(
         id="webhook-early",
         description="Progress callbacks are sent to subscribers of the final one only.",
         change_callbacks=_create_callback_changer(is_due=True),
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _find_webhook,
             "the payloads of callbacks can report a job that has not ended",
             lambda webhook: webhook.body_locations is None,
@@ -488,7 +488,7 @@ add_faults(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
         change_callbacks=_create_callback_changer(has_forged_signature=True),
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _find_webhook, "callbacks are signed", lambda webhook: webhook.signature is not None
         ),
     ),
@@ -502,7 +502,7 @@ add_faults(
         id="webhook-plain-http",
         description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",
-        applies_to=create_part_condition(
+        applies_to=create_contract_part_condition(
             _find_webhook, "plain http webhook URLs must be rejected", lambda webhook: webhook.requires_https
         ),
     ),

@@ -194,7 +194,7 @@ class FaultCondition(Generic[TargetT]):
         return self.is_met_by(target)
 
 
-def create_part_condition(
+def create_contract_part_condition(
     find_part: Callable[[Target], PartT | None], description: str, is_met_by: Callable[[PartT], bool] = lambda _: True
 ) -> FaultCondition[Target]:
     """Return the condition that a target's contract has a certain part, such as webhooks.
@@ -293,7 +293,7 @@ class SocketFault:
     its turn, from 0, and its text."""
     change_reported_texts: Callable[[list[ReportedText]], list[ReportedText]] | None = None
     """Function that returns the texts to report instead of the given ones, where audio is transcribed."""
-    turn_end_s: float | None = None
+    turn_end_silence_s: float | None = None
     """Duration of silence after which a turn ends, where audio is transcribed; `None` for the duration in the
     contract."""
     ignores_cancel: bool = False
@@ -303,7 +303,7 @@ class SocketFault:
 
     def has_effect(self, target: BaseSocketTarget) -> bool:
         """Whether the fault changes what a target does: a fault of speech changes no target that transcribes."""
-        changes_texts = self.change_reported_texts is not None or self.turn_end_s is not None
+        changes_texts = self.change_reported_texts is not None or self.turn_end_silence_s is not None
         changes_speech = self.change_outputs or self.change_synthesis or self.change_text_piece
         if isinstance(target, SocketTarget):
             return bool(changes_speech) or not changes_texts

@@ -78,7 +78,7 @@ _AAC_SAMPLE_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44
 """Sampling frequencies of AAC (ISO/IEC 14496-3, table 1.18)."""
 
 
-def find_format(format_name_or_media_type: str) -> str | None:
+def find_audio_format_name(format_name_or_media_type: str) -> str | None:
     """Return the emulator's name of a format, given a media type or the provider's name of the format.
 
     Return `None` if the emulator does not know the format.
@@ -109,13 +109,15 @@ def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -
     candidates = itertools.chain(
         (name for name in specific if name in documented_media_types),
         (name for name in documented_media_types if _is_container_of_format(name, format_name)),
-        (name for name in documented_media_types if find_format(name) == format_name),
+        (name for name in documented_media_types if find_audio_format_name(name) == format_name),
         (usual for name in _WILDCARD_MEDIA_RANGES if name in documented_media_types),
         (name for name in documented_media_types if name in GENERIC_MEDIA_TYPES),
         (
             name
             for name in documented_media_types
-            if name.startswith("audio/") and find_container_of_media_type(name) is None and find_format(name) is None
+            if name.startswith("audio/")
+            and find_container_of_media_type(name) is None
+            and find_audio_format_name(name) is None
         ),
     )
     return next(candidates, None)
@@ -152,7 +154,7 @@ def choose_deliverable_format(format_name: str, documented_media_types: Iterable
 
 
 def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None = None) -> bytes:
-    """Encode mono samples in any format that `find_format` returns.
+    """Encode mono samples in any format that `find_audio_format_name` returns.
 
     If the codec does not support the sample rate, the next higher supported rate is used. MP3 with a `bitrate_kbps` is
     encoded at any rate of MPEG-1 and MPEG-2.

@@ -26,10 +26,10 @@ ValueT = TypeVar("ValueT")
 class BoundedDict(OrderedDict[KeyT, ValueT]):
     """A dictionary that drops its oldest entries, so that memory stays bounded in long runs."""
 
-    def __init__(self, max_count: int) -> None:
-        """Create a dictionary that keeps at most `max_count` entries."""
+    def __init__(self, max_entry_count: int) -> None:
+        """Create a dictionary that keeps at most `max_entry_count` entries."""
         super().__init__()
-        self._max_count = max_count
+        self._max_count = max_entry_count
 
     def __setitem__(self, key: KeyT, value: ValueT) -> None:
         """Store an entry, and drop the oldest one above the limit."""
@@ -41,7 +41,7 @@ class BoundedDict(OrderedDict[KeyT, ValueT]):
 # Stores generated audio that clients download by name.
 
 
-MAX_STORED_BYTES = 256 * 2**20
+MAX_STORED_AUDIO_BYTES = 256 * 2**20
 """Maximum size of all stored audio; the oldest files are dropped first, so that long runs do not exhaust memory."""
 
 
@@ -65,7 +65,7 @@ class AudioFileStore:
         """Store audio under `name`, and drop the oldest files if the limit is exceeded."""
         self._files[name] = audio
         self._total_bytes += len(audio.audio_bytes)
-        while self._total_bytes > MAX_STORED_BYTES and len(self._files) > 1:
+        while self._total_bytes > MAX_STORED_AUDIO_BYTES and len(self._files) > 1:
             self._total_bytes -= len(self._files.popitem(last=False)[1].audio_bytes)
 
     def find_file(self, name: str) -> GeneratedAudio | None:

@@ -87,7 +87,7 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
         field_name: str | None,
         detail: str,
         *,
-        keyword: str | None = None,
+        schema_keyword: str | None = None,
         is_requested: bool = False,
     ) -> None:
         """Store why the request is rejected.
@@ -96,13 +96,13 @@ class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects
             reason: the rejection reason, for example "invalid" or "not-found".
             field_name: name of the field or parameter that caused the rejection; `None` if none did.
             detail: one sentence about what is wrong, which names the field and its value.
-            keyword: the JSON Schema keyword that is violated, for example "type"; `None` if none is.
+            schema_keyword: the JSON Schema keyword that is violated, for example "type"; `None` if none is.
             is_requested: whether a fault or the scenario header asks for the error, so that no part of the request is
                 its cause.
         """
         super().__init__(detail)
         self.reason, self.field_name, self.detail = reason, field_name, detail
-        self.keyword, self.is_requested = keyword, is_requested
+        self.schema_keyword, self.is_requested = schema_keyword, is_requested
 
 
 @dataclass
@@ -212,7 +212,7 @@ def reject_undocumented_value(
     is_known = value in (*known_values, *field_mapping.provider_values) or is_documented_value(request, location, value)
     if request.rejects_unsupported_values and not is_known:
         detail = f"{location.field_name}: {reason} {value!r:.80}"
-        raise Rejection("invalid", location.field_name, detail, keyword="enum")
+        raise Rejection("invalid", location.field_name, detail, schema_keyword="enum")
 
 
 @functools.lru_cache(maxsize=256)
@@ -297,11 +297,13 @@ def _read_parameter(
     if parameter_key not in text_by_parameter:
         if rejects_unsupported_values and parameter.is_required:
             detail = f"{parameter.message_part} parameter {parameter.name} is missing"
-            raise Rejection("invalid", parameter.name, detail, keyword="required")
+            raise Rejection("invalid", parameter.name, detail, schema_keyword="required")
         return {}
     value, errors = parameter.parse_text(text_by_parameter[parameter_key])
     if rejects_unsupported_values and errors:
-        raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}", keyword=errors[0].keyword)
+        raise Rejection(
+            "invalid", parameter.name, f"{parameter.name}: {errors[0].message}", schema_keyword=errors[0].keyword
+        )
     return {parameter_key: value}
 
 
@@ -314,7 +316,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         if request_body.get("required"):
             field = _find_first_required_field(documented)
             missing = f", and {field} is required" if field else ""
-            raise Rejection("invalid", field, f"the request has no body{missing}", keyword="required")
+            raise Rejection("invalid", field, f"the request has no body{missing}", schema_keyword="required")
         return None, MISSING
     content_type = incoming_request.find_header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
@@ -372,7 +374,7 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
             message = f"{sent} is none of the documented values"  # its own message has the values of one branch only
         elif error.keyword == "const":
             message += f", not {sent}"  # its own message has the expected value only
-        raise Rejection("invalid", field, f"{path or field or 'body'}: {message}", keyword=error.keyword)
+        raise Rejection("invalid", field, f"{path or field or 'body'}: {message}", schema_keyword=error.keyword)
 
 
 def _find_violation_of_nearest_branch(
@@ -413,7 +415,7 @@ def _convert_to_json_value(media_spec: MediaType, field_name: str, value: Any) -
         return "file" if takes_file else {"filename": value.filename}
     if takes_file and isinstance(value, str):
         detail = f"{field_name} must be an uploaded file, not {value!r:.80}"
-        raise Rejection("invalid", field_name, detail, keyword="type")
+        raise Rejection("invalid", field_name, detail, schema_keyword="type")
     return value
 
 
@@ -465,7 +467,7 @@ def reject_unknown_model(
     if documents_not_found and (rejects_every_other_value or unknown_model is not None):
         raise Rejection("not-found", field, detail)
     if unknown_model is not None and {"400", "422", "4XX"} & request.operation.responses.keys():
-        raise Rejection("invalid", field, detail, keyword="enum")
+        raise Rejection("invalid", field, detail, schema_keyword="enum")
 
 
 def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> str | None:

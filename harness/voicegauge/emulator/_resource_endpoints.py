@@ -20,7 +20,7 @@ from voicegauge.emulator._request import (
     read_value_or_default,
     write_value_at,
 )
-from voicegauge.emulator._response_bodies import build_success_response, filter_lists, is_documented_id
+from voicegauge.emulator._response_bodies import build_success_response, filter_lists_by_query, is_documented_id
 from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example, iterate_body_schemas
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import parse_whole_number
@@ -93,7 +93,7 @@ class ResourceStore:
                 resource_id = request.read_value(use.id_location)
                 if resource_id is MISSING or resource_id is None or creating_operation.resource is None:
                     continue
-                if str(resource_id) not in self._resource_by_id and _may_resource_exist(
+                if str(resource_id) not in self._resource_by_id and _may_unstored_resource_exist(
                     request.operation, use, creating_operation.resource, resource_id
                 ):
                     continue
@@ -191,7 +191,7 @@ class ResourceStore:
         mine = (
             stored
             for stored in self._resource_by_id.values()
-            if stored.account is account and _have_common_operation(stored.resource_spec, resource_spec)
+            if stored.account is account and _have_common_list_or_delete_operation(stored.resource_spec, resource_spec)
         )
         return (stored for stored in mine if include_deleted or not stored.is_deleted)
 
@@ -204,7 +204,7 @@ class ResourceStore:
         id_location: Location,
     ) -> StoredResource:
         stored = self._resource_by_id.get(str(resource_id))
-        if stored is not None and _have_common_operation(stored.resource_spec, resource_spec):
+        if stored is not None and _have_common_list_or_delete_operation(stored.resource_spec, resource_spec):
             own = stored.account is account or self._fault_injector.is_check_skipped("account", operation)
             there = not stored.is_deleted or self._fault_injector.is_check_skipped("deletion", operation)
             if own and there:
@@ -225,13 +225,13 @@ class ResourceStore:
         for key, items in body.items():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 stock = items if listing.includes_stock_resources else []
-                required = _list_required_item_fields(response, key)
+                required = _list_required_fields_of_list_items(response, key)
                 body[key] = [*stock, *(_build_resource_list_item(stored, items, required) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count_location is not None:
             response.body = write_value_at(response.body, listing.count_location, len(shown))
         if isinstance(response.body, dict) and not self._fault_injector.is_check_skipped("filters", request.operation):
-            filter_lists(response.body, request)
+            filter_lists_by_query(response.body, request)
         return response
 
     def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:
@@ -266,7 +266,7 @@ def _write_resource_into_member(body: Any, stored_resource: StoredResource) -> N
             member.update({name: current[name] for name in member if name in current})
 
 
-def _have_common_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
+def _have_common_list_or_delete_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
     """Whether one operation lists or deletes both kinds of resources, such as cloned and localized voices."""
     pairs = ((first.listing, second.listing), (first.deletion, second.deletion))
     return first is second or any(
@@ -274,7 +274,9 @@ def _have_common_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
     )
 
 
-def _may_resource_exist(operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any) -> bool:
+def _may_unstored_resource_exist(
+    operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any
+) -> bool:
     """Whether an id that no account created may belong to a resource of every account, or to a documented resource.
 
     Documented resources exist for operations that the emulator answers with documented examples.
@@ -317,7 +319,7 @@ def _store_request_values(stored_resource: StoredResource, request: ParsedReques
             stored_resource.json_body[name] = value
 
 
-def _list_required_item_fields(response: EmulatedResponse, list_field: str) -> set[str]:
+def _list_required_fields_of_list_items(response: EmulatedResponse, list_field: str) -> set[str]:
     schemas = iterate_body_schemas(response.documented_media_type, (list_field, "0") if list_field else ("0",))
     return {name for schema in schemas for name in schema.get("required", ())}
 
@@ -379,7 +381,7 @@ def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_s
     items = read_value_at(response.body, pagination_spec.items_location)
     if not isinstance(items, list):
         return
-    size = _read_number(request, pagination_spec.page_size_location) or max(len(items), 1)
+    size = _read_page_size(request, pagination_spec.page_size_location) or max(len(items), 1)
     start = _find_first_index(items, size, request, pagination_spec)
     page, end = items[start : start + size], start + size
     has_more = end < len(items)
@@ -411,7 +413,7 @@ def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, 
     return max(number - pagination_spec.first_page_number, 0) * page_size if kind == "page" else number
 
 
-def _read_number(request: ParsedRequest, location: Location | None) -> int | None:
+def _read_page_size(request: ParsedRequest, location: Location | None) -> int | None:
     value = read_value_or_default(request, location) if location is not None else None
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 

@@ -16,7 +16,7 @@ from voicegauge.contract.extension.pricing import UsageSpec
 from voicegauge.contract.extension.speech import EventTimestamps, ResponseAudio, SpeechTimestamps
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse, ResponseKind
-from voicegauge.emulator._output_audio import choose_media_type, find_format
+from voicegauge.emulator._output_audio import choose_media_type, find_audio_format_name
 from voicegauge.emulator._provider_state import EmulatedJob
 from voicegauge.emulator._request import ParsedRequest, can_have_value_at, read_value_at, write_value_at
 from voicegauge.emulator._schema_values import build_body_by_schema, format_time_like_example, iterate_body_schemas
@@ -183,7 +183,7 @@ LocationFilter = Callable[[MediaType | None, Any, Location], bool]
 """Function (documented media type, body, location) that returns whether a value is written at the location."""
 
 
-def write_values(
+def write_body_values(
     response: EmulatedResponse,
     values_by_location: Mapping[Location, Any],
     location_filter: LocationFilter | None = None,
@@ -208,7 +208,7 @@ def write_text_body(response: EmulatedResponse, text: str, media_type: str | Non
     response.documented_media_type = documented.get(name)
 
 
-def write_audio(
+def write_audio_or_url(
     response: EmulatedResponse,
     response_audio: ResponseAudio,
     format_name: str,
@@ -229,14 +229,14 @@ def write_audio(
     value = audio_url if response_audio.delivery_method == "url" else base64.b64encode(audio_bytes or b"").decode()
     tokens = response_audio.location.pointer_tokens
     is_added = response.is_body_text_or_json and read_pointer(response.body, tokens) is MISSING
-    write_values(response, {response_audio.location: value})
+    write_body_values(response, {response_audio.location: value})
     if is_added and response.documented_media_type is not None and "schema" in response.documented_media_type.part_data:
         # What the schema requires beside the written values, such as the other fields of a list item.
         response.body = build_body_by_schema(response.documented_media_type, response.body)
     fixed = response.target.target_spec.emulation.response_constants if response.target is not None else {}
     if response_audio.media_type_location is not None and response_audio.media_type_location not in fixed:
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
-        write_values(response, {response_audio.media_type_location: shown})
+        write_body_values(response, {response_audio.media_type_location: shown})
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
@@ -256,7 +256,7 @@ def _choose_reported_format(response: EmulatedResponse, location: Location, form
     if found in by_media_type:
         return by_media_type[found]
     for value in documented:
-        if find_format(value) == format_name:
+        if find_audio_format_name(value) == format_name:
             return value
     shown = read_value_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
@@ -277,7 +277,7 @@ def write_charges_and_balances(
         if location.message_part == "header":
             response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
         elif response.documented_media_type is not None:
-            write_values(response, {location: _round_like_example(response, location, amount)}, can_have_value_at)
+            write_body_values(response, {location: _round_like_example(response, location, amount)}, can_have_value_at)
 
 
 def _round_like_example(response: EmulatedResponse, location: Location, amount: float) -> int | float:
@@ -310,7 +310,7 @@ def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: Emulated
         shown = read_value_at(response.body, location)
         if shown not in (MISSING, None) or location in required:
             style = _find_time_format_example(response.documented_media_type, location, shown)
-            write_values(response, {location: format_time_like_example(at, style)})
+            write_body_values(response, {location: format_time_like_example(at, style)})
 
 
 def _find_time_format_example(media_spec: MediaType, location: Location, current_value: Any) -> Any:
@@ -430,7 +430,7 @@ def fill_body_from_documented_item(
 # Filters the lists of a response by the query of its request.
 
 
-def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
+def filter_lists_by_query(body: dict[str, Any], request: ParsedRequest) -> None:
     """Keep the list items that match the query: each documented parameter filters by the field of the same name.
 
     `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are

@@ -30,7 +30,7 @@ from voicegauge.emulator._response_bodies import (
     FILE_EXTENSION_BY_FORMAT,
     build_success_response,
     fill_body_from_documented_item,
-    filter_lists,
+    filter_lists_by_query,
     find_json_media,
     has_not_found_response,
     has_object_with_value,
@@ -38,12 +38,12 @@ from voicegauge.emulator._response_bodies import (
     read_requested_ids,
     replace_url_prefixes,
     set_audio_media_type,
-    write_audio,
+    write_audio_or_url,
+    write_body_values,
     write_charges_and_balances,
     write_job_times,
     write_text_body,
     write_usage,
-    write_values,
 )
 from voicegauge.emulator._schema_values import PLACEHOLDER_URL, iterate_body_schemas
 from voicegauge.emulator._speech_synthesis import SynthesisRequest
@@ -98,7 +98,7 @@ class ResponseBuilder:
         if isinstance(response.body, dict) and ids:
             response.body = fill_body_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and filters_lists:
-            filter_lists(response.body, request)
+            filter_lists_by_query(response.body, request)
         return response
 
     def build_submit_response(
@@ -121,10 +121,10 @@ class ResponseBuilder:
         if locations.polling_url_location is not None:
             values[locations.polling_url_location] = self.build_status_url(request, status, job.id)
         answer = target.response
-        write_values(response, job.response_constants, can_have_value_at)
+        write_body_values(response, job.response_constants, can_have_value_at)
         if answer.wait_preference is not None:
             self._write_status_values(response, request, status.job, job)
-        write_values(response, values)
+        write_body_values(response, values)
         write_charges_and_balances(response, {answer.charge_location: job.charge, answer.balance_location: balance})
         state = status.job.states.get(job.state)
         if answer.charge_location is None and state is not None and state.terminal_outcome is not None:
@@ -161,12 +161,12 @@ class ResponseBuilder:
     ) -> None:
         """Write the state of a job, and its audio if the job has succeeded, into a status response."""
         self._write_job_values(response, request, job_spec, job)
-        write_values(response, {job_spec.state_location: job_spec.build_state_value(job.state)})
+        write_body_values(response, {job_spec.state_location: job_spec.build_state_value(job.state)})
         if _has_succeeded(job_spec, job) and job_spec.result_operation_id is None and job_spec.audio is not None:
             url = self.build_audio_url(
                 request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.audio_format
             )
-            write_audio(response, job_spec.audio, job.synthesis.audio_format, url, None)
+            write_audio_or_url(response, job_spec.audio, job.synthesis.audio_format, url, None)
         if _has_succeeded(job_spec, job):
             write_usage(response, job.target, len(job.synthesis.text))
 
@@ -199,7 +199,7 @@ class ResponseBuilder:
             {place: value for place, value in values.items() if own_media and is_location_documented(own_media, place)},
         )
         self._write_job_values(response, request, job_spec, job)
-        write_values(
+        write_body_values(
             response,
             {
                 job_spec.state_location: job_spec.build_state_value(job.state),
@@ -208,7 +208,9 @@ class ResponseBuilder:
             can_have_value_at,
         )
         names = [parameter.name for parameter in request.operation.parameters if parameter.message_part == "path"]
-        write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, can_have_value_at)
+        write_body_values(
+            response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, can_have_value_at
+        )
         return response
 
     def _write_job_values(
@@ -219,8 +221,8 @@ class ResponseBuilder:
         shown = self._find_example_job_ids(job.target, job_spec, response)
         if response.is_body_text_or_json:
             response.body = _replace_example_job_ids(response.body, shown, job.id)
-        write_values(response, job.response_constants, can_have_value_at)
-        write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
+        write_body_values(response, job.response_constants, can_have_value_at)
+        write_body_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
         write_charges_and_balances(response, {job_spec.charge_location: 0.0 if job.is_refunded else job.charge})
         self._write_job_urls(response, request, job_spec, job)
@@ -230,7 +232,7 @@ class ResponseBuilder:
             if reason in (MISSING, None, "") and can_have_value_at(
                 response.documented_media_type, response.body, job_spec.failure_reason_location
             ):
-                write_values(response, {job_spec.failure_reason_location: "the request could not be processed"})
+                write_body_values(response, {job_spec.failure_reason_location: "the request could not be processed"})
 
     def _write_job_urls(
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
@@ -240,14 +242,14 @@ class ResponseBuilder:
         status = job.target.job_operation
         poll, audio = job_spec.submit_response.polling_url_location, job_spec.audio
         if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:
-            write_values(response, {poll: self.build_status_url(request, status, job.id)})
+            write_body_values(response, {poll: self.build_status_url(request, status, job.id)})
         if (
             audio is not None
             and audio.delivery_method == "url"
             and read_value_at(response.body, audio.location) == PLACEHOLDER_URL
         ):
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.audio_format)
-            write_values(response, {audio.location: url})
+            write_body_values(response, {audio.location: url})
 
     def _find_example_job_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
@@ -290,7 +292,7 @@ class ResponseBuilder:
         if response.is_body_text_or_json:
             self._write_job_values(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
-        write_audio(response, location, job.synthesis.audio_format, url, audio_bytes)
+        write_audio_or_url(response, location, job.synthesis.audio_format, url, audio_bytes)
         write_usage(response, job.target, len(job.synthesis.text))
         return response
 
@@ -310,7 +312,7 @@ class ResponseBuilder:
         assert answer.audio is not None
         response = build_success_response(request.operation, "speech")
         response.target, response.request, response.stream_spec = target, request, target.stream
-        write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
+        write_audio_or_url(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
         write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
         write_usage(response, target, len(synthesis.text))
         return response
@@ -344,10 +346,10 @@ class ResponseBuilder:
         transcription = target.transcription.response if target.transcription is not None else None
         if transcription is not None and not transcription.text_location.pointer_tokens:
             write_text_body(response, str(values_by_location[transcription.text_location]), transcription.media_type)
-        write_values(response, _complete_segments(response, transcription, values_by_location))
+        write_body_values(response, _complete_segments(response, transcription, values_by_location))
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
-            write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
+            write_audio_or_url(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
         write_charges_and_balances(response, {target.audio_input.response.charge_location: charge})
         return response
 

@@ -20,7 +20,7 @@ from voicegauge.emulator._output import (
     FaultCondition,
     StreamPiece,
     add_faults,
-    create_part_condition,
+    create_contract_part_condition,
     declare_fault,
 )
 from voicegauge.emulator._request import ParsedRequest, read_value_at, write_value_at
@@ -33,7 +33,7 @@ _MemberChanger = Callable[[Any, str], object]
 """Function that changes one member of an object so that the object becomes invalid."""
 
 
-def _change_type(parent_object: Any, member_name: str) -> None:
+def _change_member_type(parent_object: Any, member_name: str) -> None:
     """Replace a string by a number, and any other value by an object."""
     value = parent_object[member_name]
     parent_object[member_name] = 12345 if isinstance(value, str) else {"value": value}
@@ -137,20 +137,20 @@ def replace_error_body_by_list(response: EmulatedResponse) -> None:
 
 @declare_fault("change_response", "empty-body", "Successful responses have no body.")
 def remove_body(response: EmulatedResponse) -> None:
-    """Send no body."""
+    """Remove the body of a success response."""
     if response.kind != "error":
         response.replacement_body_bytes = b""
 
 
 @declare_fault("change_response", "wrong-content-type", "Successful responses declare a wrong media type.")
 def change_content_type(response: EmulatedResponse) -> None:
-    """Declare the body as plain text."""
+    """Declare the body of a success response as plain text, whatever it is."""
     if response.kind != "error":
         response.media_type = "text/plain"
 
 
 add_faults(
-    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", _change_type),
+    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", _change_member_type),
     _create_field_fault(
         "missing-field", "A required response field is missing.", lambda parent, name: parent.pop(name)
     ),
@@ -182,14 +182,14 @@ def _find_stream(target: Target) -> StreamSpec | None:
     return target.stream
 
 
-_STREAMS_EVENTS = create_part_condition(_find_stream, "the target responds with a stream of events")
+_STREAMS_EVENTS = create_contract_part_condition(_find_stream, "the target responds with a stream of events")
 
 
 @declare_fault(
     "change_stream_pieces",
     "stream-event-missing",
     "One audio event is missing from a stream.",
-    create_part_condition(
+    create_contract_part_condition(
         _find_stream, "audio events are numbered", lambda stream: stream.audio.sequence_number_location is not None
     ),
 )
@@ -203,12 +203,12 @@ def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[St
     "change_stream_pieces",
     "stream-reordered",
     "The first event of a stream is sent last.",
-    create_part_condition(
+    create_contract_part_condition(
         _find_stream, "an event precedes the audio", lambda stream: next(iter(stream.events)) != stream.audio.event_type
     ),
 )
 def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Move the first event to the end."""
+    """Move the first event of a stream to its end."""
     return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
 
 
@@ -225,7 +225,7 @@ def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[Str
     "change_stream_pieces",
     "stream-stalled",
     "A gap in a stream is longer than documented.",
-    create_part_condition(
+    create_contract_part_condition(
         _find_stream,
         "the contract documents the maximum gap between two events",
         lambda stream: stream.max_gap_s is not None,
@@ -254,7 +254,7 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
     "change_stream_pieces",
     "stream-wrong-data",
     "The data of stream events does not have the documented shape.",
-    create_part_condition(
+    create_contract_part_condition(
         _find_stream,
         "the contract documents a schema for the data of at least one event",
         lambda stream: any(event.data_schema is not None for event in stream.events.values()),
@@ -288,7 +288,7 @@ _UNUSUAL_STATUS_CODES = (203, 206, 226)
 """Success status codes that speech APIs do not document."""
 _NEGATIVE_RETRY_AFTER = "-30"
 """Value of Retry-After that no client can follow."""
-_BOUND_KEYWORDS = ("minimum", "maximum")
+_BOUND_SCHEMA_KEYWORDS = ("minimum", "maximum")
 """Keywords of JSON Schema that state a bound of a number."""
 
 SLOW_RESPONSE_DELAY_S = 3.0
@@ -313,13 +313,13 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
     if isinstance(value, bool | UploadedFile):
         return False
     if isinstance(value, int | float):
-        return any(schema.get(bound) == value for bound in _BOUND_KEYWORDS)
+        return any(schema.get(bound) == value for bound in _BOUND_SCHEMA_KEYWORDS)
     return isinstance(value, str) and schema.get("maxLength") == len(value)
 
 
 def _has_bounded_request_field(target: Target) -> bool:
     return any(
-        {*_BOUND_KEYWORDS, "maxLength"} & field_schema.keys()
+        {*_BOUND_SCHEMA_KEYWORDS, "maxLength"} & field_schema.keys()
         for media in target.operation.request_media.values()
         for body_schema in iterate_body_schemas(media, [])
         for name in body_schema.get("properties", {})

@@ -80,16 +80,17 @@ class _Turn:
     flush_count: int = 0
     message_count: int = 0
     audio: bytearray = field(default_factory=bytearray)
-    """All audio that was made for the turn."""
-    spoken_s: float = 0.0
-    is_ended: bool = False
+    """All encoded audio that was made for the turn."""
+    spoken_duration_s: float = 0.0
+    """Duration of the audio that was made for the turn."""
+    is_text_complete: bool = False
     """Whether the client has said that no more text follows."""
-    is_over: bool = False
+    has_ended: bool = False
     """Whether the turn has ended, so that nothing more is sent for it."""
     is_busy: bool = False
     """Whether a work item is being performed."""
     has_spoken: bool = False
-    next_audio_s: float = 0.0
+    next_audio_due_s: float = 0.0
     """Time of `time.perf_counter` at which the next audio is due."""
 
     @property
@@ -123,7 +124,7 @@ class EmulatedSocket(EmulatedConnection):
 
     def _has_more_to_send(self) -> bool:
         turns = [*self._turns.values(), *([self._latest_ended_turn] if self._latest_ended_turn is not None else [])]
-        return any(turn.is_busy or not (turn.is_over or turn.work_items.empty()) for turn in turns)
+        return any(turn.is_busy or not (turn.has_ended or turn.work_items.empty()) for turn in turns)
 
     async def _stop_unfinished_work(self) -> None:
         for timer in self._expiry_timers.values():
@@ -163,7 +164,7 @@ class EmulatedSocket(EmulatedConnection):
             return
         self._client_monitor.judge_message(intent)
         if "session" in intent.actions:
-            self._has_key = await self._accept_key(intent, self._list_faults(self._find_target()))
+            self._has_key = await self._accept_key_message(intent, self._list_socket_faults(self._find_target()))
             if not self._has_key:
                 return
         if "close" in intent.actions:
@@ -201,7 +202,7 @@ class EmulatedSocket(EmulatedConnection):
         if "flush" in intent.actions:
             await self._flush_turn(turn)
         if "end" in intent.actions:
-            turn.is_ended = True
+            turn.is_text_complete = True
             await self._queue_complete_sentences(turn)
             await self._queue_remaining_text(turn)
             await turn.work_items.put(("end", ""))
@@ -241,7 +242,7 @@ class EmulatedSocket(EmulatedConnection):
         if not intent.actions & {"start", "text"}:
             return None
         limit = self._spec.limits.contexts
-        faults = self._list_faults(self._find_target())
+        faults = self._list_socket_faults(self._find_target())
         if limit is not None and len(self._turns) >= limit.max_count and not any(one.ignores_limits for one in faults):
             self._client_monitor.report(
                 "client-too-many-contexts", f"more than {limit.max_count} contexts are open", key
@@ -273,7 +274,7 @@ class EmulatedSocket(EmulatedConnection):
         return chosen if has_voice_for(chosen) else FALLBACK_LANGUAGE
 
     async def _add_text(self, turn: _Turn, text: str) -> None:
-        for fault in self._list_faults(turn.target):
+        for fault in self._list_socket_faults(turn.target):
             if fault.change_text_piece is not None:
                 text = fault.change_text_piece(turn.message_count, text)
         turn.message_count += 1
@@ -321,7 +322,7 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _cancel_turns(self, intent: ClientIntent) -> None:
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
-        is_speaking = turn is not None and (turn.is_ended or not self._spec.turn.speaks_after_end)
+        is_speaking = turn is not None and (turn.is_text_complete or not self._spec.turn.speaks_after_end)
         if not is_speaking and self._spec.client_messages["cancel"].is_error_without_turn:
             await self._report_error_or_close("nothing is spoken that could be cancelled", context=intent.context)
             return
@@ -329,7 +330,7 @@ class EmulatedSocket(EmulatedConnection):
             await self._report_event("cancel-end", context=intent.context, nonce=intent.nonce)
             return
         turn.nonce = intent.nonce
-        if any(fault.ignores_cancel for fault in self._list_faults(turn.target)):
+        if any(fault.ignores_cancel for fault in self._list_socket_faults(turn.target)):
             await self._report_event("cancel-end", context=turn.context, nonce=intent.nonce)
             return
         effect = self._spec.cancel_effect
@@ -364,7 +365,7 @@ class EmulatedSocket(EmulatedConnection):
     async def _perform_work_items(self, turn: _Turn) -> None:
         """Speak what the client asks for in a turn, until it ends."""
         with contextlib.suppress(ConnectionEndedError):
-            while not turn.is_over:
+            while not turn.has_ended:
                 purpose, text = await turn.work_items.get()
                 turn.is_busy = True
                 try:
@@ -409,11 +410,11 @@ class EmulatedSocket(EmulatedConnection):
             SocketOutput("audio", audio[start : start + frame_bytes], turn.context, {"id": turn.id})
             for start in range(0, len(audio), frame_bytes)
         ]
-        turn.spoken_s += speech.audio_duration_s
+        turn.spoken_duration_s += speech.audio_duration_s
         now_s = time.perf_counter()
-        if not turn.has_spoken or turn.next_audio_s < now_s:
+        if not turn.has_spoken or turn.next_audio_due_s < now_s:
             first_s = 0.0 if self._has_emulated_clock else pace.first_audio_ms / 1000 * self._settings.time_scale
-            turn.next_audio_s = now_s + (first_s if not turn.has_spoken else 0.0)
+            turn.next_audio_due_s = now_s + (first_s if not turn.has_spoken else 0.0)
         changed = self._apply_faults_to_outputs(turn, "speech", outputs)
         turn.has_spoken = True
         turn.audio += audio
@@ -433,7 +434,7 @@ class EmulatedSocket(EmulatedConnection):
             audio_format=turn.audio_format.codec,
             seed=self._settings.seed,
         )
-        for fault in self._list_faults(turn.target):
+        for fault in self._list_socket_faults(turn.target):
             synthesis = synthesis if fault.change_synthesis is None else fault.change_synthesis(synthesis)
         return synthesis
 
@@ -442,30 +443,30 @@ class EmulatedSocket(EmulatedConnection):
             return []
         lead_s = 0.0 if turn.has_spoken else _LEADING_SILENCE_S
         timings = build_speech_timings(text, "word", speech, leading_silence_s=lead_s)
-        starts = [turn.spoken_s + timing.start_s for timing in timings]
-        ends = [turn.spoken_s + (timing.end_s or timing.start_s) for timing in timings]
+        starts = [turn.spoken_duration_s + timing.start_s for timing in timings]
+        ends = [turn.spoken_duration_s + (timing.end_s or timing.start_s) for timing in timings]
         words = [timing.text for timing in timings]
         return self._build_outputs(turn, "timestamps", words=words, starts=starts, ends=ends)
 
     def _begin_next_turn(self, turn: _Turn) -> None:
         """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
-        turn.has_spoken, turn.spoken_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
-        turn.is_ended = False
+        turn.has_spoken, turn.spoken_duration_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
+        turn.is_text_complete = False
         turn.character_count = len(turn.unspoken_text)
         self._turn_count = turn.index + 1
 
     async def _end_turn(self, turn: _Turn) -> None:
-        end = {"id": turn.id, "duration_ms": round(turn.spoken_s * 1000), "characters": turn.character_count}
+        end = {"id": turn.id, "duration_ms": round(turn.spoken_duration_s * 1000), "characters": turn.character_count}
         outputs = self._build_outputs(turn, "turn-end", **end)
-        turn.is_over = self._spec.has_contexts or self._spec.turn.is_only_one
+        turn.has_ended = self._spec.has_contexts or self._spec.turn.is_only_one
         if self._spec.turn.is_only_one:
             outputs.append(SocketOutput("close", values={"code": NORMAL_CLOSE_CODE, "reason": ""}))
         changed = self._apply_faults_to_outputs(turn, "end", outputs)
-        if turn.is_over:
+        if turn.has_ended:
             # Before anything is sent: the client may begin a turn with the same name as soon as it reads the end.
             self._forget_turn(turn)
         await self._send_outputs(turn, changed)
-        if not turn.is_over:
+        if not turn.has_ended:
             self._begin_next_turn(turn)
 
     def _forget_turn(self, turn: _Turn) -> None:
@@ -496,17 +497,17 @@ class EmulatedSocket(EmulatedConnection):
     def _has_emulated_clock(self) -> bool:
         return self._settings.clock != "real"
 
-    def _build_outputs(self, turn: _Turn, kind: Any, **values: Any) -> list[SocketOutput]:
-        """Return the output for an event; none if the contract has no such message."""
-        if not self._spec.has_event(kind):
+    def _build_outputs(self, turn: _Turn, event_kind: Any, **values: Any) -> list[SocketOutput]:
+        """Return the message that reports an event of `turn`, as a list; empty if the contract has no such message."""
+        if not self._spec.has_event(event_kind):
             return []
-        return [SocketOutput(kind, context=turn.context, values=values)]
+        return [SocketOutput(event_kind, context=turn.context, values=values)]
 
     def _apply_faults_to_outputs(
         self, turn: _Turn | None, purpose: SocketOutputPurpose, outputs: list[SocketOutput]
     ) -> list[SocketOutput]:
         target = turn.target if turn is not None else self._find_target()
-        faults = [fault for fault in self._list_faults(target) if fault.change_outputs is not None]
+        faults = [fault for fault in self._list_socket_faults(target) if fault.change_outputs is not None]
         is_first_speech = purpose == "speech" and turn is not None and not turn.has_spoken
         stale_audio = self._stale_audio if is_first_speech else b""
         self._stale_audio = b"" if is_first_speech else self._stale_audio
@@ -543,9 +544,9 @@ class EmulatedSocket(EmulatedConnection):
             if output.delay_s:
                 await asyncio.sleep(output.delay_s * self._settings.time_scale)
             if output.kind == "audio" and turn is not None:
-                await asyncio.sleep(max(turn.next_audio_s - time.perf_counter(), 0.0))
+                await asyncio.sleep(max(turn.next_audio_due_s - time.perf_counter(), 0.0))
                 # What is late by more than an interval is not caught up: a pause would be followed by a burst.
-                turn.next_audio_s = max(turn.next_audio_s, time.perf_counter() - interval_s) + interval_s
+                turn.next_audio_due_s = max(turn.next_audio_due_s, time.perf_counter() - interval_s) + interval_s
             await self._send_output(output)
 
     async def _send_output(self, output: SocketOutput) -> None:
@@ -573,10 +574,10 @@ class EmulatedSocket(EmulatedConnection):
         if message is not None:
             await self._send_text(message)
 
-    async def _report_event(self, kind: Any, *, context: str | None = None, **values: Any) -> None:
+    async def _report_event(self, event_kind: Any, *, context: str | None = None, **values: Any) -> None:
         """Send an event that belongs to no speech, if the contract has such a message."""
         named = {} if context is None else {"context": context}
         own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._created_id_count}
-        message = self._channel.build_server_message(kind, **{**own, **named, **values})
+        message = self._channel.build_server_message(event_kind, **{**own, **named, **values})
         if message is not None:
             await self._send_text(message)

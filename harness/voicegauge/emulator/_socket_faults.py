@@ -17,7 +17,7 @@ from voicegauge.emulator._output import (
 )
 from voicegauge.emulator._speech_faults import create_field_replacer, speak_other_sentence
 
-_LEAKED_AUDIO_S = 1.5
+_LEAKED_AUDIO_DURATION_S = 1.5
 """Duration, in seconds, of the audio of another turn that a turn begins with."""
 _AUDIO_DELAY_S = 2.0
 """Delay of the first audio, in seconds."""
@@ -37,7 +37,7 @@ def _is_audio(output: SocketOutput) -> bool:
 
 def _take_end_of_audio(state: SocketTurnState, audio: bytes) -> bytes:
     """Return the last seconds of some audio, in whole samples."""
-    length = int(_LEAKED_AUDIO_S * state.bytes_per_second)
+    length = int(_LEAKED_AUDIO_DURATION_S * state.bytes_per_second)
     length -= length % state.sample_width_bytes
     return audio[-length:]
 
@@ -114,7 +114,7 @@ def _send_audio_as_other_context(state: SocketTurnState, outputs: list[SocketOut
     _CONNECTION_OUTLIVES_TURNS,
 )
 def _leak_other_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Begin with audio of another turn."""
+    """Send audio of another turn before the audio of this one."""
     if not state.other_audio or not state.is_first_speech or not any(map(_is_audio, outputs)):
         return outputs
     return [SocketOutput("audio", _take_end_of_audio(state, state.other_audio), state.context), *outputs]
@@ -140,7 +140,7 @@ def _send_stale_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> li
     why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
 )
 def _delay_first_audio(state: SocketTurnState, outputs: list[SocketOutput]) -> list[SocketOutput]:
-    """Delay the first audio of a turn."""
+    """Delay the first audio of a turn by `_AUDIO_DELAY_S` seconds."""
     if not state.is_first_speech or not outputs:
         return outputs
     return [replace(outputs[0], delay_s=_AUDIO_DELAY_S), *outputs[1:]]
@@ -397,7 +397,7 @@ def _lose_end_of_transcript(reports: list[ReportedText]) -> list[ReportedText]:
     why_checks_miss_it="A check does not measure times. `voicegauge bench` does.",
 )
 def _delay_turn_end(reports: list[ReportedText]) -> list[ReportedText]:
-    """Report the end of a turn late."""
+    """Report the end of a turn `_TURN_END_DELAY_S` seconds late."""
     return [replace(one, delay_s=_TURN_END_DELAY_S) if one.kind == "turn-end" else one for one in reports]
 
 
@@ -434,7 +434,7 @@ add_faults(
     Fault(
         id="socket-transcript-cut-early",
         description="A turn ends at the first short silence, in the middle of a sentence.",
-        socket=SocketFault(turn_end_s=_EARLY_TURN_END_SILENCE_S),
+        socket=SocketFault(turn_end_silence_s=_EARLY_TURN_END_SILENCE_S),
         applies_to_socket=_TARGET_TRANSCRIBES,
         why_checks_miss_it="No document says how long a speaker may pause. `voicegauge bench` counts turns cut early.",
     ),

@@ -36,8 +36,8 @@ from voicegauge.emulator._request import (
 from voicegauge.emulator._response_bodies import (
     SpeechTimingsGetter,
     compute_final_event_usage,
+    write_body_values,
     write_timestamps,
-    write_values,
 )
 from voicegauge.emulator._schema_values import (
     DEFAULT_ID_TEMPLATE,
@@ -476,7 +476,7 @@ class SpeechEndpoint:
         if isinstance(text, str) and limit is not None and len(text) > limit:
             field = get_documented_field_name(target.speech.request_fields["text"])
             detail = f"{field} has {len(text):,} characters, more than {limit:,}: {text!r:.80}"
-            raise Rejection("invalid", field, detail, keyword="maxLength")
+            raise Rejection("invalid", field, detail, schema_keyword="maxLength")
 
     def _build_speech_response(
         self,
@@ -499,7 +499,7 @@ class SpeechEndpoint:
         response = context.response_builder.build_speech_response(
             request, target, synthesis, audio_bytes, url, charge=charge, balance=balance
         )
-        write_values(response, fill_constant_placeholders(target, rng), can_have_value_at)
+        write_body_values(response, fill_constant_placeholders(target, rng), can_have_value_at)
         return response
 
     def _create_speech_timings_getter(

@@ -263,7 +263,7 @@ _HTML_ERROR_PAGE = (
     b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 )
 """The body that replaces audio."""
-_SHARE_OF_BYTES_KEPT = 0.4
+_SHARE_OF_AUDIO_BYTES_KEPT = 0.4
 """Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = 8
 """Minimum number of words of a text whose first word takes clearly less time. A shorter text is repeated instead."""
@@ -271,9 +271,9 @@ _TEXT_REPETITION_COUNT = 8
 """How often a short text, or a sentence that replaces a text of any length, is repeated."""
 
 
-_LONG_SILENCE_S = 5.0
+_LONG_SILENCE_DURATION_S = 5.0
 """Duration of the silence before the speech, in seconds."""
-_DROPOUT_S = 0.1
+_DROPOUT_DURATION_S = 0.1
 """Duration of the zeros that replace speech, in seconds."""
 _SHARE_OF_SPEECH_KEPT = 0.67
 """Share of the speech that is left when its end is cut off."""
@@ -285,11 +285,11 @@ _VOICE_OF_NO_TARGET = "Annie"
 """Variant of espeak-ng with a high voice, unlike any that the emulator has otherwise."""
 _USUAL_SAMPLE_RATE_HZ = 22_050
 """Sample rate of many voices, in which raw samples are sent whatever rate is documented."""
-_FIXED_TEXT = "The weather will stay mild until the end of the week, with a little rain in the north."
+_OTHER_SENTENCE = "The weather will stay mild until the end of the week, with a little rain in the north."
 """Sentence that is spoken whatever the text is."""
 
 
-speak_other_sentence = create_text_changer(lambda text: (_FIXED_TEXT * _TEXT_REPETITION_COUNT)[: len(text)])
+speak_other_sentence = create_text_changer(lambda text: (_OTHER_SENTENCE * _TEXT_REPETITION_COUNT)[: len(text)])
 """Function that lets another sentence of about the same length be spoken."""
 
 
@@ -368,7 +368,7 @@ def halve_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
 @declare_fault("change_response", "truncated-audio", "The audio file is truncated.")
 def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
-    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _SHARE_OF_BYTES_KEPT)])
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _SHARE_OF_AUDIO_BYTES_KEPT)])
 
 
 @declare_fault("change_response", "html-as-audio", "An HTML page is delivered as audio.")
@@ -402,12 +402,12 @@ add_faults(
     Fault(
         id="long-silence",
         description="The audio begins with 5 s of silence.",
-        change_synthesis=create_field_replacer(leading_silence_s=_LONG_SILENCE_S),
+        change_synthesis=create_field_replacer(leading_silence_s=_LONG_SILENCE_DURATION_S),
     ),
     Fault(
         id="speech-interrupted",
         description="A tenth of a second within the speech is missing, and silent.",
-        change_synthesis=create_field_replacer(dropout_s=_DROPOUT_S),
+        change_synthesis=create_field_replacer(dropout_s=_DROPOUT_DURATION_S),
     ),
     Fault(
         id="clipped-audio",
@@ -417,7 +417,7 @@ add_faults(
     Fault(
         id="same-audio-for-all-texts",
         description="The same sentence is spoken for every text.",
-        change_synthesis=create_field_replacer(text=_FIXED_TEXT),
+        change_synthesis=create_field_replacer(text=_OTHER_SENTENCE),
     ),
     Fault(
         id="other-sentence",

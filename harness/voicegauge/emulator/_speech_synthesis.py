@@ -17,7 +17,7 @@ import msgspec
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.speech import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.contract.operation import Operation
-from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_format
+from voicegauge.emulator._output_audio import choose_deliverable_format, encode_output, find_audio_format_name
 from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_value, reject_undocumented_value
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
@@ -44,7 +44,7 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
-_SHORTEST_TIME_S = 0.001
+_CUT_OFF_WORD_DURATION_S = 0.001
 """Duration, in seconds, before the end of the audio at which words are stated that a fault cuts off."""
 _NOISE_LEVEL = 0.1
 """RMS of the noise that replaces speech: -20 dBFS, as loud as speech."""
@@ -75,7 +75,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     leading_silence_s: float
     """Duration in seconds of the silence before the speech."""
     audio_format: str
-    """Name of the audio format, as `find_format` returns it."""
+    """Name of the audio format, as `find_audio_format_name` returns it."""
     seed: int
     """Seed of the noise that is added to the speech."""
     bitrate_kbps: int | None = None
@@ -195,16 +195,18 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool) ->
         mapping = msgspec.structs.replace(mapping, markup_language=None, text_template="{}")
         raw = _TAG_CHARACTER_PATTERN.sub(" ", str(raw))
     has_markup = mapping.markup_language is not None and isinstance(raw, str)
-    if request.rejects_unsupported_values and has_markup and not _is_well_formed(raw):
+    if request.rejects_unsupported_values and has_markup and not _is_well_formed_xml(raw):
         raise Rejection(
-            "invalid", name, f"{name or 'body'}: the markup is not well-formed: {raw!r:.80}", keyword="pattern"
+            "invalid", name, f"{name or 'body'}: the markup is not well-formed: {raw!r:.80}", schema_keyword="pattern"
         )
     unspoken_patterns = target.target_spec.emulation.unspoken_patterns
     text = strip_unspoken_text(raw, mapping, unspoken_patterns) if isinstance(raw, str) else ""
     # Without a text, the schema has decided: some operations take audio or a list of texts instead.
     is_text_needed = isinstance(raw, str) or "text" in target.target_spec.required_fields
     if not text and is_text_needed and request.rejects_unsupported_values:
-        raise Rejection("invalid", name, f"{name or 'body'}: the text is blank: {raw!r:.80}", keyword="minLength")
+        raise Rejection(
+            "invalid", name, f"{name or 'body'}: the text is blank: {raw!r:.80}", schema_keyword="minLength"
+        )
     return (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
 
 
@@ -212,7 +214,7 @@ def _read_documented_format(
     request: ParsedRequest, target: Target, read_field: Callable[[ParsedRequest, Target, SpeechField], Any]
 ) -> AudioFormat | None:
     """Return the format that a request asks for, with its container and rates; `None` if it is not documented."""
-    found = _find_documented_format(request, target, read_field(request, target, "format"))
+    found = _find_documented_audio_format(request, target, read_field(request, target, "format"))
     if found is None:
         return None
     return found.replace_requested(
@@ -222,7 +224,7 @@ def _read_documented_format(
     )
 
 
-def _is_well_formed(markup: str) -> bool:
+def _is_well_formed_xml(markup: str) -> bool:
     """Whether a text is one well-formed XML element, without declarations and without custom entities."""
     if "<!" in markup or "<?" in markup:
         return False
@@ -275,7 +277,7 @@ def _choose_language(request: ParsedRequest, target: Target, text: str, requeste
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
 
-def _find_documented_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
+def _find_documented_audio_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
     """Return what `x-speech.formats` states about the requested format, or the default format if none is requested.
 
     Return `None` if requests have no format field, or if the contract does not describe the format.
@@ -311,10 +313,10 @@ def _choose_format(request: ParsedRequest, target: Target, response_audio: Respo
         Rejection: the requested format is neither known to the emulator nor documented.
     """
     if response_audio.format is not None:
-        return find_format(response_audio.format) or _choose_default_format(target)
+        return find_audio_format_name(response_audio.format) or _choose_default_format(target)
     if not isinstance(requested_format, str) or not requested_format:
         return _choose_default_format(target)
-    found = find_format(requested_format)
+    found = find_audio_format_name(requested_format)
     if found is None:
         slot, known = target.speech.request_fields["format"], target.target_spec.supported_formats
         reject_undocumented_value(request, slot, requested_format, known, "the emulator has no format")
@@ -348,9 +350,9 @@ def _choose_default_format(target: Target) -> str:
     types, else WAV.
     """
     if target.target_spec.emulation.default_format is not None:
-        return find_format(target.target_spec.emulation.default_format) or "wav"
+        return find_audio_format_name(target.target_spec.emulation.default_format) or "wav"
     documented = (
-        find_format(name)
+        find_audio_format_name(name)
         for name in _find_audio_operation(target).success_response.media_types
         if name.startswith("audio/")
     )
@@ -368,7 +370,7 @@ def check_emulation_spec(target: Target) -> None:
     document = target.contract.document
     if emulation.espeak_voice is not None and emulation.espeak_voice not in list_voice_variants():
         raise document.build_error(f"{at}/espeak_voice", f"espeak-ng has no variant {emulation.espeak_voice!r}")
-    if emulation.default_format is not None and find_format(emulation.default_format) is None:
+    if emulation.default_format is not None and find_audio_format_name(emulation.default_format) is None:
         raise document.build_error(f"{at}/default_format", f"the emulator has no format {emulation.default_format!r}")
     for pattern in emulation.unspoken_patterns:
         try:
@@ -433,7 +435,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     duration_s = len(samples) / synthesis.sample_rate_hz
-    last_s = max(duration_s - _SHORTEST_TIME_S, 0.0)  # words that a fault cuts off are stated at the end
+    last_s = max(duration_s - _CUT_OFF_WORD_DURATION_S, 0.0)  # words that a fault cuts off are stated at the end
     words = [
         word._replace(
             start_s=min(synthesis.leading_silence_s + word.start_s / synthesis.rate_error_factor, last_s),

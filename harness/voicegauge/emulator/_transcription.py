@@ -156,7 +156,7 @@ def _format_subtitle_time(time_s: float, decimal_mark: str) -> str:
 
 
 def split_into_timed_words(phrases: list[Phrase]) -> list[Phrase]:
-    """Return a phrase for each word."""
+    """Return each word as a phrase of its own, with times that are estimated from those of its phrase."""
     return [
         Phrase(word["start"], word["end"], (word["word"],))
         for phrase in phrases
@@ -344,7 +344,9 @@ class EmulatedTranscription(EmulatedConnection):
             return
         intent = self._channel.read_client_message(data, is_binary=is_binary)
         self._client_monitor.judge_message(intent)
-        if "session" in intent.actions and not await self._accept_key(intent, self._list_faults(self._target)):
+        if "session" in intent.actions and not await self._accept_key_message(
+            intent, self._list_socket_faults(self._target)
+        ):
             return
         if intent.audio:
             await self._receive_audio(intent.audio)
@@ -428,7 +430,11 @@ class EmulatedTranscription(EmulatedConnection):
         if has_paused and not turn.has_probably_ended and self._spec.has_event("eager-end"):
             turn.has_probably_ended = True
             self._queue_report("eager-end", turn)
-        limits = [fault.turn_end_s for fault in self._list_faults(self._target) if fault.turn_end_s is not None]
+        limits = [
+            fault.turn_end_silence_s
+            for fault in self._list_socket_faults(self._target)
+            if fault.turn_end_silence_s is not None
+        ]
         turn_end_s = min([spec.turn_end_s, *limits])
         if silence_s >= turn_end_s or now - turn.first_sample_index >= _MAX_TURN_S * rate:
             await self._end_turn()
@@ -438,8 +444,8 @@ class EmulatedTranscription(EmulatedConnection):
             self._queue_report("turn-end", self._turn)
             self._turn = None
 
-    def _queue_report(self, kind: ServerEventKind, turn: _Turn) -> None:
-        self._work_items.put_nowait((kind, turn.first_sample_index, self._examined_sample_count, turn))
+    def _queue_report(self, event_kind: ServerEventKind, turn: _Turn) -> None:
+        self._work_items.put_nowait((event_kind, turn.first_sample_index, self._examined_sample_count, turn))
 
     # What is reported.
 
@@ -447,27 +453,27 @@ class EmulatedTranscription(EmulatedConnection):
         """Send queued partial texts and ends of turns to the client, one after the other, until the connection ends."""
         with contextlib.suppress(ConnectionEndedError):
             while True:
-                kind, first, last, turn = await self._work_items.get()
+                event_kind, first, last, turn = await self._work_items.get()
                 self._is_reporting = True
-                self._is_partial_waiting = self._is_partial_waiting and kind != "partial"
+                self._is_partial_waiting = self._is_partial_waiting and event_kind != "partial"
                 try:
-                    await self._report_text(kind, first, last, turn)
+                    await self._report_text(event_kind, first, last, turn)
                 finally:
                     self._is_reporting = False
                     self._work_items.task_done()
 
     async def _report_text(
-        self, kind: ServerEventKind, first_sample_index: int, end_sample_index: int, turn: _Turn
+        self, event_kind: ServerEventKind, first_sample_index: int, end_sample_index: int, turn: _Turn
     ) -> None:
-        if not self._spec.has_event(kind) and kind != "turn-end":
+        if not self._spec.has_event(event_kind) and event_kind != "turn-end":
             return
         origin, rate = self._retained_audio.first_sample_index, self._format.sample_rate_hz
         samples = self._retained_audio.samples[max(first_sample_index - origin, 0) : end_sample_index - origin]
-        text = await self._choose_text(kind, samples, turn)
+        text = await self._choose_text(event_kind, samples, turn)
         if text is None:
             return
-        reports = [ReportedText(kind, text)]
-        for fault in self._list_faults(self._target):
+        reports = [ReportedText(event_kind, text)]
+        for fault in self._list_socket_faults(self._target):
             if fault.change_reported_texts is not None:
                 reports = fault.change_reported_texts(reports)
         for report in itertools.chain.from_iterable(map(self._report_text_before_turn_end, reports)):
@@ -499,25 +505,25 @@ class EmulatedTranscription(EmulatedConnection):
             return [report]
         return [replace(report, kind="final"), ReportedText("turn-end")]
 
-    async def _choose_text(self, kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
+    async def _choose_text(self, event_kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
         """Return the text to report; `None` if nothing is to be reported."""
-        if kind == "turn-start":
+        if event_kind == "turn-start":
             return ""
-        if kind == "turn-end" and turn.eager_text is not None:
+        if event_kind == "turn-end" and turn.eager_text is not None:
             return turn.eager_text  # nothing was said since, so that another transcription would only take time
         text = (await transcribe_samples(samples, self._format.sample_rate_hz)).strip()
-        if kind == "eager-end":
+        if event_kind == "eager-end":
             turn.eager_text = text or None
             turn.has_probably_ended = bool(text) and turn.has_probably_ended
             return text or None
-        if kind != "turn-end":
+        if event_kind != "turn-end":
             turn.eager_text = None
         return text
 
-    async def _report_event(self, kind: Any, **values: Any) -> None:
+    async def _report_event(self, event_kind: Any, **values: Any) -> None:
         """Send an event, if the contract has such a message."""
         named = {"id": f"{self._settings.seed % 0x10000:04x}{self._message_count:08x}", "sequence": self._message_count}
-        message = self._channel.build_server_message(kind, **{**named, **values})
+        message = self._channel.build_server_message(event_kind, **{**named, **values})
         if message is not None:
             self._message_count += 1
             await self._send_text(message)

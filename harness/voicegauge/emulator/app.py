@@ -540,7 +540,7 @@ def _mark_as_emulated(send: Send) -> Send:
 
 
 def main() -> None:
-    """Serve until standard input is closed."""
+    """Serve the emulator that a line of JSON on standard input configures, until standard input is closed."""
     suppress_decoder_stderr()
     logging.disable(logging.CRITICAL)  # faults break connections on purpose; tracebacks of those are noise
     if sys.stdin.isatty() or not (first_line := sys.stdin.buffer.readline()):

@@ -166,7 +166,7 @@ class ClientFindingLog:
         )
 
     def clear(self) -> None:
-        """Forget the findings."""
+        """Remove all findings."""
         self._findings.clear()
 
     def build_response(self) -> ClientFindings:

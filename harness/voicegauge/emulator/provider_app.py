@@ -21,7 +21,7 @@ from voicegauge.contract.extension.speech import TranscriptionSpec
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_turns import find_handshake_violation
-from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, has_audio
+from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, contains_audio_input
 from voicegauge.emulator._emulated_connection import list_setting_locations
 from voicegauge.emulator._endpoint_context import EndpointContext
 from voicegauge.emulator._error_responses import build_error_response, build_undocumented_operation_response
@@ -363,7 +363,7 @@ class EmulatedProvider:
         self, request: ParsedRequest, account: EmulatedAccount, referenced_resources: Sequence[StoredResource]
     ) -> EmulatedResponse:
         operation = request.operation
-        if operation.audio_input is not None and has_audio(request):
+        if operation.audio_input is not None and contains_audio_input(request):
             return await self._audio_input_endpoint.respond(request, account)
         if operation.batch is not None:
             return await self._batch_endpoint.respond(request, operation.batch, account)

@@ -131,7 +131,7 @@ class ClientLimitingMixin(asyncio.Protocol):
                 self.start_read_timer(self.client_limits.headers_timeout_s)
             self._reads_body = False
 
-    def leave_connection(self) -> None:
+    def hand_over_connection(self) -> None:
         """Stop all limits of time, because another protocol handles the connection from now on."""
         self._has_left = True
         self.open_connections.pop(self, None)
@@ -140,7 +140,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self.leave_connection()
+        self.hand_over_connection()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -208,7 +208,7 @@ class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         super().handle_websocket_upgrade(event)
-        self.leave_connection()
+        self.hand_over_connection()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

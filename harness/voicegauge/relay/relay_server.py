@@ -552,7 +552,7 @@ class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over to the protocol of WebSockets."""
-        self.leave_connection()
+        self.hand_over_connection()
         super().handle_websocket_upgrade()
 
 
