@@ -392,7 +392,8 @@ TODO = "TODO"
 module."""
 TODO_URL = f"https://{TODO}.example"
 """Placeholder for the URL of a server that no document states."""
-_KEYS_WITH_TODO_MARKS = EXTENSION_KEYS | {"servers"}
+_KEYS_CHECKED_FOR_TODO_MARKS = EXTENSION_KEYS | {"servers"}
+"""Keys whose values may not be marked TODO when a contract is loaded."""
 
 
 def reject_unfinished_values(document: Document) -> None:
@@ -436,7 +437,7 @@ def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bo
     for key, item in items:
         inner = f"{pointer}/{escape_pointer_token(str(key))}"
         yield from _iterate_checked_texts(
-            item, inner, is_below_checked_key=is_below_checked_key or key in _KEYS_WITH_TODO_MARKS
+            item, inner, is_below_checked_key=is_below_checked_key or key in _KEYS_CHECKED_FOR_TODO_MARKS
         )
 
 

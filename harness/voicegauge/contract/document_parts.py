@@ -66,8 +66,8 @@ EXTENSION_KEYS = frozenset((*RECORD_TYPE_BY_OPERATION_KEY, *RECORD_TYPE_BY_ROOT_
 # Converts the values of `x-` keys to records.
 
 
-_ERROR_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
-_PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
+_MSGSPEC_PATH_PATTERN = re.compile(r"`\$([^`]*)`")
+_MSGSPEC_PATH_STEP_PATTERN = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
 _UNKNOWN_FIELD_PATTERN = re.compile(r"unknown field `([^`]*)`")
 _RecordT = TypeVar("_RecordT")
 
@@ -179,8 +179,8 @@ def _convert_msgspec_path(value: Any, record_type: type[Any], message: str, msgs
     msgspec writes "[...]" instead of a key of a mapping. To find the key, the conversion is repeated with one key of
     the mapping at a time, until it fails with the same message. The result ends before a key that is not found.
     """
-    path = _ERROR_PATH_PATTERN.search(msgspec_path)
-    steps = _PATH_STEP_PATTERN.findall(path[1]) if path else []
+    path = _MSGSPEC_PATH_PATTERN.search(msgspec_path)
+    steps = _MSGSPEC_PATH_STEP_PATTERN.findall(path[1]) if path else []
     if msgspec_path.startswith("`key` in"):
         steps.append(("", "", "..."))
     pointer_tokens: list[str] = []
@@ -287,7 +287,7 @@ MAX_CACHED_PARSED_TEXTS = 256
 """Maximum number of parsed texts remembered per parameter or header. Keys and rate limits repeat, job ids do not."""
 
 
-_SEPARATOR_BY_STYLE: Mapping[str, str] = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
+_LIST_SEPARATOR_BY_STYLE: Mapping[str, str] = {"form": ",", "simple": ",", "spaceDelimited": " ", "pipeDelimited": "|"}
 """What separates the items of a list that is one text, by the `style` of the parameter."""
 
 
@@ -302,7 +302,7 @@ def _find_list_separator(serialization: Mapping[str, Any], default_style: str) -
     """
     style = serialization.get("style", default_style)
     is_repeated = style != "simple" and serialization.get("explode", style == "form")
-    return None if is_repeated else _SEPARATOR_BY_STYLE.get(style, ",")
+    return None if is_repeated else _LIST_SEPARATOR_BY_STYLE.get(style, ",")
 
 
 @dataclass(frozen=True, eq=False)

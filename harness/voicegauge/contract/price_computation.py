@@ -109,17 +109,17 @@ def _parse_named_amount(text: str, expected_form: str) -> tuple[str, float]:
 
 
 def quote_turn_price(
-    target: BaseTarget, characters: int, *, user_price_usd: float | None, interrupts: bool
+    target: BaseTarget, character_count: int, *, user_price_usd: float | None, interrupts: bool
 ) -> PriceQuote:
     """Return the price of a turn over a WebSocket, and of an interrupted one with the same text before it.
 
     Args:
         target: the target; `interrupts` has no effect on one that cannot be interrupted.
-        characters: number of characters of the text that are charged.
+        character_count: number of characters of the text that are charged.
         user_price_usd: the user's own price of a turn in dollars; `None` for the contract's.
         interrupts: whether an interrupted turn precedes, which is charged as if it were spoken.
     """
-    quote = quote_price(target, characters, user_price_usd=user_price_usd)
+    quote = quote_price(target, character_count, user_price_usd=user_price_usd)
     if not interrupts or not isinstance(target, SocketTarget) or not target.can_be_interrupted:
         return quote
     return PriceQuote(*(None if value is None else 2 * value for value in quote))

@@ -60,7 +60,7 @@ from voicegauge.formats.locations import read_json_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
 _AUDIO_FIELD_PATTERN = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
-_CLIENT_ACTION_PATTERNS = (
+_CLIENT_ACTIONS_AND_NAME_PATTERNS = (
     ("keep-alive", re.compile(r"keep ?alive|ping")),
     ("cancel", re.compile(r"cancel|clear|interrupt|abort")),
     ("flush", re.compile(r"flush|finalize|commit|force")),
@@ -70,7 +70,7 @@ _CLIENT_ACTION_PATTERNS = (
 )
 """The action that a client's message without text and audio asks for, by patterns of its name; the first match
 counts."""
-_SERVER_EVENT_PATTERNS = (
+_SERVER_EVENTS_AND_NAME_PATTERNS = (
     ("error", re.compile(r"error|fail")),
     ("warning", re.compile(r"warning")),
     ("flush-end", re.compile(r"flush")),
@@ -78,9 +78,11 @@ _SERVER_EVENT_PATTERNS = (
     ("timestamps", re.compile(r"timestamp|alignment")),
 )
 """The event that a message of the service reports, by patterns of its name; the first match counts."""
-_OPENING_EVENT_PATTERN = re.compile(r"begin|began|connected|ready|opened|recognition started|session (started|created)")
+_OPENING_MESSAGE_NAME_PATTERN = re.compile(
+    r"begin|began|connected|ready|opened|recognition started|session (started|created)"
+)
 """Matches the words of a message that says that the connection can be used."""
-_CLOSING_EVENT_PATTERN = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
+_CLOSING_MESSAGE_NAME_PATTERN = re.compile(r"\bend(ed)?\b|\bdone\b|final|complet|terminat|closed|metadata|summary")
 """Matches the words of a message that says that something has ended."""
 
 
@@ -88,6 +90,7 @@ class _Channel(NamedTuple):
     """A channel with the messages of both sides."""
 
     key: str
+    """Key of the channel in `channels`."""
     path: str
     pointer: str
     messages: Mapping[str, Mapping[str, MessageSchema]]
@@ -245,7 +248,7 @@ class _SocketOverlayWriter:
     def _propose_client_messages(self, messages: Mapping[str, MessageSchema]) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, message in messages.items():
-            action = "audio" if message.is_binary else _find_message_kind(name, _CLIENT_ACTION_PATTERNS)
+            action = "audio" if message.is_binary else _find_action_or_event(name, _CLIENT_ACTIONS_AND_NAME_PATTERNS)
             value = self._build_shortest_message(message, {})
             for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
                 with_content = self._build_shortest_message(message, {f"{{{content}}}": field})
@@ -273,7 +276,7 @@ class _SocketOverlayWriter:
                 message, {**content, "{reason}": re.compile(r"^(reason|message|description)$")}
             )
             placeholder = next(iter(content))
-            event = _find_message_kind(name, _SERVER_EVENT_PATTERNS)
+            event = _find_action_or_event(name, _SERVER_EVENTS_AND_NAME_PATTERNS)
             if event is None:
                 event = _guess_reported_event(
                     _separate_words(name), transcribes, has_session, placeholder in value.values()
@@ -348,21 +351,21 @@ def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
     return max(named, key=len, default=values[0])
 
 
-def _find_message_kind(name: str, kinds_and_patterns: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
-    """Return the first kind whose pattern matches the words of a message's name; `None` if none does."""
+def _find_action_or_event(name: str, results_and_patterns: Sequence[tuple[str, re.Pattern[str]]]) -> str | None:
+    """Return the first action or event whose pattern matches the words of a message's name; `None` if none does."""
     words = _separate_words(name)
-    return next((kind for kind, pattern in kinds_and_patterns if pattern.search(words)), None)
+    return next((kind for kind, pattern in results_and_patterns if pattern.search(words)), None)
 
 
 def _guess_reported_event(words: str, transcribes: bool, has_session: bool, carries_audio_or_text: bool) -> str:
     """Return the event that a message of the service probably reports, by the words of its name."""
-    if _OPENING_EVENT_PATTERN.search(words):
+    if _OPENING_MESSAGE_NAME_PATTERN.search(words):
         return "session" if has_session else "connected"
     if carries_audio_or_text:
         if not transcribes:
             return "audio"
         return "partial" if re.search(r"partial|interim", words) else "turn-end"
-    if _CLOSING_EVENT_PATTERN.search(words):
+    if _CLOSING_MESSAGE_NAME_PATTERN.search(words):
         return "session-end" if transcribes else "turn-end"
     return "other"
 

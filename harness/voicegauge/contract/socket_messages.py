@@ -92,22 +92,22 @@ class _MessagePattern:
     """Recognizes the messages of one template, and reads the values of its placeholders."""
 
     def __init__(
-        self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], needed_placeholders: tuple[str, ...]
+        self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], required_placeholders: tuple[str, ...]
     ) -> None:
         self.tokens_by_placeholder = _find_placeholders(template)
         self.has_times_or_words = not _TIME_AND_WORD_PLACEHOLDERS.isdisjoint(self.tokens_by_placeholder)
         """Whether a message says which words are spoken, or when."""
-        self._accepted = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
-        self._present: list[tuple[str, ...]] = []
-        if not self._accepted:
+        self._accepted_values_by_path = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
+        self._paths_that_must_exist: list[tuple[str, ...]] = []
+        if not self._accepted_values_by_path:
             fixed = [
                 (tokens, leaf)
                 for tokens, leaf in iterate_leaves(template)
                 if not (isinstance(leaf, str) and "{" in leaf) and isinstance(leaf, str | bool | int)
             ]
-            self._accepted = {tokens: (leaf,) for tokens, leaf in fixed}
-            self._present = [
-                self.tokens_by_placeholder[name] for name in needed_placeholders if name in self.tokens_by_placeholder
+            self._accepted_values_by_path = {tokens: (leaf,) for tokens, leaf in fixed}
+            self._paths_that_must_exist = [
+                self.tokens_by_placeholder[name] for name in required_placeholders if name in self.tokens_by_placeholder
             ]
 
     def matches(self, message: Any) -> bool:
@@ -115,7 +115,7 @@ class _MessagePattern:
         if not isinstance(message, dict):
             return False
         # A loop, not a generator: hundreds of connections receive ten thousand messages a second.
-        for tokens, accepted in self._accepted.items():
+        for tokens, accepted in self._accepted_values_by_path.items():
             value = read_pointer(message, tokens)
             value = None if value is MISSING else value
             for one in accepted:
@@ -123,7 +123,7 @@ class _MessagePattern:
                     break
             else:
                 return False
-        return all(read_pointer(message, tokens) not in (MISSING, None) for tokens in self._present)
+        return all(read_pointer(message, tokens) not in (MISSING, None) for tokens in self._paths_that_must_exist)
 
     def read_placeholder(self, message: Any, placeholder: str) -> Any:
         """Return the value of a placeholder in a message; `None` if it is missing."""
@@ -197,6 +197,7 @@ class MessageViolation(NamedTuple):
 
 
 Sender = Literal["client", "server"]
+"""The side of a connection that sends a message."""
 
 
 # Reads and writes the messages of one channel.
@@ -213,6 +214,7 @@ class SocketChannel:
     client_schemas: Mapping[str, MessageSchema]
     """The messages of the client by name."""
     server_schemas: Mapping[str, MessageSchema]
+    """The messages of the service by name."""
 
     @functools.cached_property
     def _client_patterns(self) -> Mapping[ClientAction, _MessagePattern]:

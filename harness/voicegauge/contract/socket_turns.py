@@ -265,7 +265,7 @@ class TurnReader:
         """The latest turn of each context; without contexts, the turn that the client is writing."""
         self._unfinished: list[SocketTurn] = []
         """Turns without contexts whose end the service has not reported, the oldest first."""
-        self._crossed_cancel_count = 0
+        self._awaited_cancel_error_count = 0
         """Number of cancellations when nothing was spoken, and whose documented error is to come."""
 
     def add_message(self, message: SocketMessage) -> list[tuple[SocketTurn | None, ServerEvent]]:
@@ -301,15 +301,19 @@ class TurnReader:
         If nothing is spoken yet or any more, and an error will answer, no message ends the turn: it ends at once.
         """
         is_unasked = turn.end_ms is None and self._spec.turn.speaks_after_end
-        if (is_unasked or turn.finished_ms is not None) and self._note_crossed_cancel() and turn in self._unfinished:
+        if (
+            (is_unasked or turn.finished_ms is not None)
+            and self._note_cancel_without_speech()
+            and turn in self._unfinished
+        ):
             self._unfinished.remove(turn)
             turn.finished_ms = at_ms
         turn.cancelled_ms = at_ms if turn.cancelled_ms is None else turn.cancelled_ms
 
-    def _note_crossed_cancel(self) -> bool:
+    def _note_cancel_without_speech(self) -> bool:
         """Note that a cancellation came while nothing was spoken; return whether a documented error will answer it."""
         is_error = not self._has_contexts and self._spec.client_messages["cancel"].is_error_without_turn
-        self._crossed_cancel_count += is_error
+        self._awaited_cancel_error_count += is_error
         return is_error
 
     def _find_or_begin_turn(self, intent: ClientIntent) -> SocketTurn | None:
@@ -342,7 +346,7 @@ class TurnReader:
             return None
         turn.events.append((at_ms, event))
         if event.kind in ("turn-start", "audio") and turn.cancelled_ms is None:
-            self._crossed_cancel_count = 0  # what was sent before this turn has been answered, or will not be
+            self._awaited_cancel_error_count = 0  # what was sent before this turn has been answered, or will not be
         if event.kind == "audio":
             turn.audio.append((at_ms, event.audio or b""))
         elif event.kind == "turn-start":
@@ -354,20 +358,20 @@ class TurnReader:
         if self._ends_turn(turn, event.kind):
             turn.finished_ms = at_ms if turn.finished_ms is None else turn.finished_ms
             if event.kind != "cancel-end" and turn.cancelled_ms is not None:
-                self._note_crossed_cancel()
+                self._note_cancel_without_speech()
             if turn in self._unfinished:
                 self._unfinished.remove(turn)
         return turn
 
-    def _is_error_of_crossed_cancel(self, event: ServerEvent) -> bool:
+    def _is_error_of_cancel_without_speech(self, event: ServerEvent) -> bool:
         """Whether an event is the error that answers a cancellation that came while nothing was spoken."""
-        if event.kind != "error" or not self._crossed_cancel_count:
+        if event.kind != "error" or not self._awaited_cancel_error_count:
             return False
-        self._crossed_cancel_count -= 1
+        self._awaited_cancel_error_count -= 1
         return True
 
     def _find_turn_of_event(self, event: ServerEvent) -> SocketTurn | None:
-        if self._is_error_of_crossed_cancel(event):
+        if self._is_error_of_cancel_without_speech(event):
             return None
         if self._has_contexts:
             # Of a single turn, a service may leave the context out. An error may concern the whole connection.

@@ -97,8 +97,8 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
 # Splits a text as a language model writes it: in pieces of a few letters, with their times.
 
 
-_TOKEN_PATTERN = re.compile(r"\s*\S+\s*$|\s*\S+")
-_MAX_TOKEN_CHARACTERS = 6
+_SPACED_WORD_PATTERN = re.compile(r"\s*\S+\s*$|\s*\S+")
+_MAX_PIECE_CHARACTERS = 6
 """Maximum length of a piece of a word. English words of up to six letters are usually one token of a language model."""
 
 
@@ -129,9 +129,9 @@ def split_into_tokens(text: str, seed: int) -> Iterator[str]:
     """Yield pieces of a text: words with the blank before them, and parts of long words. Joined they are the text."""
     # Seeded with the text too: each text is split in its own way, and in the same way for every target.
     generator = random.Random(f"{seed} {text}")  # noqa: S311 - pieces of a text, not a secret
-    for word in _TOKEN_PATTERN.findall(text):
-        while len(word) > _MAX_TOKEN_CHARACTERS:
-            length = generator.randint(3, _MAX_TOKEN_CHARACTERS)
+    for word in _SPACED_WORD_PATTERN.findall(text):
+        while len(word) > _MAX_PIECE_CHARACTERS:
+            length = generator.randint(3, _MAX_PIECE_CHARACTERS)
             yield word[:length]
             word = word[length:]
         if word:

@@ -349,14 +349,14 @@ class _ProfileJudge:
     """Judges the requirements of a profile one by one, by the cases of one check."""
 
     def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
-        self._profile, self._claimed = profile, claimed_capabilities
+        self._profile, self._claimed_capabilities = profile, claimed_capabilities
         self._cases = _remove_violations_of_busy_server(cases)
 
     def judge_requirement(self, requirement: Requirement) -> RequirementResult:
         """Return the result of one requirement."""
         if requirement.level == "not-scored":
             return self._build_result(requirement, "not-scored", verdict_reason=requirement.not_scored_reason)
-        is_claimed = requirement.capability in self._claimed
+        is_claimed = requirement.capability in self._claimed_capabilities
         level: RequirementLevel = "required" if is_claimed else requirement.level
         if requirement.capability is not None:
             rejected = self._find_case_disproving_capability(requirement.capability)

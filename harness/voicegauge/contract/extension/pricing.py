@@ -25,13 +25,13 @@ class _UnitMeaning(NamedTuple):
     """What a unit of a price stands for."""
 
     base_unit: BaseUnit
-    size: float
+    base_unit_count: float
     """Number of base units."""
     label: str
     """The unit in words, as it is printed after an amount."""
 
 
-_MEANING_BY_UNIT: Mapping[PriceUnit, _UnitMeaning] = {
+_MEANING_BY_PRICE_UNIT: Mapping[PriceUnit, _UnitMeaning] = {
     "request": _UnitMeaning("request", 1, "request"),
     "1k_characters": _UnitMeaning("character", 1_000, "1,000 characters"),
     "1m_characters": _UnitMeaning("character", 1_000_000, "1,000,000 characters"),
@@ -45,7 +45,7 @@ ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
 words, or 900 characters, per minute."""
 SLOWEST_SPEECH_CHARACTERS_PER_S = ASSUMED_SPEECH_CHARACTERS_PER_S / 2
 """Estimated number of characters per second of slow speech, for the highest price of a text that is charged by time."""
-_TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
+_MARKUP_TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
 """Matches a tag of markup with its name, or a declaration or processing instruction without one."""
 _UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 """Beginnings of the Unicode names of Chinese characters."""
@@ -103,7 +103,7 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
             has_markup: whether the text is in a markup language, such as SSML, so that it may have tags.
         """
         if has_markup:
-            text = _TAG_PATTERN.sub(self._remove_uncounted_tag, text)
+            text = _MARKUP_TAG_PATTERN.sub(self._remove_uncounted_tag, text)
         if not self.counts_whitespace:
             text = "".join(text.split())
         # A text that cannot be sent, with half of a surrogate pair, has a length nevertheless.
@@ -234,17 +234,17 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     @property
     def base_unit(self) -> BaseUnit:
         """What one unit of the price consists of."""
-        return _MEANING_BY_UNIT[self.unit].base_unit
+        return _MEANING_BY_PRICE_UNIT[self.unit].base_unit
 
     @property
     def unit_size(self) -> float:
         """Number of characters, tokens or seconds in one unit of the price; 1 for a price per request."""
-        return _MEANING_BY_UNIT[self.unit].size
+        return _MEANING_BY_PRICE_UNIT[self.unit].base_unit_count
 
     @property
     def unit_label(self) -> str:
         """The unit in words, and what this part of the price is for: "1,000,000 tokens (input)"."""
-        label = _MEANING_BY_UNIT[self.unit].label
+        label = _MEANING_BY_PRICE_UNIT[self.unit].label
         return label if self.part_label is None else f"{label} ({self.part_label})"
 
     def convert_to_charged_units(self, quantity: float) -> float:

@@ -162,7 +162,7 @@ SpeechField = Literal[
 is in hertz, and `bit_rate` is in bits per second."""
 
 
-_TAG_PATTERN = re.compile(r"<[^<>]*>")
+_MARKUP_TAG_PATTERN = re.compile(r"<[^<>]*>")
 
 
 class FieldMapping(Record, frozen=True, kw_only=True):
@@ -193,7 +193,7 @@ class FieldMapping(Record, frozen=True, kw_only=True):
         """Return the text of a request without its template and, if the field has markup, without its tags."""
         before, _, after = self.text_template.partition("{}")
         text = text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)
-        return html.unescape(_TAG_PATTERN.sub("", text)) if self.markup_language else text
+        return html.unescape(_MARKUP_TAG_PATTERN.sub("", text)) if self.markup_language else text
 
 
 class WaitPreference(Record, frozen=True, kw_only=True):
