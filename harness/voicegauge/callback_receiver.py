@@ -50,6 +50,7 @@ class _CallbackInbox:
     max_bytes: int
     callbacks: list[ReceivedCallback] = field(default_factory=list)
     size_bytes: int = 0
+    """Memory of `callbacks`, as `estimate_callback_bytes` estimates it."""
 
     def has_room_for(self, size_bytes: int) -> bool:
         return len(self.callbacks) < self.max_callbacks and self.size_bytes + size_bytes <= self.max_bytes

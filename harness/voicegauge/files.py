@@ -101,7 +101,7 @@ def check_writable(path: Path) -> None:
             raise StorageError(f"cannot write {path}: its links form a cycle")
         if real.exists() and not real.is_file():
             raise StorageError(f"cannot write {path}: not a regular file")
-        _check_links(path, real)
+        _reject_links_to_other_folders(path, real)
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
         raise StorageError(f"cannot write {path}: {_describe_error(error)}") from error
@@ -114,7 +114,7 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"cannot write {path}: {folder} is not writable") from error
 
 
-def _check_links(path: Path, resolved_path: Path) -> None:
+def _reject_links_to_other_folders(path: Path, resolved_path: Path) -> None:
     """Check that the links in `path` do not lead to another folder: they may be part of a stranger's repository.
 
     A path that is written as one below the current folder must lead to a file below the current folder. Any other

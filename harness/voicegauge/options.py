@@ -327,7 +327,7 @@ def list_own_options(request_type: type[Any]) -> tuple[DeclaredOption, ...]:
 
 def get_group_type(group: DeclaredOption) -> type[Any]:
     """Return the request whose options a group permits."""
-    (request_type,) = _list_alternatives(group.annotation)
+    (request_type,) = _list_types_of_union(group.annotation)
     return typing.cast("type[Any]", request_type)
 
 
@@ -360,7 +360,7 @@ def _resolve_annotation(annotation: Any, module_name: str) -> Any:
     return eval(compile(annotation, module_name, "eval"), {}, names)  # noqa: S307 - our own source
 
 
-def _list_alternatives(annotation: Any) -> list[Any]:
+def _list_types_of_union(annotation: Any) -> list[Any]:
     """Return the types of a union that a text can express; the annotation itself if it is not a union."""
     is_union = typing.get_origin(annotation) in {typing.Union, types.UnionType}
     alternatives = typing.get_args(annotation) if is_union else (annotation,)
@@ -368,7 +368,7 @@ def _list_alternatives(annotation: Any) -> list[Any]:
 
 
 def _find_value_shape(annotation: Any) -> ValueShape:
-    alternatives = _list_alternatives(annotation)
+    alternatives = _list_types_of_union(annotation)
     if any(typing.get_origin(one) is os.PathLike for one in alternatives):
         return ValueShape(Path)
     chosen = next((one for one in alternatives if typing.get_origin(one) in {Sequence, Mapping}), alternatives[0])
@@ -494,7 +494,7 @@ def _find_wrong_number_key_and_type(value: Any, annotation: Any) -> tuple[Any, t
     """Return the key of the first wrong value in a mapping of numbers, and the right type; `None` if all are right."""
     if not isinstance(value, Mapping):
         return None
-    for one in _list_alternatives(annotation):
+    for one in _list_types_of_union(annotation):
         arguments = typing.get_args(one)
         if typing.get_origin(one) is Mapping and arguments[1] in {int, float}:
             wrong = [key for key, item in value.items() if not _has_type(item, arguments[1])]

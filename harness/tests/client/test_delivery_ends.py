@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.exchange_log import (
     MAX_SUBMIT_AND_DOWNLOAD_S,
-    Deadline,
+    DeliveryDeadline,
     DeliveryFailedError,
     DeliveryInterruptedError,
     describe_response,
@@ -160,7 +160,7 @@ async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(cont
     clock = VirtualClock()
     async with Transport() as transport:
         connection = Client(contract(), transport, key=KEY, clock=clock, max_wait_s=5)
-    deadline = Deadline(connection, max_job_duration_s=60)
+    deadline = DeliveryDeadline(connection, max_job_duration_s=60)
     deadline.require_time("waiting")
     deadline.extend(1)
     await clock.sleep(5.5)
@@ -182,8 +182,8 @@ def test_a_long_body_is_quoted_without_a_key_to_mask():
 async def test_a_delivery_may_take_as_long_as_its_job_and_its_transfers(contract):
     async with Transport() as transport:
         connection = Client(contract(), transport, key=KEY, clock=VirtualClock())
-    assert Deadline(connection).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S
-    assert Deadline(connection, max_job_duration_s=60).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S + 60
+    assert DeliveryDeadline(connection).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S
+    assert DeliveryDeadline(connection, max_job_duration_s=60).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S + 60
 
 
 @pytest.mark.parametrize(

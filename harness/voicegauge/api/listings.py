@@ -265,12 +265,14 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
-        check_rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
-        drift_rules=tuple(row for row in tuple(DRIFT_RULE_BY_ID.values()) if _contains_words(f"drift {row.id}", words)),
+        check_rules=tuple(row for row in _list_check_rules() if _contains_all_words(row.id, words)),
+        drift_rules=tuple(
+            row for row in tuple(DRIFT_RULE_BY_ID.values()) if _contains_all_words(f"drift {row.id}", words)
+        ),
         client_rules=tuple(
             ClientRuleRow(id=rule_id, description=rule.description)
             for rule_id, rule in CLIENT_RULES.items()
-            if _contains_words(rule_id, words)
+            if _contains_all_words(rule_id, words)
         ),
     )
 
@@ -519,7 +521,7 @@ def _build_operation_row(operation: Operation) -> OperationRow:
     )
 
 
-def _contains_words(text: str, words: Sequence[str]) -> bool:
+def _contains_all_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 

@@ -103,7 +103,7 @@ def create_command_of_requests(
             effective_values = _leave_out_ineffective_settings(declared_options, given_names, values)
             _announce_ineffective_variables(ctx, declared_options, given_names, values, effective_values)
             values = effective_values
-            problem = _find_repeated_name(declared_options, values) or find_option_problem(
+            problem = _describe_option_with_repeated_name(declared_options, values) or find_option_problem(
                 declared_options, given_names, values, is_for_command_line=True
             )
             if problem is not None:
@@ -155,7 +155,7 @@ class _CommandWithFlagHints(click.Command):
             raise click.NoSuchOption(error.option_name, message, ctx=error.ctx) from None
 
 
-def _find_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
+def _describe_option_with_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
     """Return a line about an option with two values for one name (`--price a=1 --price a=2`); `None` without one."""
     for one in options:
         if not one.shape.is_mapping:
@@ -398,7 +398,7 @@ def _print_error(message: str, exit_status: int, *, annotates: bool) -> int:
     click.echo(f"voicegauge: {line}", err=True)
     if annotates:
         # A step that fails without an annotation sends the reader into the log. The runner reads both streams.
-        from voicegauge.outputs.finding_exports import escape_command_message
+        from voicegauge.outputs.finding_exports import escape_workflow_command_message
 
-        click.echo(f"::error title=voicegauge::{escape_command_message(line)}", err=True)
+        click.echo(f"::error title=voicegauge::{escape_workflow_command_message(line)}", err=True)
     return exit_status

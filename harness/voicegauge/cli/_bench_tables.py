@@ -336,7 +336,7 @@ def _build_legend(
     mark = f"{rehearsal_label}: " if rehearsal_label else ""
     lines: list[str | Text] = [
         "medians, 95% intervals in brackets"
-        if any(map(_shows_interval, summaries))
+        if any(map(_shows_confidence_interval, summaries))
         else "medians, without intervals: too few texts"
     ]
     if len(summaries) > 1 and any(one.is_pareto_optimal for one in summaries):
@@ -436,7 +436,7 @@ def _describe_failure_rate(summary: TargetSummary) -> str:
     return f"{text}; {name} of the delivered audio {rates}"
 
 
-def _shows_interval(summary: TargetSummary) -> bool:
+def _shows_confidence_interval(summary: TargetSummary) -> bool:
     """Whether the table shows a confidence interval in the row of the target."""
     rate = summary.wer or summary.cer
     shown = [summary.total_latency_ms, rate.corpus_rate if rate is not None else None]

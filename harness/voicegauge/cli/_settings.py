@@ -241,7 +241,7 @@ _LIVE_REJECTION_MESSAGE = "live cannot be set in a file, because it costs money:
 
 SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
 """Key under which `click.Context.meta` has the `SettingsFile`, if there is one."""
-MAX_SETTINGS_BYTES = 2**20
+MAX_SETTINGS_FILE_BYTES = 2**20
 """Maximum size of a settings file."""
 
 
@@ -304,7 +304,7 @@ def _read_pyproject_settings(path: Path, file_label: str) -> dict[str, Any] | No
 
 def _read_toml_file(path: Path, file_label: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
+        return tomllib.loads(read_file(path, MAX_SETTINGS_FILE_BYTES).decode())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -339,7 +339,7 @@ def collect_command_defaults(
     """
     options = _map_options_by_setting(command)
     table = _read_command_table(command, settings_file, command_loader_by_name)
-    _reject_unknown_names(command, settings_file, table, command_loader_by_name)
+    _reject_unknown_setting_names(command, settings_file, table, command_loader_by_name)
     entries = [
         *(
             _SettingEntry(name, value, name)
@@ -400,7 +400,7 @@ def _read_command_table(
     return {}  # `asr` is an option as well as a command
 
 
-def _reject_unknown_names(
+def _reject_unknown_setting_names(
     command: click.Command,
     settings_file: SettingsFile,
     table: Mapping[str, Any],

@@ -340,7 +340,9 @@ def listen_command(request: ListenRequest, output: JsonOutput) -> int:
     out = create_console(to_stderr=output.json_path == "-")
     result = run_listen(
         dataclasses.replace(
-            request, on_ready=lambda url: _print_url(out, url), on_webhook=lambda webhook: _print_callback(out, webhook)
+            request,
+            on_ready=lambda url: _print_webhook_url(out, url),
+            on_webhook=lambda webhook: _print_callback(out, webhook),
         )
     )
     if output.json_path:
@@ -358,7 +360,7 @@ def listen_command(request: ListenRequest, output: JsonOutput) -> int:
     return EXIT_FINDINGS if has_error else EXIT_OK
 
 
-def _print_url(terminal: Console, url: str) -> None:
+def _print_webhook_url(terminal: Console, url: str) -> None:
     terminal.print(f"listening for webhooks at {url} (Ctrl-C to stop)")
     terminal.print(
         "a sender without a documented signature is unverified: anyone who knows this URL can send webhooks to it"

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import (
-    Deadline,
+    DeliveryDeadline,
     DeliveryFailedError,
     ExchangeLog,
     build_masked_excerpt,
@@ -356,7 +356,7 @@ async def fetch_response_audio(
     connection: ProviderConnection, audio_input_target: AudioInputTarget, exchange: Exchange
 ) -> FetchedAudio:
     """Return the audio that the response to an accepted request contains or links to."""
-    log = ExchangeLog(connection, Deadline(connection))
+    log = ExchangeLog(connection, DeliveryDeadline(connection))
     log.exchanges.append(exchange)
     source = parse_exchange(exchange)
     files: list[bytes] = []

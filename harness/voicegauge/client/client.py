@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 from voicegauge.client.audio_download import WHOLE_BODY_AUDIO, DownloadedAudio, fetch_audio
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.exchange_log import (
-    Deadline,
+    DeliveryDeadline,
     DeliveryFailedError,
     DeliveryInterruptedError,
     ExchangeLog,
@@ -89,7 +89,7 @@ class DeliveryTask:
         self._started_s = connection.clock.monotonic()
         status = target.job_operation
         job_s = status.job.poll_schedule.job_timeout_s if status is not None and status.job is not None else 0.0
-        self._deadline = Deadline(connection, max_job_duration_s=job_s)
+        self._deadline = DeliveryDeadline(connection, max_job_duration_s=job_s)
         self._log = ExchangeLog(connection, self._deadline)
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0

@@ -91,15 +91,15 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
     origins = sorted(builder.origins)
     unencrypted = [one for one in origins if one[0] == "http" and not is_loopback(one[1])]
 
-    def describe(origin: Origin) -> str:
+    def describe_origin(origin: Origin) -> str:
         url = _format_origin(origin)
         return to_socket_url(url) if origin in builder.socket_origins else url
 
     key = os.environ.get(contract.provider.key_variable, "")
     return KeyDestinations(
         contract,
-        tuple(map(describe, origins)),
-        tuple(map(describe, unencrypted)),
+        tuple(map(describe_origin, origins)),
+        tuple(map(describe_origin, unencrypted)),
         bool(key.strip()),
         bool(key) and not key.strip(),
     )

@@ -312,7 +312,7 @@ class ProviderLedger(LedgerShare):
             max_cost_usd: the provider's part of the budget, in dollars; `None` if it has none of its own.
             spent_usd: the part of `max_cost_usd` that an interrupted run has spent already; `ledger` counts it too.
         """
-        super().__init__(ledger, max_cost_usd, spent_usd=spent_usd, option=f"--max-cost {provider}=USD")
+        super().__init__(ledger, max_cost_usd, spent_usd=spent_usd, budget_option=f"--max-cost {provider}=USD")
         self._daily_budget = daily_budget
 
     def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:

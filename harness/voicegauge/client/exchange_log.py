@@ -115,7 +115,7 @@ MIN_EXCHANGE_TIMEOUT_S = 0.01
 """Shortest time limit of a request, in seconds. It applies to a request that is sent just before the deadline."""
 
 
-class Deadline:
+class DeliveryDeadline:
     """The time at which a delivery must end, on the clock of its client. No request is sent later."""
 
     def __init__(self, connection: ProviderConnection, *, max_job_duration_s: float = 0.0) -> None:
@@ -217,7 +217,7 @@ def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
 class ExchangeLog:
     """Keeps every exchange of a delivery, and sends requests that cost nothing until one succeeds."""
 
-    def __init__(self, connection: ProviderConnection, deadline: Deadline) -> None:
+    def __init__(self, connection: ProviderConnection, deadline: DeliveryDeadline) -> None:
         """Create an empty log. No request that it sends continues after `deadline`."""
         self.connection, self.deadline = connection, deadline
         self.exchanges: list[Exchange] = []

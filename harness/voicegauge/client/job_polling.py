@@ -45,12 +45,12 @@ are far shorter."""
 
 
 def is_usable_id(json_value: Any) -> bool:
-    """Whether `json_value` can be a job id: a short text without control characters."""
+    """Whether `json_value` can be the id of a job or resource: a short text without control characters."""
     return isinstance(json_value, str) and 0 < len(json_value) <= MAX_ID_CHARACTERS and json_value.isprintable()
 
 
 def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
-    """Whether `json_value` can be an id and contains no secret, so that it can be saved and printed."""
+    """Whether `json_value` can be the id of a job or resource that may be saved and printed: it has no secret."""
     return is_usable_id(json_value) and find_secret_spelling(json_value.encode(), secrets) is None
 
 
@@ -130,7 +130,7 @@ def find_id_parameter(
     return required[0] if len(required) == 1 else None
 
 
-def _format_state(value: Any) -> str | None:
+def _format_job_state(value: Any) -> str | None:
     """Return the name of a state that a response has; `None` if it has no text and no whole number."""
     if isinstance(value, str):
         return value or None
@@ -293,7 +293,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed.
         """
-        state = _format_state(self.job_spec.read_submit_state(submit_exchange.read_response_value))
+        state = _format_job_state(self.job_spec.read_submit_state(submit_exchange.read_response_value))
         if state is None:
             return False
         self._record_state(
@@ -316,7 +316,7 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
         """
-        state = _format_state(self.job_spec.read_state(poll_exchange.read_response_value))
+        state = _format_job_state(self.job_spec.read_state(poll_exchange.read_response_value))
         if state is None:
             shown = describe_exchange(poll_exchange.exchange, self._connection)
             problem = (

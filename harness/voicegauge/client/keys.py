@@ -52,7 +52,7 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
         UsageError: the key has characters that a header cannot contain.
     """
     values = {variable: _read_environment_variable(variable, environment) for variable in contract.key_variables}
-    if _accepts_no_key(contract) and not values[contract.provider.key_variable]:
+    if _accepts_requests_without_key(contract) and not values[contract.provider.key_variable]:
         return None
     for variable in find_missing_key_variables(contract, environment):
         raise MissingKeyError(contract.id, variable)
@@ -66,10 +66,10 @@ def find_missing_key_variables(contract: Contract, environment: Mapping[str, str
     key is not set and the provider accepts requests without a key.
     """
     missing = tuple(variable for variable in contract.key_variables if not environment.get(variable, "").strip())
-    return () if _accepts_no_key(contract) and contract.provider.key_variable in missing else missing
+    return () if _accepts_requests_without_key(contract) and contract.provider.key_variable in missing else missing
 
 
-def _accepts_no_key(contract: Contract) -> bool:
+def _accepts_requests_without_key(contract: Contract) -> bool:
     """Whether requests may be sent without a key: it is optional, or no security scheme says how one is sent."""
     return contract.provider.is_key_optional or not contract.key_specs
 

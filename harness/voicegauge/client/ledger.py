@@ -93,16 +93,16 @@ class Ledger:
     """
 
     def __init__(
-        self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0, option: str = "--max-cost"
+        self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0, budget_option: str = "--max-cost"
     ) -> None:
         """Create a ledger from which nothing is reserved yet.
 
         Args:
             max_cost_usd: the budget in dollars; `None` counts spending without a limit.
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
-            option: the command option that sets the budget, which error messages name.
+            budget_option: the command option that sets the budget, which error messages name.
         """
-        self._option = option
+        self._budget_option = budget_option
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)
         self._spent, self._reserved = convert_to_micro_usd(spent_usd), 0
         self._overcharge_by_price_name: dict[str, str] = {}
@@ -217,7 +217,7 @@ class Ledger:
             held = f", {reserved} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
                 f"the next request costs {cost}, but of the budget of {limit} {spent} are spent{held}: "
-                f"raise {self._option}"
+                f"raise {self._budget_option}"
             )
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:
@@ -247,13 +247,13 @@ class LedgerShare(Ledger):
         max_cost_usd: float | None = None,
         *,
         spent_usd: float = 0.0,
-        option: str = "--max-cost",
+        budget_option: str = "--max-cost",
     ) -> None:
         """Create a share of `ledger`.
 
         `spent_usd` was spent before and is already counted there; see `Ledger` for the other arguments.
         """
-        super().__init__(max_cost_usd, spent_usd=spent_usd, option=option)
+        super().__init__(max_cost_usd, spent_usd=spent_usd, budget_option=budget_option)
         self._ledger = ledger
 
     @property

@@ -122,15 +122,18 @@ def load_baseline(path: Path) -> FindingsBaseline:
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        what = _describe_other_result(path) or f"is not a valid baseline: {error}"
+        what = _describe_other_kind_of_result(path) or f"is not a valid baseline: {error}"
         raise DataError(f"{path} {what}; write one with `--write-baseline FILE` instead of `--baseline`") from error
 
 
 class _ResultSchemaHeader(msgspec.Struct):
+    """The field that every JSON result of voicegauge has."""
+
     schema: str
+    """Name and version of the format of the file, such as "voicegauge/check/2"."""
 
 
-def _describe_other_result(path: Path) -> str:
+def _describe_other_kind_of_result(path: Path) -> str:
     """Return which other JSON of voicegauge a file contains, in words; empty if it contains none."""
     try:
         schema = msgspec.json.decode(read_file(path), type=_ResultSchemaHeader).schema
@@ -386,19 +389,19 @@ def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str
     if file is not None:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
-    encoded = ",".join(f"{name}={escape_command_property(value)}" for name, value in properties.items())
+    encoded = ",".join(f"{name}={escape_workflow_command_property(value)}" for name, value in properties.items())
     command = _WORKFLOW_COMMAND_BY_SARIF_LEVEL[finding.level]
-    return f"::{command} {encoded}::{escape_command_message(finding.detailed_text)}"
+    return f"::{command} {encoded}::{escape_workflow_command_message(finding.detailed_text)}"
 
 
-def escape_command_message(text: str) -> str:
+def escape_workflow_command_message(text: str) -> str:
     """Escape untrusted text for the message of a workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def escape_command_property(text: str) -> str:
+def escape_workflow_command_property(text: str) -> str:
     """Escape untrusted text for a property of a workflow command."""
-    return escape_command_message(text).replace(":", "%3A").replace(",", "%2C")
+    return escape_workflow_command_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # Writes findings as SARIF 2.1.0 (an OASIS standard), which GitHub code scanning and editors read.
@@ -458,7 +461,9 @@ def _build_sarif_result(
     related = [finding.related_location] if finding.related_location is not None else []
     if finding.location is not None:
         shown = finding.location
-        if shown.make_path_relative_to(repository_folder) is None and (file := find_command_file(repository_folder)):
+        if shown.make_path_relative_to(repository_folder) is None and (
+            file := find_file_that_runs_voicegauge(repository_folder)
+        ):
             related.append(shown)
             shown = FileLocation(file=str(file), line=1)
         location["physicalLocation"] = _build_physical_location(shown, repository_folder)
@@ -485,7 +490,7 @@ def _build_sarif_result(
     return result
 
 
-def find_command_file(repository_folder: Path) -> Path | None:
+def find_file_that_runs_voicegauge(repository_folder: Path) -> Path | None:
     """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings; `None` without either.
 
     GitHub shows no alert whose file is outside of the repository, as that of a bundled contract is. Such a finding is

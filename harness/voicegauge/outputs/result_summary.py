@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
 from voicegauge.model.base import Record
-from voicegauge.outputs.finding_exports import escape_command_message, escape_command_property, escape_markdown
+from voicegauge.outputs.finding_exports import (
+    escape_markdown,
+    escape_workflow_command_message,
+    escape_workflow_command_property,
+)
 from voicegauge.printable_text import escape_unprintable
 
 SummaryVerdict = Literal["passed", "passed with findings", "failed", "partly judged", "not judged"]
@@ -220,10 +224,9 @@ def _escape_slack(text: str) -> str:
 
 def format_summary_annotation(summary: ResultSummary) -> str:
     """Return one workflow command of GitHub Actions: an error if the command fails, otherwise a notice."""
-    message = escape_command_message("\n".join((summary.headline, *summary.notes)))
-    return (
-        f"::{_WORKFLOW_COMMAND_BY_VERDICT[summary.verdict]} title={escape_command_property(summary.title)}::{message}\n"
-    )
+    message = escape_workflow_command_message("\n".join((summary.headline, *summary.notes)))
+    title = escape_workflow_command_property(summary.title)
+    return f"::{_WORKFLOW_COMMAND_BY_VERDICT[summary.verdict]} title={title}::{message}\n"
 
 
 def format_prometheus_text(summary: ResultSummary) -> str:
