@@ -49,7 +49,7 @@ class Listener:
 
     def run(self, call: Callable[[str], object], *arguments: str) -> tuple[int, list[str]]:
         """Listen until `call`, which gets the URL, has returned; return exit status and lines after the URL."""
-        print_url, print_webhook = command._print_url, command._print_callback
+        print_url, print_webhook = command._print_webhook_url, command._print_callback
 
         def call_url(url: str) -> None:
             try:
@@ -66,7 +66,7 @@ class Listener:
             print_webhook(console, webhook)
             self._printed.release()
 
-        self._monkeypatch.setattr(command, "_print_url", print_url_and_call)
+        self._monkeypatch.setattr(command, "_print_webhook_url", print_url_and_call)
         self._monkeypatch.setattr(command, "_print_callback", print_webhook_and_release)
         status = run(["listen", "--port", "0", *arguments])
         assert self._errors == []
@@ -232,7 +232,7 @@ def test_a_command_without_a_fitting_webhook_does_not_pass(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     post = functools.partial(_post, value={"hello": "world"})
-    monkeypatch.setattr("voicegauge.cli.local_servers._print_url", lambda _console, url: post(url))
+    monkeypatch.setattr("voicegauge.cli.local_servers._print_webhook_url", lambda _console, url: post(url))
     assert run(["listen", "--port", "0", "--count", "1", "--timeout", "0.2"]) == 3
     assert "no webhook that fits a contract was received within 0.2 s, only 1 other body" in capsys.readouterr().err
 
