@@ -7,7 +7,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 from whisper.model import AudioEncoder
 
-from voicegauge.speech.phoneme_network import HEAD_COUNT, SYMBOL_COUNT
+from voicegauge.speech.phoneme_network import ATTENTION_HEAD_COUNT, SYMBOL_COUNT
 from voicegauge.speech.whisper_installation import load_embedded_checkpoint
 
 
@@ -20,7 +20,7 @@ class PhonemeNetwork(nn.Module):
         checkpoint = load_embedded_checkpoint()
         dims = checkpoint.dimensions
         self.encoder = AudioEncoder(
-            dims["n_mels"], dims["n_audio_ctx"], dims["n_audio_state"], HEAD_COUNT, dims["n_audio_layer"]
+            dims["n_mels"], dims["n_audio_ctx"], dims["n_audio_state"], ATTENTION_HEAD_COUNT, dims["n_audio_layer"]
         )
         prefix = "encoder."
         weights = {name: torch.from_numpy(value) for name, value in checkpoint.weights.items()}

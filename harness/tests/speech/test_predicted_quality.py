@@ -68,7 +68,7 @@ def test_windows_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> 
         rated.append(len(window))
         return 1.0, 2.0, 3.0, 4.0
 
-    monkeypatch.setattr(sound_quality, "_rate_window", rate)
+    monkeypatch.setattr(sound_quality, "_predict_window_ratings", rate)
     assert predict_quality_at_analysis_rate(np.zeros(320_000, np.float32)) == (1.0, 2.0, 3.0, 4.0)
     assert rated == [144_160] * 7
 

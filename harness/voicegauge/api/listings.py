@@ -386,7 +386,7 @@ def list_asr_engines() -> AsrEngineList:
     Returns:
         The engines with their installed weights, and the extras that are missing.
     """
-    from voicegauge.speech.asr_engines import PREFERRED_MODELS
+    from voicegauge.speech.asr_engines import PREFERRED_MODEL_NAMES
     from voicegauge.speech.lexicon_engine import LEXICON_ENGINE, has_lexicon
     from voicegauge.speech.whisper_installation import EMBEDDED_ENGINE, get_weights_cache_path, list_cached_models
 
@@ -394,7 +394,7 @@ def list_asr_engines() -> AsrEngineList:
     if find_spec("whisper"):
         installed += [
             _describe_official_whisper_engine(f"whisper:{name}")
-            for name in PREFERRED_MODELS
+            for name in PREFERRED_MODEL_NAMES
             if get_weights_cache_path(name).is_file()
         ]
     else:

@@ -42,7 +42,7 @@ from voicegauge.speech.encoding import encode
 from voicegauge.speech.listening import (
     OTHER_TEXT_RULE,
     TOO_FEW_COMPARED_CLIPS_REASON,
-    UNFITTING_RULE,
+    UNFITTING_TEXT_RULE,
     UNUSUAL_PACE_RULE,
     ClipJudgement,
     can_report_unfitting_text,
@@ -401,13 +401,13 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     is_judged = {
         target: can_report_unfitting_text(
             sum(judgements[index].fits_text for index in indices),
-            sum(judgements[index].rule == UNFITTING_RULE for index in indices),
+            sum(judgements[index].rule == UNFITTING_TEXT_RULE for index in indices),
         )
         for target, indices in by_target.items()
     }
     other_texts = _find_other_texts(samples, judgements)
     for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
-        if clip.outcome == "doubtful" and clip.rule == UNFITTING_RULE and not is_judged[sample.target]:
+        if clip.outcome == "doubtful" and clip.rule == UNFITTING_TEXT_RULE and not is_judged[sample.target]:
             clip = ClipJudgement("not judged", TOO_FEW_COMPARED_CLIPS_REASON)
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)

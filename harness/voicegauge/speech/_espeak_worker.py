@@ -32,13 +32,13 @@ _ESPEAK_OUTPUT_SYNCHRONOUS = 2
 _ESPEAK_INITIALIZE_DONT_EXIT = 0x8000
 _ESPEAK_CHARACTERS_UTF8 = 1
 _ESPEAK_PHONEMES_IPA = 2
-_RATE, _PITCH, _WORD_GAP = 1, 3, 7
+_RATE_PARAMETER, _PITCH_PARAMETER, _WORD_GAP_PARAMETER = 1, 3, 7
 """Numbers by which espeak-ng identifies these parameters (`espeak_PARAMETER`)."""
-_WORD_EVENT, _END_EVENT = 1, 5
+_WORD_START_EVENT_TYPE, _CLAUSE_END_EVENT_TYPE = 1, 5
 """Numbers of the events that begin a word and end a clause (`espeak_EVENT_TYPE`); 0 ends the list of events."""
 
 
-class _Event(ctypes.Structure):
+class _EspeakEvent(ctypes.Structure):
     """What espeak-ng reports while it speaks, such as the start of a word (`espeak_EVENT`)."""
 
     _fields_ = (
@@ -54,7 +54,7 @@ class _Event(ctypes.Structure):
 
 
 _SynthesisCallback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_EspeakEvent)
 )
 """Type of the function to which espeak-ng passes samples and events."""
 
@@ -84,9 +84,9 @@ def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]
         index = 0
         while events and events[index].type != 0:
             event = events[index]
-            if event.type == _WORD_EVENT:
+            if event.type == _WORD_START_EVENT_TYPE:
                 words.append([event.text_position - 1, event.length, event.sample])
-            elif event.type == _END_EVENT:
+            elif event.type == _CLAUSE_END_EVENT_TYPE:
                 clause_ends.append(event.sample)
             index += 1
         return 0
@@ -95,7 +95,7 @@ def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(command["voice"].encode()) != 0:
         raise ValueError(f"espeak-ng has no voice {command['voice']!r}")
-    for parameter, key in ((_RATE, "rate"), (_PITCH, "pitch"), (_WORD_GAP, "word_gap")):
+    for parameter, key in ((_RATE_PARAMETER, "rate"), (_PITCH_PARAMETER, "pitch"), (_WORD_GAP_PARAMETER, "word_gap")):
         library.espeak_SetParameter(parameter, int(command[key]), 0)
     text = command["text"].replace("\0", " ").encode() + b"\0"
     zero = ctypes.c_uint(0)
@@ -113,7 +113,7 @@ def _speak(library: Any, command: dict[str, Any]) -> tuple[bytes, dict[str, Any]
     return bytes(pcm), {"words": words, "clause_ends": clause_ends}
 
 
-def _list_phonemes(library: Any, command: dict[str, Any]) -> list[str]:
+def _transcribe_clauses_to_phonemes(library: Any, command: dict[str, Any]) -> list[str]:
     """Return the phonemes of each clause in the International Phonetic Alphabet, with a space between words."""
     if library.espeak_SetVoiceByName(command["voice"].encode()) != 0:
         raise ValueError(f"espeak-ng has no voice {command['voice']!r}")
@@ -141,7 +141,7 @@ def _speak_in_fork(library: Any, sample_rate_hz: int, command_line: bytes, outpu
                 header = {"bytes": len(samples), "sample_rate_hz": sample_rate_hz, **times}
                 _write_reply(output_stream, header, samples)
             else:
-                _write_reply(output_stream, {"bytes": 0, "phonemes": _list_phonemes(library, command)})
+                _write_reply(output_stream, {"bytes": 0, "phonemes": _transcribe_clauses_to_phonemes(library, command)})
         except Exception as error:  # noqa: BLE001 - every error is reported to the parent
             _write_reply(output_stream, {"error": str(error)})
         finally:

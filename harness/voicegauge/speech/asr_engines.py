@@ -62,7 +62,7 @@ from voicegauge.speech.whisper_installation import (
 WHISPER_ENVIRONMENT_VARIABLE = "VOICEGAUGE_WHISPER"
 """Name of the environment variable that contains the model or checkpoint file for `auto` and `whisper`."""
 NO_ASR = "none"
-PREFERRED_MODELS = (
+PREFERRED_MODEL_NAMES = (
     *("small.en", "small", "base.en", "base", "tiny.en", "tiny"),
     *("medium.en", "medium", "turbo", "large-v3-turbo", "large-v3", "large-v2", "large-v1"),
 )
@@ -102,7 +102,7 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
     """
     engine, _, model = requested_asr.partition(":")
     if engine == "auto":
-        return _choose_automatically(provenance, texts)
+        return _choose_asr_automatically(provenance, texts)
     if engine == NO_ASR:
         return AsrChoice(None, "none requested")
     factories: dict[str, Callable[[], Asr]] = {
@@ -123,7 +123,7 @@ def choose_asr(requested_asr: str, *, provenance: Provenance, texts: Sequence[Sp
     return AsrChoice(factories[engine](), "requested")
 
 
-def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
+def _choose_asr_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
     if named_model := os.environ.get(WHISPER_ENVIRONMENT_VARIABLE):
         return AsrChoice(create_whisper_asr(named_model), f"named by {WHISPER_ENVIRONMENT_VARIABLE}")
     if importlib.util.find_spec("whisper") and (model := _find_installed_whisper(texts)):
@@ -142,10 +142,10 @@ def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -
 
 
 def _list_preferred_models(texts: Sequence[SpokenText]) -> list[str]:
-    return [name for name in PREFERRED_MODELS if _are_all_english(texts) or not name.endswith(".en")]
+    return [name for name in PREFERRED_MODEL_NAMES if _are_all_texts_english(texts) or not name.endswith(".en")]
 
 
-def _are_all_english(texts: Sequence[SpokenText]) -> bool:
+def _are_all_texts_english(texts: Sequence[SpokenText]) -> bool:
     return all(get_base_language(spoken.language) == "en" for spoken in texts)
 
 
@@ -159,7 +159,7 @@ def _find_installed_faster_whisper(texts: Sequence[SpokenText]) -> str | None:
 
 
 def _choose_model_to_download(texts: Sequence[SpokenText]) -> str:
-    return "base.en" if _are_all_english(texts) else "base"
+    return "base.en" if _are_all_texts_english(texts) else "base"
 
 
 def count_unknown_words(asr: Asr, texts: Iterable[str]) -> KnownWords | None:

@@ -23,24 +23,24 @@ from voicegauge.speech.decoding import CHANNEL_LAYOUTS, Samples, UndecodableAudi
 # Sets a fixed serial number in Ogg files, so that equal samples give equal files.
 
 
-_PAGE_HEADER_BYTES = 27
+_OGG_PAGE_HEADER_BYTES = 27
 _SERIAL_NUMBER_OFFSET, _CHECKSUM_OFFSET, _SEGMENT_COUNT_OFFSET = 14, 22, 26
 """Offsets, in a page, of the serial number, the checksum and the number of segments."""
-_CRC_POLYNOMIAL = 0x04C11DB7
+_OGG_CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
 
 
 def _compute_crc_table_entry(byte: int) -> int:
     value = byte << 24
     for _ in range(8):
-        value = (value << 1) ^ (_CRC_POLYNOMIAL if value & 0x80000000 else 0)
+        value = (value << 1) ^ (_OGG_CRC_POLYNOMIAL if value & 0x80000000 else 0)
     return value & 0xFFFFFFFF
 
 
 _CRC_TABLE = [_compute_crc_table_entry(byte) for byte in range(256)]
 
 
-def _compute_checksum(page: bytes) -> int:
+def _compute_ogg_page_checksum(page: bytes) -> int:
     value = 0
     for byte in page:
         value = (value << 8) & 0xFFFFFFFF ^ _CRC_TABLE[value >> 24 ^ byte]
@@ -54,13 +54,13 @@ def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
     """
     pages = bytearray(ogg_bytes)
     at = 0
-    while at + _PAGE_HEADER_BYTES <= len(pages):
+    while at + _OGG_PAGE_HEADER_BYTES <= len(pages):
         segments = pages[at + _SEGMENT_COUNT_OFFSET]
-        lengths = pages[at + _PAGE_HEADER_BYTES : at + _PAGE_HEADER_BYTES + segments]
-        end = at + _PAGE_HEADER_BYTES + segments + sum(lengths)
+        lengths = pages[at + _OGG_PAGE_HEADER_BYTES : at + _OGG_PAGE_HEADER_BYTES + segments]
+        end = at + _OGG_PAGE_HEADER_BYTES + segments + sum(lengths)
         struct.pack_into("<I", pages, at + _SERIAL_NUMBER_OFFSET, serial_number)
         struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, 0)
-        struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, _compute_checksum(bytes(pages[at:end])))
+        struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, _compute_ogg_page_checksum(bytes(pages[at:end])))
         at = end
     return bytes(pages)
 
@@ -89,10 +89,10 @@ segment UID."""
 _LAME_OPTIONS = {"reservoir": "0"}
 """Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
 errors."""
-_LONG_MP3_S = 60.0
+_MIN_LONG_MP3_DURATION_S = 60.0
 """Duration above which an MP3 file is encoded by a faster method, in seconds."""
 _LONG_LAME_OPTIONS = {**_LAME_OPTIONS, "compression_level": "7"}
-"""Options of MP3 files that are longer than `_LONG_MP3_S` seconds: LAME is a third faster than by default."""
+"""Options of MP3 files longer than `_MIN_LONG_MP3_DURATION_S` seconds: LAME is a third faster than by default."""
 
 
 class FfmpegFormat(NamedTuple):
@@ -121,7 +121,7 @@ def _encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFo
     with av.open(
         buffer, "w", format=ffmpeg_format.muxer, options=_BIT_EXACT_OPTIONS if ffmpeg_format.muxer == "webm" else {}
     ) as file:
-        mp3_options = _LONG_LAME_OPTIONS if len(samples) > _LONG_MP3_S * sample_rate_hz else _LAME_OPTIONS
+        mp3_options = _LONG_LAME_OPTIONS if len(samples) > _MIN_LONG_MP3_DURATION_S * sample_rate_hz else _LAME_OPTIONS
         options = mp3_options if ffmpeg_format.muxer == "mp3" else {}
         stream: Any = file.add_stream(ffmpeg_format.codec, rate=sample_rate_hz, options=options)
         stream.codec_context.layout = layout

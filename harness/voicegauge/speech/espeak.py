@@ -31,7 +31,7 @@ WORD_GAP_UNIT_S = 0.031
 DITHER_SNR_DB = 50.0
 """Signal-to-noise ratio of the noise that is added to speech, in decibels. Without noise, recognizers make errors on
 the digital silence in synthetic speech."""
-_SILENCE_LEVEL = 0.002
+_MAX_SILENT_SAMPLE_MAGNITUDE = 0.002
 """Largest magnitude of a sample that is silent."""
 _NOISE_BLOCK_FRAMES = 2**16
 """Number of frames to which noise is added at a time."""
@@ -136,7 +136,7 @@ def synthesize_with_times(text: str, **settings: Unpack[SynthesisSettings]) -> T
         "voice": _build_voice_name(settings["language"], settings["voice_variant"]),
         "rate": max(words_per_minute, MIN_WORDS_PER_MINUTE),
         "pitch": min(max(settings["pitch"], 0), 99),
-        "word_gap": _compute_word_gap(words_per_minute),
+        "word_gap": _compute_word_gap_units(words_per_minute),
     }
     head, raw = _get_espeak_process().execute(command)
     rate, samples = int(head["sample_rate_hz"]), np.frombuffer(raw, "<i2").astype(np.float32)
@@ -159,7 +159,7 @@ def _build_spoken_words(
         # A word of which espeak-ng speaks nothing may start where the last clause ends.
         clause_end = int(ends[np.searchsorted(ends, start, side="right").clip(max=len(ends) - 1)])
         end = min(clause_end, words[index + 1][2]) if index + 1 < len(words) else clause_end
-        audible = np.flatnonzero(np.abs(samples[start:end]) > _SILENCE_LEVEL)
+        audible = np.flatnonzero(np.abs(samples[start:end]) > _MAX_SILENT_SAMPLE_MAGNITUDE)
         if len(audible):
             end = start + int(audible[-1]) + 1
         spoken.append(SpokenWord(position, position + length, start / sample_rate_hz, end / sample_rate_hz))
@@ -189,7 +189,7 @@ def has_voice_for(language: str) -> bool:
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    return _find_language(language) is not None
+    return _find_espeak_language(language) is not None
 
 
 def guess_language(text: str, default_language: str) -> str:
@@ -208,17 +208,17 @@ def guess_language(text: str, default_language: str) -> str:
         counts["ja"] += counts.pop("zh", 0)
     guess = max(counts, key=lambda name: counts[name], default=default_language)
     # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
-    return default_language if _find_script_language(default_language) == guess else guess
+    return default_language if _find_language_of_script(default_language) == guess else guess
 
 
-def _find_script_language(language: str) -> str:
+def _find_language_of_script(language: str) -> str:
     """Return the language in `_SCRIPT_CHARACTER_RANGES` that stands for the script of `language`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
-def _compute_word_gap(words_per_minute: int) -> int:
+def _compute_word_gap_units(words_per_minute: int) -> int:
     """Return the pause after each word that slows speech to `words_per_minute`, in units of espeak-ng's word gap.
 
     The result is 0 if espeak-ng reaches this rate without pauses.
@@ -259,7 +259,7 @@ def require_synthesizer() -> None:
         raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
 
 
-def _find_data_folder() -> Path:
+def _find_espeak_data_folder() -> Path:
     require_synthesizer()
     import espeakng_loader
 
@@ -267,9 +267,9 @@ def _find_data_folder() -> Path:
 
 
 @functools.cache
-def _read_languages() -> dict[str, str]:
+def _list_espeak_languages() -> dict[str, str]:
     """Return the names of espeak-ng's languages, with the same names in lower case as keys."""
-    return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
+    return {path.name.lower(): path.name for path in (_find_espeak_data_folder() / "lang").rglob("*") if path.is_file()}
 
 
 @functools.cache
@@ -279,11 +279,11 @@ def list_voice_variants() -> frozenset[str]:
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    return frozenset(path.name for path in (_find_data_folder() / "voices" / "!v").iterdir())
+    return frozenset(path.name for path in (_find_espeak_data_folder() / "voices" / "!v").iterdir())
 
 
-def _find_language(language: str) -> str | None:
-    known = _read_languages()
+def _find_espeak_language(language: str) -> str | None:
+    known = _list_espeak_languages()
     tag = language.lower().replace("_", "-")
     base = tag.partition("-")[0]
     for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _ESPEAK_LANGUAGE_BY_TAG.get(base, base)):
@@ -293,7 +293,7 @@ def _find_language(language: str) -> str | None:
 
 
 def _build_voice_name(language: str, voice_variant: str | None) -> str:
-    name = _find_language(language)
+    name = _find_espeak_language(language)
     if name is None:
         raise ValueError(f"espeak-ng does not speak {language!r}")
     if voice_variant is None:
@@ -342,11 +342,11 @@ class _EspeakProcess:
                 raise
             if "error" in head:
                 raise ValueError(head["error"])
-            self._keep_reply(command_line, head, samples)
+            self._cache_reply(command_line, head, samples)
         return head, samples
 
-    def _keep_reply(self, command_line: str, head: dict[str, Any], samples: bytes) -> None:
-        self._replies[command_line] = head, samples
+    def _cache_reply(self, command_line: str, reply_header: dict[str, Any], samples: bytes) -> None:
+        self._replies[command_line] = reply_header, samples
         while sum(len(kept) for _, kept in self._replies.values()) > MAX_CACHED_SAMPLES_BYTES:
             self._replies.popitem(last=False)
         while len(self._replies) > MAX_CACHED_REPLIES:
@@ -412,5 +412,5 @@ class _EspeakProcess:
 
 @functools.cache
 def _get_espeak_process() -> _EspeakProcess:
-    _find_data_folder()  # raises if espeak-ng is not installed
+    _find_espeak_data_folder()  # raises if espeak-ng is not installed
     return _EspeakProcess()

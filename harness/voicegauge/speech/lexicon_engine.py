@@ -219,19 +219,19 @@ def _pronounce_words(words: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...
                 yield index, phonemes
 
 
-MAX_PREFIXES = 100
+MAX_KEPT_PREFIXES = 100
 """Maximum number of prefixes that are kept after each frame. With 60, the word error rate was 0.001 higher."""
-MAX_SCORE_DIFFERENCE = 18.0
+MAX_SCORE_DIFFERENCE_OF_KEPT_PREFIXES = 18.0
 """Largest difference between the score of the best prefix and that of a prefix that is kept."""
 MIN_SYMBOL_LOG_PROBABILITY = -10.0
 """Smallest log probability in a frame with which a phoneme is tried as the next one."""
-LANGUAGE_WEIGHT = 0.4
+LANGUAGE_MODEL_WEIGHT = 0.4
 """Weight of the log probabilities of words compared with those of phonemes, which the network estimates too high."""
-WORD_SCORE = -0.5
+SCORE_PER_WORD = -0.5
 """Score that is added for each word. It is negative, so that a long word is preferred to two short ones."""
 _IMPOSSIBLE_SCORE = -math.inf
 """Log probability of what cannot occur."""
-_NO_WORD = -1
+_NO_WORD_INDEX = -1
 """Stands for the index of a word where there is none."""
 _UNLISTED_PAIR_SCORE = math.log(1 - BIGRAM_SHARE)
 """Added to the log probability of a word whose frequency after the previous word is not known."""
@@ -272,7 +272,7 @@ def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[
         log_probabilities: log probability of each symbol in each frame, of shape (frames, symbols).
         lexicon: the words that can be found.
     """
-    beam: _Beam = {(_ROOT_NODE, _NO_WORD): _Prefix(0.0, _IMPOSSIBLE_SCORE, 0.0, None, BLANK)}
+    beam: _Beam = {(_ROOT_NODE, _NO_WORD_INDEX): _Prefix(0.0, _IMPOSSIBLE_SCORE, 0.0, None, BLANK)}
     for row in log_probabilities.tolist():
         beam = _keep_best_prefixes(_extend_prefixes(beam, row, lexicon))
     complete = [one for (node, _), one in beam.items() if node == _ROOT_NODE]
@@ -300,10 +300,12 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
         node, last_word = key
         total = _add_log_probabilities(one.blank_score, one.symbol_score)
         repeated = one.symbol_score + row[one.last_phoneme] if one.last_phoneme != BLANK else _IMPOSSIBLE_SCORE
-        _add_path(after, key, _Prefix(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme))
+        _add_path_to_beam(
+            after, key, _Prefix(total + row[BLANK], repeated, one.language_score, one.history, one.last_phoneme)
+        )
         # Without the guess for the incomplete word, which the next phoneme replaces by a better one.
         known = one.language_score - (
-            LANGUAGE_WEIGHT * best_log_probability_by_node[node] if node != _ROOT_NODE else 0.0
+            LANGUAGE_MODEL_WEIGHT * best_log_probability_by_node[node] if node != _ROOT_NODE else 0.0
         )
         for symbol, value in recognized:
             child = children.get(node * SYMBOL_COUNT + symbol)
@@ -311,15 +313,19 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
             before = one.blank_score if symbol == one.last_phoneme else total
             if child is None or before == _IMPOSSIBLE_SCORE:
                 continue
-            language_score = known + LANGUAGE_WEIGHT * best_log_probability_by_node[child]
-            _add_path(
+            language_score = known + LANGUAGE_MODEL_WEIGHT * best_log_probability_by_node[child]
+            _add_path_to_beam(
                 after,
                 (child, last_word),
                 _Prefix(_IMPOSSIBLE_SCORE, before + value, language_score, one.history, symbol),
             )
             for index in words_by_node.get(child, ()):
-                score = known + LANGUAGE_WEIGHT * _compute_word_log_probability(lexicon, last_word, index) + WORD_SCORE
-                _add_path(
+                score = (
+                    known
+                    + LANGUAGE_MODEL_WEIGHT * _compute_word_log_probability(lexicon, last_word, index)
+                    + SCORE_PER_WORD
+                )
+                _add_path_to_beam(
                     after,
                     (_ROOT_NODE, index),
                     _Prefix(_IMPOSSIBLE_SCORE, before + value, score, (one.history, index), symbol),
@@ -327,7 +333,7 @@ def _extend_prefixes(beam: _Beam, row: list[float], lexicon: Lexicon) -> _Beam:
     return after
 
 
-def _add_path(beam: _Beam, key: _PrefixKey, path: _Prefix) -> None:
+def _add_path_to_beam(beam: _Beam, key: _PrefixKey, path: _Prefix) -> None:
     """Add a path with its scores to the prefix with `key`.
 
     Of paths with other earlier words or another pronunciation, those of the better one are kept.
@@ -349,8 +355,8 @@ def _add_path(beam: _Beam, key: _PrefixKey, path: _Prefix) -> None:
 
 def _keep_best_prefixes(beam: _Beam) -> _Beam:
     ranked = sorted(((one.score, key) for key, one in beam.items()), reverse=True)
-    least = ranked[0][0] - MAX_SCORE_DIFFERENCE
-    return {key: beam[key] for score, key in ranked[:MAX_PREFIXES] if score > least}
+    least = ranked[0][0] - MAX_SCORE_DIFFERENCE_OF_KEPT_PREFIXES
+    return {key: beam[key] for score, key in ranked[:MAX_KEPT_PREFIXES] if score > least}
 
 
 def _compute_word_log_probability(lexicon: Lexicon, last_word: int, index: int) -> float:
@@ -396,10 +402,10 @@ class LexiconAsr:
     def settings(self) -> dict[str, str]:
         """The settings of the search, and the versions of the packages from which the lexicon is computed."""
         return {
-            "beam": f"{MAX_PREFIXES} beginnings within {MAX_SCORE_DIFFERENCE:g}",
+            "beam": f"{MAX_KEPT_PREFIXES} beginnings within {MAX_SCORE_DIFFERENCE_OF_KEPT_PREFIXES:g}",
             "min_symbol_log_probability": f"{MIN_SYMBOL_LOG_PROBABILITY:g}",
-            "language_weight": f"{LANGUAGE_WEIGHT:g}",
-            "word_score": f"{WORD_SCORE:g}",
+            "language_weight": f"{LANGUAGE_MODEL_WEIGHT:g}",
+            "word_score": f"{SCORE_PER_WORD:g}",
             **read_package_versions("symspellpy", "espeakng-loader"),
         }
 

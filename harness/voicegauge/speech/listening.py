@@ -68,7 +68,7 @@ MIN_LETTERS_FOR_PACE = 25
 """Smallest number of letters of a text whose pace is measured: in shorter texts, pauses matter too much."""
 LETTERS_PER_DIGIT = 5
 """Number of letters that a digit counts as, because it is read as a word."""
-_UNSPOKEN_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
+_UNSPOKEN_TEXT_PATTERN = re.compile(r"\([^)]*\)|\[[^\]]*\]|<[^>]*>")
 """Matches what some voices do not speak: directions in parentheses or brackets, and tags."""
 
 TOO_FEW_COMPARED_CLIPS_REASON = (
@@ -79,13 +79,13 @@ OTHER_TEXT_RULE = "audio-of-other-text"
 """Id of the rule about audio that an earlier clip has for another text."""
 UNUSUAL_PACE_RULE = "audio-unusual-pace"
 """Id of the rule about a pace that differs from the usual one of the voice."""
-UNSTEADY_RULE = "audio-unsteady"
+UNSTEADY_SOUND_RULE = "audio-unsteady"
 """Id of the rule about a change of level, pitch or pace within a clip."""
-UNFITTING_RULE = "spoken-text-doubtful"
+UNFITTING_TEXT_RULE = "spoken-text-doubtful"
 """Id of the rule about a clip that does not fit its text."""
 RULE_BY_VERDICT: dict[SpokenTextVerdict, str] = {
     "other text": "spoken-text-other",
-    "does not fit": UNFITTING_RULE,
+    "does not fit": UNFITTING_TEXT_RULE,
     "end missing": "spoken-text-incomplete",
     "start missing": "spoken-text-incomplete",
     "part missing": "spoken-text-incomplete",
@@ -205,7 +205,7 @@ def _judge_text(decoded_audio: DecodedAudio, text: str, language: str | None) ->
     if changes:
         described = "; ".join(one.describe() for one in changes)
         is_fitting = spoken_judgement is not None and spoken_judgement.verdict in ("right", "fits")
-        return ClipJudgement("doubtful", described, UNSTEADY_RULE, changes[0].start_s, fits_text=is_fitting)
+        return ClipJudgement("doubtful", described, UNSTEADY_SOUND_RULE, changes[0].start_s, fits_text=is_fitting)
     if spoken_judgement is None or spoken_judgement.verdict == "unclear":
         return ClipJudgement(
             "not judged", reason or (spoken_judgement.explanation if spoken_judgement is not None else "")
@@ -264,12 +264,12 @@ def _may_ask_for_pause(text: str) -> bool:
 
 def list_spoken_letters(text: str) -> str:
     """Return the letters and digits of a text that every voice speaks."""
-    return "".join(filter(str.isalnum, _UNSPOKEN_PATTERN.sub("", text).casefold()))
+    return "".join(filter(str.isalnum, _UNSPOKEN_TEXT_PATTERN.sub("", text).casefold()))
 
 
 def count_spoken_letters(text: str) -> int:
     """Return the number of letters that every voice speaks; a digit counts as several."""
-    spoken = _UNSPOKEN_PATTERN.sub("", text)
+    spoken = _UNSPOKEN_TEXT_PATTERN.sub("", text)
     return sum(LETTERS_PER_DIGIT if character.isdecimal() else character.isalpha() for character in spoken)
 
 
@@ -310,24 +310,24 @@ StatedTimesVerdict = Literal["true", "shifted", "stretched", "uniform", "frozen"
 """What the stated times are. "untrue": they deviate from the speech in some other way. "unclear": they cannot be
 judged."""
 
-MIN_WORDS = 5
+MIN_WORDS_WITH_STATED_TIMES = 5
 """Number of words from which stated times are judged."""
 ALIGNMENT_DELAY_S = 0.034
 """Time between the start of a word and its start by the alignment, which is later: the median of 120 clean clips of
 espeak-ng, in which the offsets were 0.022 to 0.060 s."""
-MAX_OFFSET_S = 0.08
+MAX_OFFSET_OF_TRUE_TIMES_S = 0.08
 """Largest difference between the offset of true times and `ALIGNMENT_DELAY_S`."""
-MAX_SLOPE_ERROR = 0.055
+MAX_SLOPE_ERROR_OF_TRUE_TIMES = 0.055
 """Largest difference of a slope from 1. In the clean clips it was at most 0.030."""
-MAX_SPREAD_S = 0.045
+MAX_SPREAD_OF_TRUE_TIMES_S = 0.045
 """Largest spread of stated times around the alignment. In the clean clips it was at most 0.023 s."""
-UNKNOWN_VOICE_FACTOR = 1.5
+BOUND_FACTOR_FOR_UNCLEAR_VOICE = 1.5
 """Factor by which the bounds are wider for a voice that is not recognized clearly."""
-MAX_UNIFORM_ERROR_S = 0.006
+MAX_ERROR_OF_UNIFORM_TIMES_S = 0.006
 """Largest difference between a time and the one that follows from the number of characters before it, if times are
 invented from that number. Services round to a millisecond or to a hundredth of a second; the words of speech are never
 so regular."""
-MIN_FROZEN_WORDS = 3
+MIN_WORDS_WITH_FROZEN_TIME = 3
 """Number of words in a row with the same time from which stated times count as frozen."""
 
 
@@ -379,8 +379,8 @@ def judge_stated_times(
         MissingExtraError: espeakng-loader is not installed.
         ValueError: espeak-ng cannot pronounce the text.
     """
-    if len(words) < MIN_WORDS:
-        return StatedTimesJudgement("unclear", f"fewer than {MIN_WORDS} words have times")
+    if len(words) < MIN_WORDS_WITH_STATED_TIMES:
+        return StatedTimesJudgement("unclear", f"fewer than {MIN_WORDS_WITH_STATED_TIMES} words have times")
     frozen = _find_frozen_words(words)
     if frozen is not None:
         count, start_s = frozen
@@ -389,24 +389,24 @@ def judge_stated_times(
     if aligned is None:
         return StatedTimesJudgement("unclear", "the words do not fit into the audio")
     differences = measure_differences(words, aligned)
-    if differences.uniform_error_s <= MAX_UNIFORM_ERROR_S:
+    if differences.uniform_error_s <= MAX_ERROR_OF_UNIFORM_TIMES_S:
         return StatedTimesJudgement("uniform", "every character has the same duration, so the times are invented")
-    factor = 1.0 if is_recognized_clearly else UNKNOWN_VOICE_FACTOR
+    factor = 1.0 if is_recognized_clearly else BOUND_FACTOR_FOR_UNCLEAR_VOICE
     return _judge_differences(differences, factor)
 
 
 def _judge_differences(differences: TimeDifferences, bound_factor: float) -> StatedTimesJudgement:
     """Return the verdict on times that are neither frozen nor uniform."""
     offset_s = differences.offset_s + ALIGNMENT_DELAY_S
-    if differences.spread_s > MAX_SPREAD_S * bound_factor:
+    if differences.spread_s > MAX_SPREAD_OF_TRUE_TIMES_S * bound_factor:
         return StatedTimesJudgement(
             "untrue", f"half of the words start more than {differences.spread_s:.2f} s off", 0.0
         )
-    if abs(differences.slope - 1) > MAX_SLOPE_ERROR * bound_factor:
+    if abs(differences.slope - 1) > MAX_SLOPE_ERROR_OF_TRUE_TIMES * bound_factor:
         return StatedTimesJudgement(
             "stretched", f"the times advance {differences.slope:.2f} times as fast as the speech", 0.0
         )
-    if abs(offset_s) > MAX_OFFSET_S * bound_factor:
+    if abs(offset_s) > MAX_OFFSET_OF_TRUE_TIMES_S * bound_factor:
         late = "after" if offset_s > 0 else "before"
         return StatedTimesJudgement("shifted", f"words are stated {abs(offset_s):.2f} s {late} they are spoken", 0.0)
     return StatedTimesJudgement("true", f"at the median {abs(offset_s):.2f} s from the alignment")
@@ -416,7 +416,7 @@ def _find_frozen_words(words: Sequence[StatedWord]) -> tuple[int, float] | None:
     """Return the number of words of the first series with one time, and that time; `None` without a series."""
     for _, group in itertools.groupby(words, key=lambda word: word.start_s):
         run = list(group)
-        if len(run) >= MIN_FROZEN_WORDS:
+        if len(run) >= MIN_WORDS_WITH_FROZEN_TIME:
             return len(run), run[0].start_s
     return None
 

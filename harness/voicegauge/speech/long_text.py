@@ -32,19 +32,19 @@ MIN_AGREEING_PHONEME_SHARE = 0.6
 """Share of the aligned phonemes that must agree, so that a clip is judged."""
 MAX_AGREEING_PHONEME_SHARE_OF_OTHER_TEXT = 0.45
 """Share of agreeing phonemes below which a clip says another text than its own, if its voice is recognized clearly."""
-MIN_REPEATED_SHARE = 0.6
+MIN_AGREEING_SHARE_OF_REPETITION = 0.6
 """Share of the phonemes of an added part that must agree with a part of the text, so that it is a repetition."""
-MAX_DEFICIT_RATIO, MAX_DEFICIT_EXCESS = 1.5, 1.0
+MAX_DEFICIT_RATIO_OF_REPETITION, MAX_DEFICIT_EXCESS_OF_REPETITION = 1.5, 1.0
 """Largest deficit per phoneme of words that are said twice. It is the deficit per phoneme of the words around them,
 times the first number, plus the second number. A voice that is recognized badly has high deficits everywhere, another
 text only where it is said."""
-MAX_PHONEMES_WITHIN_ADDED = 30
+MAX_ALIGNED_PHONEMES_WITHIN_ADDED_PART = 30
 """Largest number of phonemes within an added part that are aligned with the text by chance, which splits the part in
 two."""
 _MAX_PHONEMES_COMPARED_EVERYWHERE = 200
 """Largest number of phonemes of a part, some sentences, that is compared with every position of the text, or of words
 that may be said again. Time and memory grow with the square of it or faster."""
-_COMPARED_PHONEMES, _MIN_EQUAL_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
+_COMPARED_PHONEME_COUNT, _MIN_EQUAL_PHONEME_SHARE, _MAX_LAG_DEVIATION = 24, 0.9, 4
 """Number of phonemes, about six words, and share of them, that a text repeats where the place of a difference is not
 known; and the largest error, in phonemes, of the length of what is left out or said again."""
 MAX_ALIGNMENT_CELLS = 100_000_000
@@ -54,7 +54,7 @@ _MATCH_SCORE, _MISMATCH_SCORE, _GAP_START_SCORE, _GAP_STEP_SCORE = 2, -2, -6, -1
 _FROM_DIAGONAL, _FROM_TEXT_GAP, _FROM_RECOGNIZED_GAP = 0, 1, 2
 """What the best alignment up to two phonemes ends with: these two, a phoneme of the text alone, or a recognized one
 alone."""
-_TEXT_GAP_GOES_ON, _RECOGNIZED_GAP_GOES_ON = 4, 8
+_TEXT_GAP_CONTINUES_FLAG, _RECOGNIZED_GAP_CONTINUES_FLAG = 4, 8
 """Flags that are added to these values: whether the gap that ends with this phoneme has an earlier phoneme too."""
 
 
@@ -164,7 +164,7 @@ def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) 
     recognized_gap = np.full(len(expected) + 1, -(10**8), np.int32)
     # Of the scores, only one row is kept; of the directions a byte for each cell: 100 MB for the longest texts.
     steps = np.zeros((len(recognized) + 1, len(expected) + 1), np.uint8)
-    steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_GOES_ON
+    steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_CONTINUES_FLAG
     for row, phoneme in enumerate(recognized, 1):
         opened, longer = score + (_GAP_START_SCORE + _GAP_STEP_SCORE), recognized_gap + _GAP_STEP_SCORE
         recognized_gap = np.maximum(opened, longer)
@@ -180,11 +180,11 @@ def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) 
         )
         goes_on = np.zeros(len(base), bool)
         goes_on[1:] = text_gap[1:] > base[:-1] + _GAP_START_SCORE + _GAP_STEP_SCORE
-        steps[row] = origin | _TEXT_GAP_GOES_ON * goes_on | _RECOGNIZED_GAP_GOES_ON * (longer > opened)
-    return _trace_back(steps)
+        steps[row] = origin | _TEXT_GAP_CONTINUES_FLAG * goes_on | _RECOGNIZED_GAP_CONTINUES_FLAG * (longer > opened)
+    return _trace_back_alignment(steps)
 
 
-def _trace_back(directions: NDArray[np.uint8]) -> list[tuple[int, int]]:
+def _trace_back_alignment(directions: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Return the best alignment as pairs of indices, from the direction that is stored for each pair."""
     row, column = (size - 1 for size in directions.shape)
     pairs, gap = [], _FROM_DIAGONAL
@@ -199,11 +199,11 @@ def _trace_back(directions: NDArray[np.uint8]) -> list[tuple[int, int]]:
             row, column = row - 1, column - 1
             pairs.append((row, column))
         elif origin == _FROM_TEXT_GAP:
-            gap = _FROM_TEXT_GAP if step & _TEXT_GAP_GOES_ON else _FROM_DIAGONAL
+            gap = _FROM_TEXT_GAP if step & _TEXT_GAP_CONTINUES_FLAG else _FROM_DIAGONAL
             column -= 1
             pairs.append((-1, column))
         else:
-            gap = _FROM_RECOGNIZED_GAP if step & _RECOGNIZED_GAP_GOES_ON else _FROM_DIAGONAL
+            gap = _FROM_RECOGNIZED_GAP if step & _RECOGNIZED_GAP_CONTINUES_FLAG else _FROM_DIAGONAL
             row -= 1
             pairs.append((row, -1))
     return pairs[::-1]
@@ -227,14 +227,14 @@ def _list_differences(
         after = next((h for h, _ in pairs[stop:] if h >= 0), None)
         after_s = end_s if after is None else float(times_s[after])
         if is_left_out:
-            first, last = (_find_word(word_starts, e) for e in (part[0][1], part[-1][1]))
+            first, last = (_find_index_of_word(word_starts, e) for e in (part[0][1], part[-1][1]))
             yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
             continue
         added_phonemes = recognized[part[0][0] : part[-1][0] + 1]
         again = _find_adjacent_repetition(recognized, part[0][0], part[-1][0] + 1)
         if again is not None:
             aligned = _find_aligned_phonemes(pairs, again - len(part), again + len(part))
-            first, last = (_find_word(word_starts, e) for e in aligned)
+            first, last = (_find_index_of_word(word_starts, e) for e in aligned)
             stop_s = float(times_s[again + len(part)]) if again + len(part) < len(times_s) else end_s
             yield LongTextDifference(
                 "said again", float(times_s[again]), stop_s, max(first, 0), max(last - first + 1, 1), len(part)
@@ -243,19 +243,19 @@ def _list_differences(
         start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
         place = _find_repeated_phonemes(added_phonemes, expected)
         if place is None:
-            word = _find_word(word_starts, next_phoneme)
+            word = _find_index_of_word(word_starts, next_phoneme)
             yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))
         else:
             if place[0] >= next_phoneme - 2:  # of two equal parts in a row, the second one is said again
                 start_s = after_s
                 after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
-            first, last = (_find_word(word_starts, e) for e in place)
+            first, last = (_find_index_of_word(word_starts, e) for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
 
 
-def _find_word(word_starts: NDArray[np.int64], phoneme: int) -> int:
+def _find_index_of_word(word_starts: NDArray[np.int64], phoneme_position: int) -> int:
     """Return the index of the word with the phoneme at a position; -1 before the first word."""
-    return int(np.searchsorted(word_starts, phoneme, side="right")) - 1
+    return int(np.searchsorted(word_starts, phoneme_position, side="right")) - 1
 
 
 def _is_place_ambiguous(
@@ -270,9 +270,12 @@ def _is_place_ambiguous(
     start = int(word_starts[difference.first_word])
     for lag in range(difference.phoneme_count - _MAX_LAG_DEVIATION, difference.phoneme_count + _MAX_LAG_DEVIATION + 1):
         is_equal = expected[:-lag] == expected[lag:]
-        before, after = is_equal[max(start - _COMPARED_PHONEMES, 0) : start], is_equal[start:][:_COMPARED_PHONEMES]
+        before, after = (
+            is_equal[max(start - _COMPARED_PHONEME_COUNT, 0) : start],
+            is_equal[start:][:_COMPARED_PHONEME_COUNT],
+        )
         for one in (before, after):
-            if len(one) == _COMPARED_PHONEMES and one.mean() >= _MIN_EQUAL_SHARE:
+            if len(one) == _COMPARED_PHONEME_COUNT and one.mean() >= _MIN_EQUAL_PHONEME_SHARE:
                 return True
     return False
 
@@ -299,14 +302,14 @@ def _find_likely_repetitions(
         while (
             rest
             and rest[0].kind == added.kind
-            and _count_phonemes(times_s, pieces[-1], rest[0]) <= (MAX_PHONEMES_WITHIN_ADDED)
+            and _count_phonemes_between(times_s, pieces[-1], rest[0]) <= (MAX_ALIGNED_PHONEMES_WITHIN_ADDED_PART)
         ):
             pieces.append(rest.pop(0))
         again = _find_likely_repetition(pieces, log_probabilities, pronunciation, pairs, times_s)
         yield from pieces if again is None else [again]
 
 
-def _count_phonemes(times_s: NDArray[np.float64], before: LongTextDifference, after: LongTextDifference) -> int:
+def _count_phonemes_between(times_s: NDArray[np.float64], before: LongTextDifference, after: LongTextDifference) -> int:
     """Return the number of recognized phonemes between two differences."""
     return int(np.searchsorted(times_s, after.start_s) - np.searchsorted(times_s, before.end_s))
 
@@ -328,7 +331,7 @@ def _find_likely_repetition(
     if not phonemes:
         return None
     word_starts = np.array(pronunciation.word_starts)
-    first, last = (_find_word(word_starts, e) for e in (phonemes[0], phonemes[-1]))
+    first, last = (_find_index_of_word(word_starts, e) for e in (phonemes[0], phonemes[-1]))
     words = pronunciation.select_words(range(max(first, 0), last + 1))
     first_frame = max(int(times_s[spoken[0]] / FRAME_S) - 1, 0)
     frames = log_probabilities[first_frame : int((times_s[spoken[-1]] + 0.1) / FRAME_S)]
@@ -366,7 +369,7 @@ def _have_repeated_words_high_deficits(
     is_around[first.start : second.stop] = False
     usual = float(lacking[is_around].sum() / max(counts[is_around].sum(), 1))
     greater = max(float(lacking[part].sum() / counts[part].sum()) for part in (first, second))
-    return greater > MAX_DEFICIT_RATIO * usual + MAX_DEFICIT_EXCESS
+    return greater > MAX_DEFICIT_RATIO_OF_REPETITION * usual + MAX_DEFICIT_EXCESS_OF_REPETITION
 
 
 def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:
@@ -383,7 +386,7 @@ def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: i
         for begin in range(max(start, length), stop + 1)
     }
     best = max(agreeing_by_begin, key=lambda begin: agreeing_by_begin[begin], default=None)
-    return best if best is not None and agreeing_by_begin[best] >= MIN_REPEATED_SHARE * length else None
+    return best if best is not None and agreeing_by_begin[best] >= MIN_AGREEING_SHARE_OF_REPETITION * length else None
 
 
 def _count_agreeing_phonemes(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
@@ -416,6 +419,6 @@ def _find_repeated_phonemes(
     first = min(best, len(windows) - 1)
     pairs = _align_phonemes(added_phonemes, expected_phonemes[first : first + len(added_phonemes) + 2])
     agreeing = [e for h, e in pairs if h >= 0 and e >= 0 and added_phonemes[h] == expected_phonemes[first + e]]
-    if len(agreeing) < MIN_REPEATED_SHARE * len(added_phonemes):
+    if len(agreeing) < MIN_AGREEING_SHARE_OF_REPETITION * len(added_phonemes):
         return None
     return first + agreeing[0], first + agreeing[-1]

@@ -38,7 +38,7 @@ ANALYSIS_RATE_HZ = 16_000
 """Sample rate that the network hears, in hertz."""
 FRAME_S = 0.02
 """Duration of an output frame, in seconds."""
-HEAD_COUNT = 4
+ATTENTION_HEAD_COUNT = 4
 """Attention heads of each layer."""
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 80
 """Samples of a frame, samples from one frame to the next, and number of mel bands."""
@@ -133,13 +133,15 @@ def _compute_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
 def _compute_window_log_probabilities(mel: Array) -> Array:
     """Return log probabilities of shape (frames, symbols) for normalized mel powers of shape (2 * frames, 80)."""
     weights = _load_weights()
-    x = _gelu(_apply_convolution(mel, weights["conv1.weight"], weights["conv1.bias"], stride=1))
-    x = _gelu(_apply_convolution(x, weights["conv2.weight"], weights["conv2.bias"], stride=2))
+    x = _apply_gelu(_apply_convolution(mel, weights["conv1.weight"], weights["conv1.bias"], stride=1))
+    x = _apply_gelu(_apply_convolution(x, weights["conv2.weight"], weights["conv2.bias"], stride=2))
     x = x + _build_position_vectors(len(x), x.shape[1])
     layer = 0
     while f"blocks.{layer}.attn.query.weight" in weights:
         x = x + _apply_attention(_apply_layer_norm(x, f"blocks.{layer}.attn_ln"), f"blocks.{layer}.attn")
-        inner = _gelu(_apply_linear_layer(_apply_layer_norm(x, f"blocks.{layer}.mlp_ln"), f"blocks.{layer}.mlp.0"))
+        inner = _apply_gelu(
+            _apply_linear_layer(_apply_layer_norm(x, f"blocks.{layer}.mlp_ln"), f"blocks.{layer}.mlp.0")
+        )
         x = x + _apply_linear_layer(inner, f"blocks.{layer}.mlp.2")
         layer += 1
     scores = _apply_linear_layer(_apply_layer_norm(x, "ln_post"), "head")
@@ -174,7 +176,7 @@ def _apply_layer_norm(x: Array, name: str) -> Array:
 def _apply_attention(x: Array, name: str) -> Array:
     """Return the result of multi-head self-attention; `name` is the start of the names of its weights."""
     query, key, value = (
-        _apply_linear_layer(x, f"{name}.{part}").reshape(len(x), HEAD_COUNT, -1).transpose(1, 0, 2)
+        _apply_linear_layer(x, f"{name}.{part}").reshape(len(x), ATTENTION_HEAD_COUNT, -1).transpose(1, 0, 2)
         for part in ("query", "key", "value")
     )
     scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
@@ -183,7 +185,7 @@ def _apply_attention(x: Array, name: str) -> Array:
     return _apply_linear_layer(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{name}.out")
 
 
-def _gelu(x: Array) -> Array:
+def _apply_gelu(x: Array) -> Array:
     """Gaussian error linear unit, with an error function accurate to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
     z = np.abs(x)
     z *= np.float32(1 / math.sqrt(2))

@@ -80,13 +80,13 @@ def measure_voice(samples: Samples, sample_rate_hz: int) -> VoiceMeasures:
         return VoiceMeasures(None, None, None)
     spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
     measured_samples = resample(samples[: round(MAX_MEASURED_S * sample_rate_hz)], sample_rate_hz, _ANALYSIS_RATE_HZ)
-    frames = _cut_loud_frames(measured_samples)
+    frames = _extract_loud_frames(measured_samples)
     return VoiceMeasures(
         spoken_s if spoken_s > 0 else None, _measure_pitch_hz(frames), _measure_spectral_centroid_hz(frames)
     )
 
 
-def _cut_loud_frames(samples: Samples) -> NDArray[np.float32]:
+def _extract_loud_frames(samples: Samples) -> NDArray[np.float32]:
     """Return the loud frames of a clip, of shape (frames, samples), each with its mean (DC offset) subtracted.
 
     `samples` must have the rate `_ANALYSIS_RATE_HZ`.
@@ -123,10 +123,10 @@ def _measure_pitch_hz(frames: NDArray[np.float32]) -> float | None:
     if np.count_nonzero(voiced) < MIN_VOICED_FRAMES:
         return None
     lags = shortest + np.argmax(peaks[voiced] > 0.9 * best[voiced, None], axis=1)
-    return float(np.median(_ANALYSIS_RATE_HZ / _refine_lags(scaled[voiced], lags)))
+    return float(np.median(_ANALYSIS_RATE_HZ / _interpolate_peak_lags(scaled[voiced], lags)))
 
 
-def _refine_lags(correlation: NDArray[np.float64], lags: NDArray[np.intp]) -> NDArray[np.float64]:
+def _interpolate_peak_lags(correlation: NDArray[np.float64], lags: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return lags between samples: the vertices of the parabolas through three values around each peak."""
     rows = np.arange(len(lags))
     before, at, after = (correlation[rows, lags + step] for step in (-1, 0, 1))
@@ -149,7 +149,7 @@ MIN_JUDGED_S = 30.0
 MIN_LEVEL_CHANGE_DB, MIN_PITCH_CHANGE, MIN_PACE_CHANGE = 5.0, 0.15, 0.12
 """Smallest changes that are reported: of the level in dB, of pitch and pace as a fraction. Expressive speech varies
 less for several seconds in a row."""
-MIN_SIGNIFICANCE = 7.0
+MIN_STANDARD_ERRORS_OF_SOUND_CHANGE = 7.0
 """Number of standard errors by which a stretch must differ from the rest. It is high, since every stretch is tried and
 neighbouring parts of speech are alike."""
 _LEVEL_PART_S, _PITCH_PART_S, _PACE_PART_S = 2.0, 3.0, 3.0
@@ -158,25 +158,25 @@ _MIN_PARTS_OF_STRETCH, _MIN_PARTS_OF_REST = 3, 4
 """Smallest numbers of parts of a stretch, and of the rest of the clip."""
 _MAX_SPEECH_BELOW_LOUDEST_DB = 45.0
 """Frames that are more than this number of decibels below the loudest frame do not count in the level."""
-_MIN_SPREAD_DB, _MIN_SPREAD = 1.0, 0.03
+_MIN_LEVEL_SPREAD_DB, _MIN_LOG_SPREAD = 1.0, 0.03
 """Smallest standard deviations that are assumed between parts: of the level in dB, of the logarithms of pitch and
 pace."""
 _MIN_PAUSE_S = 0.3
 """Shortest interval between two phonemes, in seconds, that counts as a pause."""
-_MIN_INTERVALS_OF_PART = 6
+_MIN_PHONEME_INTERVALS_OF_PART = 6
 """Smallest number of intervals between phonemes from which the pace of a part is known."""
-_PRIOR_INTERVALS = 3
+_PRIOR_INTERVAL_COUNT = 3
 """Number of intervals of mean duration that are added to those of each phoneme, so that the estimate for a rare phoneme
 is near the mean."""
-_DURATION_ROUNDS = 3
+_DURATION_ESTIMATION_ITERATIONS = 3
 """Number of iterations in which the durations of phonemes are estimated."""
 
 
 SoundProperty = Literal["level", "pitch", "pace"]
 _MIN_CHANGE_AND_SPREAD: dict[SoundProperty, tuple[float, float]] = {
-    "level": (MIN_LEVEL_CHANGE_DB, _MIN_SPREAD_DB),
-    "pitch": (math.log1p(MIN_PITCH_CHANGE), _MIN_SPREAD),
-    "pace": (math.log1p(MIN_PACE_CHANGE), _MIN_SPREAD),
+    "level": (MIN_LEVEL_CHANGE_DB, _MIN_LEVEL_SPREAD_DB),
+    "pitch": (math.log1p(MIN_PITCH_CHANGE), _MIN_LOG_SPREAD),
+    "pace": (math.log1p(MIN_PACE_CHANGE), _MIN_LOG_SPREAD),
 }
 """For each property, the smallest change and the smallest spread between parts, on the scale of its measure: decibels,
 or logarithms."""
@@ -217,7 +217,7 @@ def find_sound_changes(
     )
     changes = []
     for sound_property, values, part_s in measures:
-        stretch = _find_stretch(values, *_MIN_CHANGE_AND_SPREAD[sound_property])
+        stretch = _find_deviating_stretch(values, *_MIN_CHANGE_AND_SPREAD[sound_property])
         if stretch is not None:
             part, change = stretch
             is_level = sound_property == "level"
@@ -225,7 +225,9 @@ def find_sound_changes(
     return tuple(sorted(changes, key=lambda one: one.start_s))
 
 
-def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: float) -> tuple[int, float] | None:
+def _find_deviating_stretch(
+    values: NDArray[np.float64], min_change: float, min_spread: float
+) -> tuple[int, float] | None:
     """Return the first part of the stretch that differs most from the rest, and the difference; `None` without one.
 
     Args:
@@ -252,7 +254,7 @@ def _find_stretch(values: NDArray[np.float64], min_change: float, min_spread: fl
     significance = np.where(is_allowed, np.abs(change) / (spread * np.sqrt(1 / sizes + 1 / (count - sizes))), 0.0)
     start, end = np.unravel_index(int(np.argmax(significance)), significance.shape)
     largest_change = float(change[start, end])
-    if significance[start, end] < MIN_SIGNIFICANCE or abs(largest_change) < min_change:
+    if significance[start, end] < MIN_STANDARD_ERRORS_OF_SOUND_CHANGE or abs(largest_change) < min_change:
         return None
     # A stretch at the start of the clip is what it sounds like before the change.
     return (int(places[end]), -largest_change) if start == 0 else (int(places[start]), largest_change)
@@ -272,7 +274,7 @@ def _measure_log_pitch(samples: Samples, sample_rate_hz: int) -> NDArray[np.floa
     resampled = resample(samples, sample_rate_hz, _ANALYSIS_RATE_HZ)
     size = round(_PITCH_PART_S * _ANALYSIS_RATE_HZ)
     parts = (resampled[start : start + size] for start in range(0, len(resampled) - size + 1, size))
-    pitches = [_measure_pitch_hz(_cut_loud_frames(part)) for part in parts]
+    pitches = [_measure_pitch_hz(_extract_loud_frames(part)) for part in parts]
     return np.array([math.nan if pitch_hz is None else math.log(pitch_hz) for pitch_hz in pitches])
 
 
@@ -289,7 +291,7 @@ def _measure_log_pace(phoneme_intervals: Sequence[PhonemeInterval]) -> NDArray[n
     expected_s = _estimate_expected_durations_s(spoken, durations_s)
     parts = np.array([int(interval.start_s / _PACE_PART_S) for interval in spoken])
     spoken_s, usual_s = np.bincount(parts, durations_s), np.bincount(parts, expected_s)
-    is_known = np.bincount(parts) >= _MIN_INTERVALS_OF_PART
+    is_known = np.bincount(parts) >= _MIN_PHONEME_INTERVALS_OF_PART
     return np.where(is_known, np.log(np.maximum(usual_s, 1e-9) / np.maximum(spoken_s, 1e-9)), np.nan)
 
 
@@ -299,12 +301,12 @@ def _estimate_expected_durations_s(
     """Return the expected duration of each interval: the mean, plus an addition for each of its two phonemes."""
     phonemes = np.array([(interval.phoneme, interval.next_phoneme) for interval in intervals])
     additions_s, mean_s = np.zeros((2, phonemes.max() + 1)), durations_s.mean()
-    for _ in range(_DURATION_ROUNDS):
+    for _ in range(_DURATION_ESTIMATION_ITERATIONS):
         for position in (0, 1):
             rest_s = durations_s - mean_s - additions_s[1 - position][phonemes[:, 1 - position]]
             counts = np.bincount(phonemes[:, position], minlength=additions_s.shape[1])
             sums_s = np.bincount(phonemes[:, position], rest_s, minlength=additions_s.shape[1])
-            additions_s[position] = sums_s / (counts + _PRIOR_INTERVALS)
+            additions_s[position] = sums_s / (counts + _PRIOR_INTERVAL_COUNT)
     expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
     return np.asarray(np.maximum(expected_s, 0.25 * mean_s))
 
@@ -477,11 +479,11 @@ def predict_quality_at_analysis_rate(audio: Samples) -> PredictedQuality:
         for number, end in enumerate(ends)
         if min(end, len(audio)) - number * RATED_SAMPLE_RATE_HZ >= size
     ]
-    ratings = np.array([_rate_window(audio[start : start + size]) for start in starts])
+    ratings = np.array([_predict_window_ratings(audio[start : start + size]) for start in starts])
     return PredictedQuality(*(float(value) for value in ratings.mean(axis=0)))
 
 
-def _rate_window(window: Samples) -> tuple[float, ...]:
+def _predict_window_ratings(window: Samples) -> tuple[float, ...]:
     p835, p808 = _load_models()
     outputs = p835.run(None, {"input_1": window[None]})[0][0]
     features = compute_mel_features(window[:-_RATED_HOP_SIZE])[None]

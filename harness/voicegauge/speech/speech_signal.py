@@ -33,7 +33,7 @@ MIN_SPEECH_SPECTRUM_VARIATION_DB = 2.0
 """Smallest variation of the levels of frequency bands in speech. Steady noise, tones and hum have less."""
 MIN_JUDGED_SOUND_S = 0.5
 """Duration in seconds below which no sound is called anything but speech."""
-FULL_SCALE = 0.999
+MIN_CLIPPED_SAMPLE_MAGNITUDE = 0.999
 """Absolute value from which a sample counts as clipped: 16-bit samples reach 0.99997."""
 MAX_CLIPPED_SHARE = 0.01
 """Largest share of samples at full scale in speech. Even speech that a limiter has made as loud as possible has far
@@ -45,15 +45,15 @@ MIN_LEVEL_BESIDE_DROPOUT = 0.1
 """Smallest peak in the millisecond before and after a dropout, relative to the root mean square of the clip: -20 dB."""
 MAX_PEAK_OF_NOISE_FLOOR = 0.02
 """Largest peak of a quiet part that shows a noise floor, relative to the root mean square of the clip: -34 dB."""
-_DROPOUT_EDGE_S = 0.001
+_DROPOUT_SURROUNDINGS_S = 0.001
 """Time before and after a dropout whose peak is compared with `MIN_LEVEL_BESIDE_DROPOUT`, in seconds."""
 _MIN_DIGITAL_SILENCE_S = 0.001
 """Duration of zeros from which they are digital silence and not samples that are zero by chance, in seconds."""
-_NOISE_FLOOR_FRAMES = 5
+_MIN_NOISE_FLOOR_FRAMES = 5
 """Number of successive frames of 10 ms that a quiet part has at least."""
 MIN_SPEECH_SHAPE_VARIATION_DB = 3.0
 """Smallest variation of the shape of the spectrum of speech, whatever its level."""
-_BLOCK_FRAMES, _MERGED_BANDS = 5, 16
+_FRAMES_PER_BLOCK, _MERGED_BAND_COUNT = 5, 16
 """Number of frames of 10 ms in a block, and number of bands, each of several neighbouring mel bands."""
 _BLOCK_SAMPLES = 1 << 20
 """Number of samples that are computed with at a time, because half an hour of audio has 170 MB of samples."""
@@ -63,7 +63,7 @@ _POWER_FLOOR = 1e-7
 """Power that is added to each band, relative to the loudest one, so that digital silence has a level: -70 dB."""
 _MIN_RELATIVE_POWER_OF_SHAPE = 1e-2
 """Power, relative to the loudest block, from which the spectrum of a block has a shape: -20 dB."""
-_SHAPE_FLOOR = 1e-4
+_SHAPE_POWER_FLOOR = 1e-4
 """Power that is added to each band of a block, relative to the whole block: -40 dB."""
 _VARYING_BANDS_PERCENTILE = 80
 """Percentile of the variations of the bands that is the variation of a clip: a fifth of the bands varies more."""
@@ -98,7 +98,7 @@ def search_dropout(samples: Samples, sample_rate_hz: int) -> DropoutSearch:
     is_silence = ends - starts >= _MIN_DIGITAL_SILENCE_S * sample_rate_hz
     silences = list(zip(starts[is_silence].tolist(), ends[is_silence].tolist(), strict=True))
     rms = math.sqrt(float(np.vecdot(samples, samples)) / max(len(samples), 1))
-    edge = max(round(_DROPOUT_EDGE_S * sample_rate_hz), 1)
+    edge = max(round(_DROPOUT_SURROUNDINGS_S * sample_rate_hz), 1)
 
     def cuts_off_sound(start: int, end: int) -> bool:
         if start == 0 or end == len(samples):
@@ -130,9 +130,9 @@ def _has_noise_floor(samples: Samples, sample_rate_hz: int, silences: list[tuple
     is_quiet = np.maximum(frames.max(axis=1), -frames.min(axis=1)) <= MAX_PEAK_OF_NOISE_FLOOR * rms
     for start, end in silences:
         is_quiet[start // size : -(-end // size)] = False
-    if len(is_quiet) < _NOISE_FLOOR_FRAMES:
+    if len(is_quiet) < _MIN_NOISE_FLOOR_FRAMES:
         return False
-    return bool(np.lib.stride_tricks.sliding_window_view(is_quiet, _NOISE_FLOOR_FRAMES).all(axis=1).any())
+    return bool(np.lib.stride_tricks.sliding_window_view(is_quiet, _MIN_NOISE_FLOOR_FRAMES).all(axis=1).any())
 
 
 def _compute_band_powers(samples: Samples, sample_rate_hz: int) -> Array:
@@ -141,8 +141,8 @@ def _compute_band_powers(samples: Samples, sample_rate_hz: int) -> Array:
     if excess > 0:
         samples = samples[excess // 2 : len(samples) - excess // 2]
     power = compute_mel_power(resample(samples, sample_rate_hz, ANALYSIS_RATE_HZ))
-    count = len(power) // _BLOCK_FRAMES
-    blocks = power[: count * _BLOCK_FRAMES].reshape(count, _BLOCK_FRAMES, _MERGED_BANDS, -1)
+    count = len(power) // _FRAMES_PER_BLOCK
+    blocks = power[: count * _FRAMES_PER_BLOCK].reshape(count, _FRAMES_PER_BLOCK, _MERGED_BAND_COUNT, -1)
     return np.asarray(blocks.mean(axis=(1, 3)), np.float32)
 
 
@@ -163,7 +163,7 @@ def _measure_level_variation_db(blocks: Array) -> float | None:
         return None
     sounding = np.flatnonzero(totals > totals.max() * _MIN_RELATIVE_POWER_OF_SOUND)
     blocks = blocks[sounding[0] : sounding[-1] + 1][1:-1]  # the blocks at both ends may be partly silent
-    if len(blocks) * _BLOCK_FRAMES * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
+    if len(blocks) * _FRAMES_PER_BLOCK * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
         return None
     levels = 10 * np.log10(blocks + _POWER_FLOOR * blocks.max())
     return float(np.percentile(levels.std(axis=0), _VARYING_BANDS_PERCENTILE))
@@ -187,9 +187,9 @@ def _measure_shape_variation_db(blocks: Array) -> float | None:
     if not len(blocks) or totals.max() <= 0:
         return None
     is_shaped = totals[:, 0] > totals.max() * _MIN_RELATIVE_POWER_OF_SHAPE
-    if np.count_nonzero(is_shaped) * _BLOCK_FRAMES * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
+    if np.count_nonzero(is_shaped) * _FRAMES_PER_BLOCK * FRAME_DURATION_S < MIN_JUDGED_SOUND_S:
         return None
-    levels = 10 * np.log10(blocks[is_shaped] / totals[is_shaped] + _SHAPE_FLOOR)
+    levels = 10 * np.log10(blocks[is_shaped] / totals[is_shaped] + _SHAPE_POWER_FLOOR)
     return float(np.percentile(levels.std(axis=0), _VARYING_BANDS_PERCENTILE))
 
 
@@ -197,7 +197,9 @@ def measure_clipped_share(samples: Samples) -> float:
     """Return the share of samples at full scale that have a neighbour at full scale too, from 0 to 1."""
     clipped = 0
     for start in range(0, len(samples), _BLOCK_SAMPLES):
-        full = np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= FULL_SCALE  # with the first one of the next block
+        full = (
+            np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= MIN_CLIPPED_SAMPLE_MAGNITUDE
+        )  # with the first one of the next block
         clipped += int(np.count_nonzero(full[1:] & full[:-1]))
     return clipped / max(len(samples), 1)
 
@@ -231,11 +233,11 @@ def compute_sample_digest(samples: Samples, sample_rate_hz: int) -> str:
 
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
 """Gates of ITU-R BS.1770-5: quieter blocks, and blocks far below the mean of the others, do not count."""
-_BLOCK_S, _BLOCK_STEP_S = 0.4, 0.1
+_LOUDNESS_BLOCK_S, _LOUDNESS_BLOCK_STEP_S = 0.4, 0.1
 """Duration of a block whose loudness is measured, and from one block to the next, in seconds (BS.1770)."""
 _LOUDNESS_OFFSET_LU = -0.691
 """Constant that BS.1770 adds to the logarithm of the power."""
-_SETTLING_S = 0.3
+_FILTER_SETTLING_S = 0.3
 """Time in which the filters settle: the response of the lower one falls by 60 dB within 0.1 s."""
 _SHELF_GAIN_DB, _SHELF_Q, _SHELF_HZ = 3.99984385397, 0.7071752369554193, 1681.9744509555319
 _SHELF_BAND_EXPONENT = 0.4996667741545416
@@ -249,12 +251,12 @@ _SPECTRUM_SIZE = 2048
 """Number of samples from which a spectrum is computed."""
 _LOUD_FRAMES_PERCENTILE = 99
 """Percentile, over the frames, of the power at each frequency that counts as the spectrum of a clip."""
-_EDGE_WIDTH, _MIN_EDGE_DROP_DB = 0.05, 20.0
+_RELATIVE_SPECTRUM_EDGE_WIDTH, _MIN_SPECTRUM_EDGE_DROP_DB = 0.05, 20.0
 """Relative width within which the spectrum of resampled audio ends, and how far it falls at least. Speech itself fades
 out far more slowly."""
 _MAX_LEVEL_ABOVE_EDGE_DB = -70.0
 """Highest level above the edge, relative to the loudest frequency."""
-MAX_UPSAMPLED_SHARE = 0.85
+MAX_BANDWIDTH_SHARE_OF_UPSAMPLED_AUDIO = 0.85
 """Largest bandwidth of upsampled audio as a share of half of the sample rate. The filters of converters reach 0.9."""
 _LOSSLESS_CODECS = ("pcm", "float", "double", "flac", "alac")
 """First letters of the names of codecs that keep all frequencies. Other codecs remove high frequencies on purpose."""
@@ -307,7 +309,7 @@ def measure_quality(samples: Samples, sample_rate_hz: int, codec: str) -> AudioQ
         bandwidth_hz=bandwidth_hz,
         is_upsampled=is_lossless
         and bandwidth_hz is not None
-        and bandwidth_hz <= MAX_UPSAMPLED_SHARE * sample_rate_hz / 2,
+        and bandwidth_hz <= MAX_BANDWIDTH_SHARE_OF_UPSAMPLED_AUDIO * sample_rate_hz / 2,
         click_count=len(find_clicks(samples, sample_rate_hz)),
     )
 
@@ -319,7 +321,7 @@ def measure_loudness_lufs(samples: Samples, sample_rate_hz: int) -> float | None
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
-    block, step = round(_BLOCK_S * sample_rate_hz), round(_BLOCK_STEP_S * sample_rate_hz)
+    block, step = round(_LOUDNESS_BLOCK_S * sample_rate_hz), round(_LOUDNESS_BLOCK_STEP_S * sample_rate_hz)
     if len(samples) < block:
         return None
     energy = np.concatenate([[0.0], np.cumsum(_apply_loudness_filters(samples, sample_rate_hz) ** 2)])
@@ -334,9 +336,9 @@ def measure_loudness_lufs(samples: Samples, sample_rate_hz: int) -> float | None
 
 def _apply_loudness_filters(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     """Return the samples after the filters of BS.1770, which are applied in the frequency domain (overlap-save)."""
-    settling = round(_SETTLING_S * sample_rate_hz)
+    settling = round(_FILTER_SETTLING_S * sample_rate_hz)
     size = 2 ** math.ceil(math.log2(3 * settling))
-    hop, response = size - settling, _compute_weighting(size, sample_rate_hz)
+    hop, response = size - settling, _compute_loudness_filter_response(size, sample_rate_hz)
     padded = np.concatenate([np.zeros(settling), samples, np.zeros(hop)])
     parts = [
         np.fft.irfft(np.fft.rfft(padded[start : start + size]) * response, size)[settling:]
@@ -346,7 +348,7 @@ def _apply_loudness_filters(samples: Samples, sample_rate_hz: int) -> NDArray[np
 
 
 @functools.lru_cache(maxsize=8)
-def _compute_weighting(size: int, sample_rate_hz: int) -> NDArray[np.complex128]:
+def _compute_loudness_filter_response(size: int, sample_rate_hz: int) -> NDArray[np.complex128]:
     """Return the response of both filters at the frequencies of a real transform of `size` samples."""
     z = np.exp(-2j * np.pi * np.arange(size // 2 + 1) / size)
     k = math.tan(math.pi * _SHELF_HZ / sample_rate_hz)
@@ -399,12 +401,12 @@ def measure_bandwidth_hz(samples: Samples, sample_rate_hz: int) -> float | None:
     loud = np.percentile(power, _LOUD_FRAMES_PERCENTILE, axis=0)
     levels = 10 * np.log10(np.convolve(loud, np.ones(5) / 5, mode="same") + 1e-20)
     levels -= levels.max()
-    width = max(3, round(_EDGE_WIDTH * len(levels)))
+    width = max(3, round(_RELATIVE_SPECTRUM_EDGE_WIDTH * len(levels)))
     edges = np.arange(width, len(levels) - width // 2)
     sums = np.concatenate([[0.0], np.cumsum(levels)])
     below = (sums[edges] - sums[edges - width]) / width
     above = np.maximum.accumulate(levels[::-1])[::-1][edges + width // 2]
-    ends = edges[(above <= _MAX_LEVEL_ABOVE_EDGE_DB) & (below - above >= _MIN_EDGE_DROP_DB)]
+    ends = edges[(above <= _MAX_LEVEL_ABOVE_EDGE_DB) & (below - above >= _MIN_SPECTRUM_EDGE_DROP_DB)]
     return float(ends[0] if len(ends) else _SPECTRUM_SIZE / 2) * sample_rate_hz / _SPECTRUM_SIZE
 
 

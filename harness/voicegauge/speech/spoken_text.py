@@ -79,16 +79,16 @@ voices, and at most 5 with other voices."""
 MIN_OTHER_TEXT_DEFICIT = 4.0
 """Smallest deficit per phoneme of a text that a clearly recognized voice does not say at all. In thirty clips of other
 texts it was at least 8.4."""
-MIN_ABSURD_DEFICIT = 7.0
+MIN_DEFICIT_OF_ABSURD_TEXT = 7.0
 """Deficit from which a text is another one even if it explains the clip better than the texts that were tried. Of the
 right texts of clips of real services it was at most 5.9."""
-MAX_FITTING_DEFICIT = 6.2
+MAX_DEFICIT_OF_FITTING_TEXT = 6.2
 """Largest deficit per phoneme of a text that fits a clip of an unknown voice."""
-MIN_MISSING_SHARE = 0.07
+MIN_MISSING_PHONEME_SHARE = 0.07
 """Smallest share of the phonemes whose absence is reported as a missing start or end."""
-MIN_EVIDENCE = 15.0
+MIN_EDIT_EVIDENCE = 15.0
 """Logarithm of how much better a shorter or a repeated text must explain a clip than the text itself."""
-MIN_GAP_DEFICIT = 8.0
+MIN_DEFICIT_OF_SPOKEN_GAP = 8.0
 """Deficit from which something else is said before or after a part of the text."""
 MIN_WORD_DEFICIT, MAX_REQUIRED_WORD_DEFICIT = 14.0, 32.0
 """Deficit of a word, with the gaps beside it, from which another word is said. It is the first bound, plus, for voices
@@ -114,14 +114,14 @@ MIN_SHARE_EXPLAINED_BY_EDIT = 0.5
 """Smallest evidence for a word that is left out or said twice, as a share of the highest deficit of a word. With less
 evidence, another word is said, unless the edit is within that word. Of 300 words that were left out or said twice the
 share was at least 0.43, of other digits at most 0.46."""
-SOFTENING_FACTOR = 5.0
+PROBABILITY_SOFTENING_FACTOR = 5.0
 """Factor by which the logarithms of the probabilities of an unknown voice are divided, because they are too sure."""
 MIN_SOFTENED_EVIDENCE = 0.25
 """Logarithm per phoneme of how much better a shorter text must explain a clip of an unknown voice. In eight whole clips
 of real services it was at most 0.06, in their first two thirds at least 0.29."""
-MAX_SOFTENED_KEPT_SHARE = 0.85
+MAX_SHARE_OF_SHORTER_TEXT = 0.85
 """Largest share of the phonemes of a text that a shorter text has, for a clip of an unknown voice."""
-MIN_PREFERENCE = 0.5
+MIN_TEXT_PREFERENCE = 0.5
 """Difference of the deficits per phoneme from which a part of a text, or the text said twice, is preferred to
 others."""
 MIN_FITTING_DISTANCE, MAX_UNFITTING_DISTANCE = 4.0, 3.5
@@ -326,7 +326,7 @@ def _judge_pronunciation(samples: Samples, sample_rate_hz: int, pronunciation: P
     has_phonemes = bool((log_probabilities.argmax(axis=1) != BLANK).any())
     comparison = _TextComparison(deficit, tuple(filter(math.isfinite, other_deficits)), has_phonemes)
     is_other = deficit >= MIN_OTHER_TEXT_DEFICIT and comparison.distance < MAX_UNFITTING_DISTANCE
-    if _is_voice_clear(log_probabilities) and (deficit >= MIN_ABSURD_DEFICIT or is_other):
+    if _is_voice_clear(log_probabilities) and (deficit >= MIN_DEFICIT_OF_ABSURD_TEXT or is_other):
         figures = comparison.describe()
         explanation = f"the text does not explain what is said ({figures})" if comparison.has_phonemes else figures
         return SpokenTextJudgement("other text", explanation)
@@ -416,7 +416,7 @@ def _judge_partial_or_repeated_text(
             repeated = align_text(log_probabilities, Pronunciation((phonemes * 2)[:kept_count], (0, count)))
             again_s = repeated.words[1].start_s if repeated is not None else duration_s / 2
             return SpokenTextJudgement("said twice", f"the text is said again from {again_s:.2f} s on", again_s)
-        if kept_count <= (1 - MIN_MISSING_SHARE) * count and _is_silent_beside(
+        if kept_count <= (1 - MIN_MISSING_PHONEME_SHARE) * count and _is_silent_beside(
             log_probabilities, phonemes[:kept_count], gap_index=-1
         ):
             missing = f"the last {1 - kept_count / count:.0%} of the text is not said"
@@ -425,7 +425,7 @@ def _judge_partial_or_repeated_text(
     kept_count = int(np.argmax(suffixes))
     if (
         _is_explained_by(suffixes, kept_count, text_log_probability, best_log_probability)
-        and kept_count <= (1 - MIN_MISSING_SHARE) * count
+        and kept_count <= (1 - MIN_MISSING_PHONEME_SHARE) * count
         and _is_silent_beside(log_probabilities, phonemes[count - kept_count :], gap_index=0)
     ):
         rest = align_text(log_probabilities, Pronunciation(phonemes[count - kept_count :], (0,)))
@@ -442,13 +442,13 @@ def _is_explained_by(
     """Whether the first `kept_count` phonemes explain a clip, and much better than the whole text does."""
     log_probability = float(scores[kept_count])
     lacking = (best_log_probability - log_probability) / max(kept_count, 1)
-    return log_probability - text_log_probability >= MIN_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
+    return log_probability - text_log_probability >= MIN_EDIT_EVIDENCE and lacking <= MAX_EXPLAINED_DEFICIT
 
 
 def _is_silent_beside(log_probabilities: LogProbabilities, phonemes: tuple[int, ...], *, gap_index: int) -> bool:
     """Whether nothing else is said before the first (gap 0) or after the last of `phonemes` (gap -1)."""
     alignment = align_text(log_probabilities, Pronunciation(phonemes, (0,)))
-    return alignment is not None and alignment.gap_deficits[gap_index] < MIN_GAP_DEFICIT
+    return alignment is not None and alignment.gap_deficits[gap_index] < MIN_DEFICIT_OF_SPOKEN_GAP
 
 
 def _judge_words(
@@ -530,7 +530,7 @@ def _find_edited_word(log_probabilities: LogProbabilities, pronunciation: Pronun
         start_s = alignment.words[place - 1].end_s if place else 0.0
         end_s = alignment.words[place].start_s if place < len(alignment.words) else len(log_probabilities) * FRAME_S
         explanation = f"a word is missing at {start_s:.2f} s"
-        if alignment.gap_deficits[place] >= MIN_GAP_DEFICIT:  # something else is said in its place
+        if alignment.gap_deficits[place] >= MIN_DEFICIT_OF_SPOKEN_GAP:  # something else is said in its place
             explanation = f"another word at {start_s:.2f} to {end_s:.2f} s"
     else:
         start_s = alignment.words[place + 1].start_s
@@ -565,30 +565,30 @@ def _judge_unknown_voice(
     others_twice = (compute_deficit(log_probabilities, other * 2) for other in _list_other_phonemes(count))
     if (
         log_probability_by_count[2 * count] > log_probability_by_count[count]
-        and compute_deficit(log_probabilities, twice) < min(others_twice) - MIN_PREFERENCE
+        and compute_deficit(log_probabilities, twice) < min(others_twice) - MIN_TEXT_PREFERENCE
     ):
         return SpokenTextJudgement(
             "said twice", f"the text is said again from about {duration_s / 2:.1f} s on", duration_s / 2
         )
-    is_other = deficit >= MIN_ABSURD_DEFICIT or comparison.distance < MAX_UNFITTING_DISTANCE
+    is_other = deficit >= MIN_DEFICIT_OF_ABSURD_TEXT or comparison.distance < MAX_UNFITTING_DISTANCE
     evidence = (float(log_probability_by_count[kept_count]) - float(log_probability_by_count[count])) / count
-    if evidence >= MIN_SOFTENED_EVIDENCE and kept_count <= MAX_SOFTENED_KEPT_SHARE * count:
+    if evidence >= MIN_SOFTENED_EVIDENCE and kept_count <= MAX_SHARE_OF_SHORTER_TEXT * count:
         others = [compute_deficit(log_probabilities, other[:kept_count]) for other in _list_other_phonemes(count)]
-        if kept_count and compute_deficit(log_probabilities, phonemes[:kept_count]) < min(others) - MIN_PREFERENCE:
+        if kept_count and compute_deficit(log_probabilities, phonemes[:kept_count]) < min(others) - MIN_TEXT_PREFERENCE:
             missing = f"about the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
         if not is_other:
             return _UNCLEAR_JUDGEMENT
     if is_other:
         return SpokenTextJudgement("does not fit", comparison.describe())
-    if comparison.distance >= MIN_FITTING_DISTANCE and deficit <= MAX_FITTING_DEFICIT:
+    if comparison.distance >= MIN_FITTING_DISTANCE and deficit <= MAX_DEFICIT_OF_FITTING_TEXT:
         return SpokenTextJudgement("fits", comparison.describe())
     return _UNCLEAR_JUDGEMENT
 
 
 def _soften_probabilities(log_probabilities: LogProbabilities) -> LogProbabilities:
-    """Return less extreme probabilities: the logarithms are divided by `SOFTENING_FACTOR`, then normalized again."""
-    scaled = log_probabilities / np.float32(SOFTENING_FACTOR)
+    """Return less extreme probabilities: logarithms divided by `PROBABILITY_SOFTENING_FACTOR`, normalized again."""
+    scaled = log_probabilities / np.float32(PROBABILITY_SOFTENING_FACTOR)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)), np.float32)
 

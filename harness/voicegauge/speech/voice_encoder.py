@@ -210,17 +210,17 @@ MIN_SPEECH_S = 0.6
 MAX_WEIGHTS_BYTES = 256 * 2**20
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 40
 """Samples of a frame, samples from one frame to the next, and number of mel bands."""
-_PARTIAL_FRAMES, _PARTIAL_STEP = 160, 77
+_FRAMES_PER_PART, _FRAMES_BETWEEN_PART_STARTS = 160, 77
 """Frames of a part of a clip, and from one part to the next: 1.6 s, and 1.3 parts a second."""
-_MIN_LAST_COVERAGE = 0.75
+_MIN_SPEECH_SHARE_OF_LAST_PART = 0.75
 """Share of the last part that must be speech, so that it counts."""
-_TARGET_LEVEL_DBFS = -30.0
+_AMPLIFIED_SPEECH_LEVEL_DBFS = -30.0
 """Quieter speech is amplified to this level."""
 _MAX_SILENCE_S, _FRAME_S = 0.2, 0.01
 """Longest silence that remains within speech, and duration of a frame, in seconds."""
-_SILENCE_BELOW_LOUDEST_DB = 35.0
+_MIN_SILENCE_BELOW_LOUDEST_FRAME_DB = 35.0
 """Frames that are more than this number of decibels below the loudest frame are silent."""
-_MIN_LOUDEST_DBFS = -80.0
+_MIN_LOUDEST_FRAME_DBFS = -80.0
 """Level of the loudest frame below which a clip counts as silent: it contains only the rounding errors of 16-bit
 samples."""
 
@@ -299,10 +299,10 @@ class VoiceEncoder:
             return None
         bands = compute_mel_powers(_amplify_quiet_speech(speech))
         starts = _list_part_starts(len(speech))
-        padded = np.pad(bands, ((0, max(0, starts[-1] + _PARTIAL_FRAMES - len(bands))), (0, 0)))
-        return self._compute_vectors(np.stack([padded[start : start + _PARTIAL_FRAMES] for start in starts]))
+        padded = np.pad(bands, ((0, max(0, starts[-1] + _FRAMES_PER_PART - len(bands))), (0, 0)))
+        return self._compute_voice_vectors(np.stack([padded[start : start + _FRAMES_PER_PART] for start in starts]))
 
-    def _compute_vectors(self, values: FloatArray) -> FloatArray:
+    def _compute_voice_vectors(self, values: FloatArray) -> FloatArray:
         """Return a vector for each of several sequences, from values of shape (sequences, frames, bands)."""
         for inputs, recurrent, bias in self._weights.layers:
             values = _run_lstm_layer(values, inputs, recurrent, bias)
@@ -311,14 +311,16 @@ class VoiceEncoder:
         return np.asarray(projected / np.maximum(lengths, 1e-9), np.float32)
 
 
-def _run_lstm_layer(values: FloatArray, inputs: FloatArray, recurrent: FloatArray, bias: FloatArray) -> FloatArray:
+def _run_lstm_layer(
+    values: FloatArray, input_weights: FloatArray, recurrent_weights: FloatArray, bias: FloatArray
+) -> FloatArray:
     """Return the hidden states of one layer, of shape (sequences, frames, hidden)."""
-    hidden_size = recurrent.shape[1]
-    driven = values @ inputs.T + bias
+    hidden_size = recurrent_weights.shape[1]
+    driven = values @ input_weights.T + bias
     hidden = np.zeros((len(values), hidden_size), np.float32)
     cell = np.zeros_like(hidden)
     states = np.empty((*values.shape[:2], hidden_size), np.float32)
-    transposed = np.ascontiguousarray(recurrent.T)
+    transposed = np.ascontiguousarray(recurrent_weights.T)
     for frame in range(values.shape[1]):
         gates = driven[:, frame] + hidden @ transposed
         opened = _sigmoid(gates[:, : 2 * hidden_size])
@@ -342,9 +344,11 @@ def normalize_vector(vector: FloatArray) -> FloatArray:
 def _list_part_starts(sample_count: int) -> list[int]:
     """Return the first frame of each part; the last part is left out if too little of it is speech."""
     frame_count = math.ceil((sample_count + 1) / _HOP_SIZE)
-    starts = list(range(0, max(1, frame_count - _PARTIAL_FRAMES + _PARTIAL_STEP + 1), _PARTIAL_STEP))
-    coverage = (sample_count - starts[-1] * _HOP_SIZE) / (_PARTIAL_FRAMES * _HOP_SIZE)
-    return starts[:-1] if coverage < _MIN_LAST_COVERAGE and len(starts) > 1 else starts
+    starts = list(
+        range(0, max(1, frame_count - _FRAMES_PER_PART + _FRAMES_BETWEEN_PART_STARTS + 1), _FRAMES_BETWEEN_PART_STARTS)
+    )
+    coverage = (sample_count - starts[-1] * _HOP_SIZE) / (_FRAMES_PER_PART * _HOP_SIZE)
+    return starts[:-1] if coverage < _MIN_SPEECH_SHARE_OF_LAST_PART and len(starts) > 1 else starts
 
 
 def shorten_silences(samples: Samples) -> Samples:
@@ -353,9 +357,9 @@ def shorten_silences(samples: Samples) -> Samples:
     A frame far below the loudest one counts as silent. Resemblyzer detects speech in another way, with code in C.
     """
     levels = compute_frame_levels(samples, ANALYSIS_RATE_HZ)
-    if levels.max(initial=-math.inf) < _MIN_LOUDEST_DBFS:
+    if levels.max(initial=-math.inf) < _MIN_LOUDEST_FRAME_DBFS:
         return samples[:0]
-    spoken = np.flatnonzero(levels > levels.max() - _SILENCE_BELOW_LOUDEST_DB)
+    spoken = np.flatnonzero(levels > levels.max() - _MIN_SILENCE_BELOW_LOUDEST_FRAME_DB)
     margin = round(_MAX_SILENCE_S / 2 / _FRAME_S)
     # One more where the surroundings of a spoken frame begin, one less after they end: a sum above 0 is within some.
     changes = np.zeros(len(levels) + 1, int)
@@ -367,9 +371,9 @@ def shorten_silences(samples: Samples) -> Samples:
 
 
 def _amplify_quiet_speech(samples: Samples) -> Samples:
-    """Return quiet speech at the level `_TARGET_LEVEL_DBFS`; louder speech is unchanged."""
+    """Return quiet speech at the level `_AMPLIFIED_SPEECH_LEVEL_DBFS`; louder speech is unchanged."""
     level_db = 10 * math.log10(max(float(np.mean(np.square(samples, dtype=np.float64))), 1e-12))
-    gain_db = max(0.0, _TARGET_LEVEL_DBFS - level_db)
+    gain_db = max(0.0, _AMPLIFIED_SPEECH_LEVEL_DBFS - level_db)
     return np.asarray(samples * np.float32(10 ** (gain_db / 20)), np.float32)
 
 
@@ -420,13 +424,13 @@ def _find_packaged_weights() -> Path:
 
 VoiceVerdict = Literal["same voice", "another voice", "not separable"]
 
-MIN_PART_S, MAX_PARTS = 2.5, 8
+MIN_VOICE_SAMPLE_PART_S, MAX_VOICE_SAMPLE_PARTS = 2.5, 8
 """Shortest duration of a part of the voice sample, and the largest number of parts that are compared with the rest."""
 MIN_OTHER_SPEAKERS = 3
 """Smallest number of other speakers from which a scale is measured."""
-MIN_TEXTS = 3
+MIN_TEXTS_FOR_VOICE_VERDICT = 3
 """Smallest number of texts from whose clips a voice is judged."""
-MIN_SCALE_COSINE = 0.08
+MIN_COSINE_RANGE_OF_SCALE = 0.08
 """Smallest difference of the cosines at both ends of the scale. On a shorter scale, chance determines the
 similarities."""
 SAME_VOICE_SIMILARITY = 0.7
@@ -459,10 +463,10 @@ class VoiceScale(NamedTuple):
     def explain_why_unusable(self) -> str | None:
         """Return why nothing can be measured on this scale; `None` if it is usable."""
         if len(self.ceiling) < 2:
-            return f"the voice sample has less than two parts of {MIN_PART_S:g} s of speech"
+            return f"the voice sample has less than two parts of {MIN_VOICE_SAMPLE_PART_S:g} s of speech"
         if len(self.floor_by_speaker) < MIN_OTHER_SPEAKERS:
             return f"less than {MIN_OTHER_SPEAKERS} other speakers of the same texts"
-        if self.upper_cosine - self.lower_cosine < MIN_SCALE_COSINE:
+        if self.upper_cosine - self.lower_cosine < MIN_COSINE_RANGE_OF_SCALE:
             return "other speakers are as similar to the voice sample as its own parts"
         return None
 
@@ -496,7 +500,7 @@ def encode_voice_sample(
     sample_vector = encoder.encode(samples, sample_rate_hz)
     if sample_vector is None:
         return None
-    count = min(MAX_PARTS, int(len(samples) / sample_rate_hz / MIN_PART_S))
+    count = min(MAX_VOICE_SAMPLE_PARTS, int(len(samples) / sample_rate_hz / MIN_VOICE_SAMPLE_PART_S))
     vectors = [encoder.encode(part, sample_rate_hz) for part in np.array_split(samples, max(count, 1))]
     parts = [one for one in vectors if one is not None]
     cosines = [
@@ -508,11 +512,13 @@ def encode_voice_sample(
 
 
 def build_voice_scale(
-    reference: FloatArray, ceiling: Sequence[float], clips_by_speaker: Mapping[str, Sequence[FloatArray]]
+    reference: FloatArray, ceiling: Sequence[float], clip_vectors_by_speaker: Mapping[str, Sequence[FloatArray]]
 ) -> VoiceScale:
     """Return the scale of a voice sample, from vectors of clips of other speakers."""
     floor = {
-        name: float(np.mean([reference @ clip for clip in clips])) for name, clips in clips_by_speaker.items() if clips
+        name: float(np.mean([reference @ clip for clip in clips]))
+        for name, clips in clip_vectors_by_speaker.items()
+        if clips
     }
     return VoiceScale(reference, tuple(ceiling), floor)
 
@@ -531,9 +537,11 @@ def judge_similarities(similarities: Sequence[float], unusable_reason: str | Non
     if unusable_reason is not None:
         return VoiceComparison("not separable", None, None, None, unusable_reason)
     values = np.array(similarities)
-    if len(values) < MIN_TEXTS:
+    if len(values) < MIN_TEXTS_FOR_VOICE_VERDICT:
         mean = float(values.mean()) if len(values) else None
-        return VoiceComparison("not separable", mean, None, None, f"less than {MIN_TEXTS} texts with enough speech")
+        return VoiceComparison(
+            "not separable", mean, None, None, f"less than {MIN_TEXTS_FOR_VOICE_VERDICT} texts with enough speech"
+        )
     mean = float(values.mean())
     quantile = STUDENT_QUANTILES.get(len(values) - 1, 2.26)
     margin = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -408,7 +408,7 @@ def unpack_embedded_checkpoint() -> tuple[Path, str]:
         UsageError: the cache folder cannot be written.
     """
     sha256 = compute_short_sha256(WEIGHTS_PATH)
-    return _find_or_create(f"{sha256}.pt", _save_checkpoint), sha256
+    return _find_or_create_model_path(f"{sha256}.pt", _save_checkpoint), sha256
 
 
 def unpack_embedded_ctranslate2_folder() -> tuple[Path, str]:
@@ -418,7 +418,7 @@ def unpack_embedded_ctranslate2_folder() -> tuple[Path, str]:
         UsageError: the cache folder cannot be written.
     """
     sha256 = compute_short_sha256(WEIGHTS_PATH)
-    return _find_or_create(sha256, _save_ctranslate2_folder), sha256
+    return _find_or_create_model_path(sha256, _save_ctranslate2_folder), sha256
 
 
 def _save_checkpoint(checkpoint: WhisperCheckpoint, path: Path) -> None:
@@ -434,7 +434,7 @@ def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
     convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
 
 
-def _find_or_create(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
+def _find_or_create_model_path(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
     return find_or_create_in_cache(
         EMBEDDED_ENGINE, name, lambda path: save_checkpoint(load_embedded_checkpoint(), path)
     )
