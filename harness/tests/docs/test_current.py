@@ -85,7 +85,7 @@ LIMITS = [
     ("may combine or require {:,} others", _size_limits.MAX_SCHEMA_SIZE),
     ("could find more than {:,} errors", _size_limits.MAX_NESTED_ERRORS),
     ("limits of size ({:g} MiB), depth and number of values", located_yaml.MAX_DOCUMENT_BYTES / MIB),
-    ("more than {:,} lines or values,", masking.MAX_STREAM_PARTS),
+    ("more than {:,} lines or values,", masking.MAX_STREAM_LINES_AND_VALUES),
     ("or with a line above {:g} MiB", bodies.MAX_JSON_BYTES / MIB),
     ("16 KiB in {} headers. One URL", server.MAX_HEADER_COUNT),
     (

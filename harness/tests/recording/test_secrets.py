@@ -247,7 +247,7 @@ def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, mon
     ],
 )
 def test_a_stream_of_too_many_lines_is_not_written(tmp_path, media_type, line, end, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_PARTS", 999)
+    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_LINES_AND_VALUES", 999)
     streamed = _exchange(headers=(("Content-Type", media_type),), answer=(line + b"\n") * 2 + (line + end) * 1_000)
     with pytest.raises(DataError, match="a stream has more than 999 lines or values"):
         _save(tmp_path / "a.har", streamed)
@@ -255,7 +255,7 @@ def test_a_stream_of_too_many_lines_is_not_written(tmp_path, media_type, line, e
 
 
 def test_a_stream_of_too_many_values_is_not_written(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_PARTS", 999)
+    monkeypatch.setattr("voicegauge.recording.masking.MAX_STREAM_LINES_AND_VALUES", 999)
     body = (b"data: [" + b"1," * 98 + b"1]\n\n") * 10
     headers = (("Content-Type", "text/event-stream"),)
     with pytest.raises(DataError, match="a stream has more than 999 lines or values"):

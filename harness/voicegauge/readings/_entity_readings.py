@@ -27,7 +27,7 @@ from voicegauge.readings.spoken_words import (
 
 MIN_DIGITS_READ_SINGLY = 3
 """Number of digits from which a number may be read digit by digit, such as the number of a room."""
-_LINK_AFTER_SCALE = {"es": "(de)", "fr": "(de)(d)", "it": "(di)", "pt": "(de)"}
+_LINK_AFTER_SCALE_WORD = {"es": "(de)", "fr": "(de)(d)", "it": "(di)", "pt": "(de)"}
 """What may be read between "million" and the name of a currency."""
 _ENGLISH_ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
@@ -46,7 +46,7 @@ _ORDINALS_BY_LANGUAGE = {
     "oitavo|oitava nono|nona décimo|décima",
 }
 """Ordinals from the first one on, separated by spaces; "|" separates their forms."""
-_ENGLISH_FRACTION_PARTS = {2: "half/halves", 3: "third/thirds", 4: "quarter|fourth/quarters|fourths"}
+_ENGLISH_DENOMINATORS = {2: "half/halves", 3: "third/thirds", 4: "quarter|fourth/quarters|fourths"}
 """Names of fractions by denominator: singular and plural, separated by "/"."""
 _FRACTIONS_BY_LANGUAGE: dict[str, dict[tuple[int, int], str]] = {
     "de": {(1, 2): "ein halb|ein halber|ein halbes|eine halbe|einhalb", (1, 3): "ein Drittel", (2, 3): "zwei Drittel"}
@@ -61,7 +61,7 @@ _FRACTIONS_BY_LANGUAGE: dict[str, dict[tuple[int, int], str]] = {
     | {(1, 4): "um quarto", (3, 4): "três quartos"},
 }
 """Readings of usual fractions by numerator and denominator."""
-_FRACTION_BAR = {"en": "over|slash", "de": "durch", "es": "sobre", "fr": "sur", "it": "su", "pt": "sobre"}
+_FRACTION_BAR_READINGS = {"en": "over|slash", "de": "durch", "es": "sobre", "fr": "sur", "it": "su", "pt": "sobre"}
 """How the bar of a fraction is read, by language."""
 
 
@@ -72,10 +72,10 @@ def build_number_pattern(language: str) -> str:
     return r"(?:\d{1,3}(?:[. '’]\d{3})+(?!\d)|\d+)(?:,\d+)?"
 
 
-def read_number(written: str, language: str) -> Expression:
+def read_number(written_number: str, language: str) -> Expression:
     """Return the readings of a written number, which may have groups of thousands and decimals."""
     words = WORDS_BY_LANGUAGE[language]
-    whole, _, decimals = written.partition(words.decimal_sign)
+    whole, _, decimals = written_number.partition(words.decimal_sign)
     digits = re.sub(r"\D", "", whole)
     first = read_whole_number(digits, language, is_grouped=digits != whole)
     if not decimals:
@@ -101,9 +101,9 @@ def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -
         rest = digits.lstrip("0")
         zeros = [read_digit("0", language)] * (len(digits) - len(rest))
         as_number = [sequence(*zeros, read_cardinal(int(rest), language))] if 1 < len(rest) <= 4 else []
-        return choice([_read_singly(digits, language), *as_number])
+        return choice([_read_digits_singly(digits, language), *as_number])
     if number > MAX_READ_NUMBER:
-        return _read_singly(digits, language)
+        return _read_digits_singly(digits, language)
     readings = [read_cardinal(number, language)]
     if is_grouped:
         return choice(
@@ -112,8 +112,8 @@ def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -
     if len(digits) == 4:
         readings = [*_list_year_readings(digits, language), *readings]
     if len(digits) >= MIN_DIGITS_READ_SINGLY:
-        readings.append(_read_singly(digits, language))
-        readings += _list_pair_readings(digits, language)
+        readings.append(_read_digits_singly(digits, language))
+        readings += _list_readings_in_digit_pairs(digits, language)
     return choice(readings)
 
 
@@ -137,22 +137,22 @@ def _list_year_readings(digits: str, language: str) -> list[Expression]:
     return []
 
 
-def _list_pair_readings(digits: str, language: str) -> list[Expression]:
+def _list_readings_in_digit_pairs(digits: str, language: str) -> list[Expression]:
     """Return readings in pairs, such as "four seventeen" and "nineteen oh five"; none if a pair has no words."""
     pairs = [digits[:1], digits[1:]] if len(digits) == 3 else [digits[:2], digits[2:]]
     if len(digits) > 4 or int(pairs[1]) == 0 or language in ("zh", "ja"):
         return []
-    return [sequence(*(_read_pair(pair, language) for pair in pairs))]
+    return [sequence(*(_read_digit_pair(pair, language) for pair in pairs))]
 
 
-def _read_pair(pair: str, language: str) -> Expression:
+def _read_digit_pair(pair: str, language: str) -> Expression:
     """Return the readings of two digits; a leading zero is read too."""
     if len(pair) == 2 and pair[0] == "0":
         return read_digits(pair, language)
     return read_cardinal(int(pair), language)
 
 
-def _read_singly(digits: str, language: str) -> Expression:
+def _read_digits_singly(digits: str, language: str) -> Expression:
     """Return the reading digit by digit; in English, equal digits may be "double" or "triple"."""
     if language != "en":
         return read_digits(digits, language)
@@ -218,14 +218,14 @@ def read_fraction(numerator: str, denominator: str, language: str) -> Expression
     """Return the readings of a fraction such as 3/4, or of a ratio that is written like one."""
     over = sequence(
         read_number(numerator, language),
-        phrase(f"({_FRACTION_BAR[language].split('|')[0]})"),
+        phrase(f"({_FRACTION_BAR_READINGS[language].split('|')[0]})"),
         read_number(denominator, language),
     )
     slash = sequence(read_number(numerator, language), phrase("(slash)"), read_number(denominator, language))
     top, bottom = int(numerator), int(denominator)
     fraction_names: list[Expression] = []
     if language == "en" and bottom > 1:
-        one, _, many = _ENGLISH_FRACTION_PARTS.get(bottom, "").partition("/")
+        one, _, many = _ENGLISH_DENOMINATORS.get(bottom, "").partition("/")
         if one:
             parts = phrase(one if top == 1 else many)
         else:
@@ -239,22 +239,25 @@ def read_fraction(numerator: str, denominator: str, language: str) -> Expression
     return choice([*fraction_names, over, slash])
 
 
-def read_money(written: str, sign: str, scale: str | None, language: str) -> Expression:
+def read_money(written_amount: str, currency_sign: str, scale_word: str | None, language: str) -> Expression:
     """Return the readings of an amount of money.
 
     Args:
-        written: the number as the text has it.
-        sign: sign or code of the currency, one of the language's `currencies`.
-        scale: word or letter for a large number after the amount, such as "million"; `None` without one.
+        written_amount: the number as the text has it.
+        currency_sign: sign or code of the currency, one of the language's `currencies`.
+        scale_word: word or letter for a large number after the amount, such as "million"; `None` without one.
         language: one of `WORDS_BY_LANGUAGE`.
     """
     words = WORDS_BY_LANGUAGE[language]
-    whole, _, decimals = written.partition(words.decimal_sign)
-    one, many = words.currencies[sign]
-    if scale is not None:
-        large = phrase(words.scales.get(scale.lower(), scale))
+    whole, _, decimals = written_amount.partition(words.decimal_sign)
+    one, many = words.currencies[currency_sign]
+    if scale_word is not None:
+        large = phrase(words.scales.get(scale_word.lower(), scale_word))
         return sequence(
-            read_number(written, language), large, phrase(_LINK_AFTER_SCALE.get(language, "")), phrase(f"{many}|{one}")
+            read_number(written_amount, language),
+            large,
+            phrase(_LINK_AFTER_SCALE_WORD.get(language, "")),
+            phrase(f"{many}|{one}"),
         )
     digits = re.sub(r"\D", "", whole)
     unit = phrase(f"{one}|{many}" if digits == "1" else many)
@@ -262,10 +265,10 @@ def read_money(written: str, sign: str, scale: str | None, language: str) -> Exp
     if not decimals:
         return sequence(amount, unit)
     if len(decimals) != 2:
-        return sequence(read_number(written, language), unit)
+        return sequence(read_number(written_amount, language), unit)
     if int(decimals) == 0:
-        return choice([sequence(amount, unit), sequence(read_number(written, language), unit)])
-    cent, cents = words.cents.get(sign, words.cents[""])
+        return choice([sequence(amount, unit), sequence(read_number(written_amount, language), unit)])
+    cent, cents = words.cents.get(currency_sign, words.cents[""])
     hundredths = read_cardinal(int(decimals), language)
     short = read_digits(decimals, language) if decimals[0] == "0" else hundredths
     cent_word = phrase(cent if decimals == "01" else cents)
@@ -273,41 +276,46 @@ def read_money(written: str, sign: str, scale: str | None, language: str) -> Exp
         sequence(amount, unit, optional(phrase(words.money_link)), hundredths, optional(cent_word)),
         sequence(amount, unit, short),
         sequence(amount, optional(phrase(words.money_link)), choice([short, hundredths]), optional(unit)),
-        sequence(read_number(written, language), unit),
+        sequence(read_number(written_amount, language), unit),
     ]
     if int(digits or "0") == 0:
         readings.insert(0, sequence(hundredths, cent_word))
     return choice(readings)
 
 
-def read_telephone_number(written: str, language: str) -> Expression:
+def read_telephone_number(written_number: str, language: str) -> Expression:
     """Return the readings of a telephone number: digit by digit, or each group as a number."""
-    groups = re.findall(r"\d+", written)
-    plus = phrase(f"({WORDS_BY_LANGUAGE[language].plus})") if "+" in written else SILENCE
-    dash = phrase({"en": "(dash)"}.get(language, "")) if "-" in written else SILENCE
+    groups = re.findall(r"\d+", written_number)
+    plus = phrase(f"({WORDS_BY_LANGUAGE[language].plus})") if "+" in written_number else SILENCE
+    dash = phrase({"en": "(dash)"}.get(language, "")) if "-" in written_number else SILENCE
     by_groups = sequence(plus, *(sequence(_read_telephone_group(group, language), dash) for group in groups))
-    if len(groups) == 1 and "+" not in written and written[0] != "0" and int(written) <= MAX_READ_NUMBER:
-        return choice([by_groups, read_cardinal(int(written), language)])
+    if (
+        len(groups) == 1
+        and "+" not in written_number
+        and written_number[0] != "0"
+        and int(written_number) <= MAX_READ_NUMBER
+    ):
+        return choice([by_groups, read_cardinal(int(written_number), language)])
     return by_groups
 
 
 def _read_telephone_group(digits: str, language: str) -> Expression:
-    readings = [_read_singly(digits, language)]
+    readings = [_read_digits_singly(digits, language)]
     if digits[0] == "0" and len(digits) <= 4:
         readings.append(read_whole_number(digits, language))
     if len(digits) <= MIN_DIGITS_READ_SINGLY and digits[0] != "0":
         readings.append(read_cardinal(int(digits), language))
     if len(digits) == 4 and digits[0] != "0":
-        readings += [*_list_pair_readings(digits, language), read_cardinal(int(digits), language)]
+        readings += [*_list_readings_in_digit_pairs(digits, language), read_cardinal(int(digits), language)]
     elif len(digits) % 2 == 0:
-        readings.append(sequence(*(_read_pair(digits[at : at + 2], language) for at in range(0, len(digits), 2))))
+        readings.append(sequence(*(_read_digit_pair(digits[at : at + 2], language) for at in range(0, len(digits), 2))))
     return choice(readings)
 
 
 # Codes, names, signs, dates and times of day.
 
 
-_INTERNET_SIGNS = {
+_INTERNET_ADDRESS_SIGNS = {
     "en": {".": "dot|point", "@": "at", "-": "(dash)(hyphen)", "_": "(underscore)", "/": "(slash)"},
     "de": {".": "Punkt|dot", "@": "at|ät", "-": "(minus)(Bindestrich)", "_": "(Unterstrich)", "/": "(Schrägstrich)"},
     "es": {".": "punto", "@": "arroba", "-": "(guion)", "_": "(guion bajo)", "/": "(barra)"},
@@ -379,7 +387,7 @@ SPELLINGS_BY_NAME = {
 """All spellings of each name, separated by "|"; the name itself comes first."""
 NAME_PATTERN = rf"\b(?:{'|'.join(sorted(SPELLINGS_BY_NAME, key=len, reverse=True))})\b"
 """Regular expression of the names with several spellings."""
-_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10}
+_VALUE_BY_ROMAN_DIGIT = {"I": 1, "V": 5, "X": 10}
 """Values of Roman digits."""
 _ROMAN_PATTERN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 
@@ -390,11 +398,11 @@ def read_letters(letters: str) -> Expression:
     return choice([WordSequence((folded,)), WordSequence(tuple(folded))])
 
 
-def read_code(written: str, language: str) -> Expression:
+def read_code(written_code: str, language: str) -> Expression:
     """Return the readings of a code of letters and digits, such as "AB-1204"."""
-    signs = _INTERNET_SIGNS[language]
+    signs = _INTERNET_ADDRESS_SIGNS[language]
     parts: list[Expression] = []
-    for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.]", written):
+    for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.]", written_code):
         if piece.isdigit():
             parts.append(_read_number_or_digits(piece, language))
         elif piece.isalpha():
@@ -408,11 +416,11 @@ def _read_number_or_digits(digits: str, language: str) -> Expression:
     return choice([read_whole_number(digits, language), read_digits(digits, language)])
 
 
-def read_internet_address(written: str, language: str) -> Expression:
+def read_internet_address(written_address: str, language: str) -> Expression:
     """Return the readings of an e-mail address or of a web address without its scheme."""
-    signs = _INTERNET_SIGNS[language]
+    signs = _INTERNET_ADDRESS_SIGNS[language]
     parts: list[Expression] = []
-    for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.@]", re.sub(r"^https?://", "", written)):
+    for piece in re.findall(r"[^\W\d_]+|\d+|[-_/.@]", re.sub(r"^https?://", "", written_address)):
         if piece in signs:
             parts.append(phrase(signs[piece]))
         elif piece.isdigit():
@@ -422,24 +430,26 @@ def read_internet_address(written: str, language: str) -> Expression:
     return sequence(*parts)
 
 
-def read_dotted_numbers(written: str, language: str) -> Expression:
+def read_dotted_numbers(written_numbers: str, language: str) -> Expression:
     """Return the readings of numbers with points between them, such as a version or an IP address."""
-    numbers = [_read_number_or_digits(one, language) for one in written.split(".")]
-    point = phrase("|".join(dict.fromkeys(["point" if language == "en" else _INTERNET_SIGNS[language]["."], "dot"])))
+    numbers = [_read_number_or_digits(one, language) for one in written_numbers.split(".")]
+    point = phrase(
+        "|".join(dict.fromkeys(["point" if language == "en" else _INTERNET_ADDRESS_SIGNS[language]["."], "dot"]))
+    )
     return sequence(numbers[0], *(part for number in numbers[1:] for part in (point, number)))
 
 
-def read_roman_number(written: str, language: str) -> Expression | None:
+def read_roman_number(roman_number: str, language: str) -> Expression | None:
     """Return the readings of a Roman number up to 39; `None` if it is not one."""
-    if not _ROMAN_PATTERN.fullmatch(written):
+    if not _ROMAN_PATTERN.fullmatch(roman_number):
         return None
-    values = [_ROMAN_VALUES[letter] for letter in written]
+    values = [_VALUE_BY_ROMAN_DIGIT[letter] for letter in roman_number]
     pairs = zip(values, [*values[1:], 0], strict=True)
     number = sum(-value if value < following else value for value, following in pairs)
     ordinal = sequence(
         phrase({"en": "(the)", "de": "(der)(die)(das)"}.get(language, "")), read_ordinal(number, language)
     )
-    return choice([read_cardinal(number, language), ordinal, read_letters(written)])
+    return choice([read_cardinal(number, language), ordinal, read_letters(roman_number)])
 
 
 def find_month(name: str, language: str) -> int | None:
@@ -508,11 +518,11 @@ def read_time(hour: int, minute: int, second: int | None, half_of_day: str, lang
     words = WORDS_BY_LANGUAGE[language]
     after = {"am": phrase(words.morning), "pm": phrase(words.afternoon)}.get(half_of_day, SILENCE)
     seconds = _read_seconds(second, language)
-    readings = [sequence(_read_clock(hour, minute, language), seconds, after)]
+    readings = [sequence(_read_clock_time(hour, minute, language), seconds, after)]
     if not half_of_day and second is None:
         half = optional(phrase(words.afternoon if hour >= 12 else words.morning))
         hour_of_half = hour if 1 <= hour <= 12 else 12 if hour == 0 else hour - 12
-        readings.append(sequence(_read_clock(hour_of_half, minute, language), half))
+        readings.append(sequence(_read_clock_time(hour_of_half, minute, language), half))
     return choice(readings)
 
 
@@ -527,7 +537,7 @@ def _read_seconds(second: int | None, language: str) -> Expression:
     return sequence(phrase(f"({words.signs['&']})"), number, phrase(f"({unit})"))
 
 
-def _read_clock(hour: int, minute: int, language: str) -> Expression:
+def _read_clock_time(hour: int, minute: int, language: str) -> Expression:
     """Return the readings of an hour and a minute, without a half of the day."""
     words = WORDS_BY_LANGUAGE[language]
     hours = read_cardinal(hour, language)
@@ -569,7 +579,7 @@ def _list_cardinal_readings(number: int, language: str) -> str:
     return "|".join(" ".join(words) for words in iterate_readings(read_cardinal(number, language)))
 
 
-def _fill_template(pattern: str, readings: dict[str, str]) -> Expression:
-    """Return the expression of `pattern`, in which the readings replace their names in braces."""
-    pieces = pattern.replace("{", "\0{").replace("}", "}\0").split("\0")
+def _fill_template(template: str, readings: dict[str, str]) -> Expression:
+    """Return the expression of `template`, in which the readings replace their names in braces."""
+    pieces = template.replace("{", "\0{").replace("}", "}\0").split("\0")
     return sequence(*(phrase(readings[piece[1:-1]]) if piece.startswith("{") else phrase(piece) for piece in pieces))

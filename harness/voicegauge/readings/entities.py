@@ -63,16 +63,16 @@ class Entity(NamedTuple):
     readings: Expression
 
 
-_ReadMatch = Callable[[re.Match[str], str], Expression | None]
+_MatchReader = Callable[[re.Match[str], str], Expression | None]
 """Function (match, language) that returns the readings of the match; `None` if it is another kind of entity."""
 
 
-class _Pattern(NamedTuple):
+class _EntityPattern(NamedTuple):
     """A pattern for one kind of entity, and the function that reads its matches."""
 
     kind: EntityKind
     pattern: re.Pattern[str]
-    read_match: _ReadMatch
+    read_match: _MatchReader
 
 
 def iterate_entities(text: str, language: str) -> Iterator[Entity]:
@@ -90,14 +90,14 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
     yield from _iterate_matches(text, language, patterns)
 
 
-def _read_unknown_number(written: str) -> Expression:
+def _read_unknown_number(written_number: str) -> Expression:
     """Return a number as its digits, for languages whose number words are not known."""
-    if re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", written):
-        return WordSequence((re.sub(r"\D", "", written),))
-    return WordSequence((re.sub(r"[,٫]", ".", written),))
+    if re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", written_number):
+        return WordSequence((re.sub(r"\D", "", written_number),))
+    return WordSequence((re.sub(r"[,٫]", ".", written_number),))
 
 
-def _iterate_matches(text: str, language: str, patterns: Sequence[_Pattern]) -> Iterator[Entity]:
+def _iterate_matches(text: str, language: str, patterns: Sequence[_EntityPattern]) -> Iterator[Entity]:
     """Yield the earliest match at each position; if several patterns match there, the first of them counts."""
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
@@ -120,7 +120,7 @@ def _iterate_matches(text: str, language: str, patterns: Sequence[_Pattern]) -> 
 
 
 @functools.cache
-def _build_patterns(language: str) -> tuple[_Pattern, ...]:
+def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
     words = WORDS_BY_LANGUAGE[language]
     number = entity_readings.build_number_pattern(language)
     currency = "|".join(map(re.escape, sorted(words.currencies, key=len, reverse=True)))
@@ -131,47 +131,55 @@ def _build_patterns(language: str) -> tuple[_Pattern, ...]:
     abbreviated = rf"\b(?:{'|'.join(sorted(abbreviations, key=len, reverse=True))})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)"
     signs = "".join(map(re.escape, words.signs))
 
-    def pattern(kind: EntityKind, expression: str, read: _ReadMatch, flags: int = 0) -> _Pattern:
-        return _Pattern(kind, re.compile(expression, flags), read)
+    def build_pattern(entity_kind: EntityKind, regex: str, reader: _MatchReader, flags: int = 0) -> _EntityPattern:
+        return _EntityPattern(entity_kind, re.compile(regex, flags), reader)
 
-    def signed(kind: EntityKind, expression: str, read: _ReadMatch) -> _Pattern:
+    def build_signed_pattern(entity_kind: EntityKind, regex: str, reader: _MatchReader) -> _EntityPattern:
         """Build a pattern of a number before which a sign may stand."""
-        return _Pattern(kind, re.compile(_SIGN_REGEX + expression), _read_signed(read))
+        return _EntityPattern(entity_kind, re.compile(_SIGN_REGEX + regex), _build_signed_match_reader(reader))
 
-    def whole(kind: EntityKind, expression: str, read: Callable[[str, str], Expression | None]) -> _Pattern:
-        """Build a pattern whose whole match `read` reads."""
-        return _Pattern(kind, re.compile(expression), lambda match, language: read(match[0], language))
+    def build_whole_match_pattern(
+        entity_kind: EntityKind, regex: str, reader: Callable[[str, str], Expression | None]
+    ) -> _EntityPattern:
+        """Build a pattern whose whole match `reader` reads."""
+        return _EntityPattern(entity_kind, re.compile(regex), lambda match, language: reader(match[0], language))
 
     return (
-        whole("address", r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", entity_readings.read_internet_address),
-        whole("address", _WEB_ADDRESS_PATTERN, entity_readings.read_internet_address),
-        pattern("date", r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b", _read_iso_date),
-        pattern("date", _SHORT_DATE_PATTERN, _read_short_date),
-        *_build_month_patterns(language, month, pattern),
-        *_build_time_patterns(language, pattern),
-        pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
-        pattern("phone", _PHONE_PATTERN, _read_phone),
-        pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
-        signed("money", rf"(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
-        signed("money", rf"\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
-        pattern("range", rf"\b(?P<one>{number})\s?[-–—]\s?(?P<two>{number})(?P<percent>\s?%)?(?![\w-])", _read_range),
-        signed("percent", rf"(?P<number>{number})\s?%", _read_percent),
-        pattern("number", r"\b(?P<century>\d{2})?(?P<decade>\d)0'?s\b", _read_decade),
-        signed("unit", rf"(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
-        *_build_ordinal_patterns(language, pattern),
-        pattern("fraction", _FRACTION_PATTERN, _read_fraction),
-        pattern("code", r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*\b", _read_code),
-        pattern("code", r"\b(?=[\dA-Z-]*\d)[\dA-Z]+(?:-[\dA-Z]+)+\b", _read_code),
-        signed("number", rf"(?<![\w])(?P<number>{number}){_WORD_END}", _read_number),
-        whole("number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", entity_readings.read_roman_number),
-        pattern("abbreviation", abbreviated, lambda match, _: phrase(abbreviations[match[0].rstrip(".")])),
-        pattern("name", entity_readings.NAME_PATTERN, lambda match, _: phrase(spellings_by_name[match[0]])),
-        pattern("abbreviation", r"\b[A-Z]{2,6}\b", lambda match, _: entity_readings.read_letters(match[0])),
-        pattern("sign", rf"[{signs}]", lambda match, _: optional(phrase(words.signs[match[0]]))),
+        build_whole_match_pattern(
+            "address", r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", entity_readings.read_internet_address
+        ),
+        build_whole_match_pattern("address", _WEB_ADDRESS_PATTERN, entity_readings.read_internet_address),
+        build_pattern("date", r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b", _read_iso_date),
+        build_pattern("date", _SHORT_DATE_PATTERN, _read_short_date),
+        *_build_month_patterns(language, month, build_pattern),
+        *_build_time_patterns(language, build_pattern),
+        build_pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
+        build_pattern("phone", _PHONE_PATTERN, _read_phone),
+        build_pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
+        build_signed_pattern("money", rf"(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
+        build_signed_pattern("money", rf"\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
+        build_pattern(
+            "range", rf"\b(?P<one>{number})\s?[-–—]\s?(?P<two>{number})(?P<percent>\s?%)?(?![\w-])", _read_range
+        ),
+        build_signed_pattern("percent", rf"(?P<number>{number})\s?%", _read_percent),
+        build_pattern("number", r"\b(?P<century>\d{2})?(?P<decade>\d)0'?s\b", _read_decade),
+        build_signed_pattern("unit", rf"(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
+        *_build_ordinal_patterns(language, build_pattern),
+        build_pattern("fraction", _FRACTION_PATTERN, _read_fraction),
+        build_pattern("code", r"\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z\d]+(?:-[A-Za-z\d]+)*\b", _read_code),
+        build_pattern("code", r"\b(?=[\dA-Z-]*\d)[\dA-Z]+(?:-[\dA-Z]+)+\b", _read_code),
+        build_signed_pattern("number", rf"(?<![\w])(?P<number>{number}){_WORD_END}", _read_number),
+        build_whole_match_pattern(
+            "number", r"(?<=\w )[IVX]{2,5}\b|(?<=[a-z] )[VX]\b", entity_readings.read_roman_number
+        ),
+        build_pattern("abbreviation", abbreviated, lambda match, _: phrase(abbreviations[match[0].rstrip(".")])),
+        build_pattern("name", entity_readings.NAME_PATTERN, lambda match, _: phrase(spellings_by_name[match[0]])),
+        build_pattern("abbreviation", r"\b[A-Z]{2,6}\b", lambda match, _: entity_readings.read_letters(match[0])),
+        build_pattern("sign", rf"[{signs}]", lambda match, _: optional(phrase(words.signs[match[0]]))),
     )  # fmt: skip
 
 
-_PatternBuilder = Callable[..., _Pattern]
+_EntityPatternBuilder = Callable[..., _EntityPattern]
 
 
 def _list_month_names(language: str) -> list[str]:
@@ -184,38 +192,38 @@ def _list_month_names(language: str) -> list[str]:
     ]
 
 
-def _build_month_patterns(language: str, month: str, pattern: _PatternBuilder) -> list[_Pattern]:
+def _build_month_patterns(language: str, month: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
     year = r"(?:,?\s+(?P<year>\d{4})\b)?"
     if language == "en":
         day = r"(?:the\s+)?(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
         month_first = rf"\b(?P<month>{month})\s+{day}\b(?![:.,]?\d){year}"
         day_first = rf"\b{day}\s+(?:of\s+)?(?P<month>{month})(?!\w){year}"
-        return [pattern("date", one, _read_month_date) for one in (month_first, day_first)]
+        return [build_pattern("date", one, _read_month_date) for one in (month_first, day_first)]
     link = r"(?:\s+(?:de|del|do))?\s+"
     day = r"\b(?P<day>[0-3]?\d)(?:\.|er|o|°)?"
     date = rf"{day}{link}(?P<month>{month})(?!\w)(?:{link}(?P<year>\d{{4}})\b)?"
-    return [pattern("date", date, _read_month_date, re.IGNORECASE)]
+    return [build_pattern("date", date, _read_month_date, re.IGNORECASE)]
 
 
-def _build_time_patterns(language: str, pattern: _PatternBuilder) -> list[_Pattern]:
+def _build_time_patterns(language: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
     half = r"(?:\s?(?P<half>[ap])\.?\s?m\b\.?)"
     clock = r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)(?::(?P<second>[0-5]\d))?(?![\d:])"
     hour_letter = {"fr": r"h(?:eures?)?", "es": "h(?:oras|rs?)?", "pt": "h(?:oras|rs?)?", "de": "Uhr", "it": "h"}.get(
         language
     )
-    built = [pattern("time", rf"(?<![\d:.]){clock}{half}?", _read_time, re.IGNORECASE)]
+    built = [build_pattern("time", rf"(?<![\d:.]){clock}{half}?", _read_time, re.IGNORECASE)]
     if hour_letter:
         suffixed = rf"(?<![\d:.]){clock}\s?{hour_letter}\b\.?"
-        built.insert(0, pattern("time", suffixed, _read_time))
+        built.insert(0, build_pattern("time", suffixed, _read_time))
         dotted = rf"(?<![\d:.])(?P<hour>[01]?\d|2[0-4])\.(?P<minute>[0-5]\d)\s?{hour_letter}\b"
-        built.append(pattern("time", dotted, _read_time))
+        built.append(build_pattern("time", dotted, _read_time))
         if language != "de":
-            built.append(pattern("time", r"\b(?P<hour>[01]?\d|2[0-4])\s?h\s?(?P<minute>[0-5]\d)\b", _read_time))
-    built.append(pattern("time", rf"(?<![\d:.,])(?P<hour>0?[1-9]|1[0-2]){half}", _read_time, re.IGNORECASE))
+            built.append(build_pattern("time", r"\b(?P<hour>[01]?\d|2[0-4])\s?h\s?(?P<minute>[0-5]\d)\b", _read_time))
+    built.append(build_pattern("time", rf"(?<![\d:.,])(?P<hour>0?[1-9]|1[0-2]){half}", _read_time, re.IGNORECASE))
     return built
 
 
-def _build_ordinal_patterns(language: str, pattern: _PatternBuilder) -> list[_Pattern]:
+def _build_ordinal_patterns(language: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
     ending = {
         "en": "(?:st|nd|rd|th)",
         "fr": "(?:ers?|res?|ères?|èmes?|emes?|es?|nde?)",
@@ -223,7 +231,7 @@ def _build_ordinal_patterns(language: str, pattern: _PatternBuilder) -> list[_Pa
         "it": r"\.?[oa]",
         "pt": r"\.?[oa]",
     }.get(language)
-    return [pattern("ordinal", rf"\b(?P<number>\d+){ending}\b", _read_ordinal)] if ending else []
+    return [build_pattern("ordinal", rf"\b(?P<number>\d+){ending}\b", _read_ordinal)] if ending else []
 
 
 def _read_iso_date(match: re.Match[str], language: str) -> Expression | None:
@@ -274,11 +282,11 @@ def _read_phone(match: re.Match[str], language: str) -> Expression | None:
     return choice([entity_readings.read_number(written, language), reading]) if is_grouped_number else reading
 
 
-def _read_signed(read: _ReadMatch) -> _ReadMatch:
-    """Return a function that puts the sign of a match, if it has one, before what `read` returns."""
+def _build_signed_match_reader(read_unsigned: _MatchReader) -> _MatchReader:
+    """Return a function that puts the sign of a match, if it has one, before what `read_unsigned` returns."""
 
     def read_with_sign(match: re.Match[str], language: str) -> Expression | None:
-        reading, sign = read(match, language), match["minus"]
+        reading, sign = read_unsigned(match, language), match["minus"]
         if reading is None or not sign:
             return reading
         words = WORDS_BY_LANGUAGE[language]
@@ -369,8 +377,8 @@ _CHINESE_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 """Regular expression of a number in Chinese and Japanese texts."""
 
 
-def _read_chinese_number(written: str, language: str) -> Expression:
-    whole, _, decimals = written.replace(",", "").partition(".")
+def _read_chinese_number(written_number: str, language: str) -> Expression:
+    whole, _, decimals = written_number.replace(",", "").partition(".")
     readings = []
     if int(whole) <= MAX_READ_NUMBER and (whole[0] != "0" or len(whole) == 1):
         readings.append(read_cardinal(int(whole), language))
@@ -399,13 +407,13 @@ def _read_chinese_year(match: re.Match[str], language: str) -> Expression:
 
 def _read_chinese_time(match: re.Match[str], language: str) -> Expression:
     hour, minute = int(match["hour"]), int(match["minute"])
-    readings = [_read_chinese_clock(hour, minute, language)]
+    readings = [_read_chinese_clock_time(hour, minute, language)]
     if hour > 12 and language == "zh":
-        readings.append(sequence(phrase("下午|晚上"), _read_chinese_clock(hour - 12, minute, language)))
+        readings.append(sequence(phrase("下午|晚上"), _read_chinese_clock_time(hour - 12, minute, language)))
     return choice(readings)
 
 
-def _read_chinese_clock(hour: int, minute: int, language: str) -> Expression:
+def _read_chinese_clock_time(hour: int, minute: int, language: str) -> Expression:
     if language == "ja":
         minutes = sequence(read_cardinal(minute, "ja"), phrase("分")) if minute else SILENCE
         return sequence(
@@ -452,29 +460,31 @@ def _read_chinese_minus(match: re.Match[str], language: str) -> Expression:
 _CHINESE_UNIT = "|".join(map(re.escape, sorted(_CHINESE_UNITS, key=len, reverse=True)))
 """Regular expression of the abbreviations of units."""
 _CHINESE_PATTERNS = (
-    _Pattern(
+    _EntityPattern(
         "date", re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?P<day>\d{1,2})[日号]"), _read_chinese_date
     ),
-    _Pattern(
+    _EntityPattern(
         "date",
         re.compile(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?!\d)"),
         _read_chinese_date,
     ),
-    _Pattern("date", re.compile(r"\d{4}(?=年)"), _read_chinese_year),
-    _Pattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_chinese_time),
-    _Pattern("phone", re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"), _read_chinese_long_number),
-    _Pattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER})%"), _read_chinese_percent),
-    _Pattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER})"), _read_chinese_money),
-    _Pattern(
+    _EntityPattern("date", re.compile(r"\d{4}(?=年)"), _read_chinese_year),
+    _EntityPattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_chinese_time),
+    _EntityPattern("phone", re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"), _read_chinese_long_number),
+    _EntityPattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER})%"), _read_chinese_percent),
+    _EntityPattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER})"), _read_chinese_money),
+    _EntityPattern(
         "number",
         re.compile(rf"(?<![\d.])[-−](?P<number>{_CHINESE_NUMBER})(?P<unit>{_CHINESE_UNIT})?"),
         _read_chinese_minus,
     ),
-    _Pattern(
+    _EntityPattern(
         "unit",
         re.compile(rf"(?P<number>{_CHINESE_NUMBER})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
         _read_chinese_quantity,
     ),
-    _Pattern("number", re.compile(_CHINESE_NUMBER), lambda match, language: _read_chinese_number(match[0], language)),
+    _EntityPattern(
+        "number", re.compile(_CHINESE_NUMBER), lambda match, language: _read_chinese_number(match[0], language)
+    ),
 )
 """Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""

@@ -71,7 +71,7 @@ def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
     return units
 
 
-def _split_names(text: str) -> tuple[str, ...]:
+def _split_month_names(text: str) -> tuple[str, ...]:
     """Return the names of months, which spaces separate."""
     return tuple(text.split())
 
@@ -79,7 +79,7 @@ def _split_names(text: str) -> tuple[str, ...]:
 _ENGLISH = LanguageWords(
     decimal_sign=".",
     point="point",
-    months=_split_names("January February March April May June July August September October November December"),
+    months=_split_month_names("January February March April May June July August September October November December"),
     first_day="",
     date_link="",
     day_first=False,
@@ -152,7 +152,7 @@ _ENGLISH = LanguageWords(
 _GERMAN = LanguageWords(
     decimal_sign=",",
     point="Komma",
-    months=_split_names(
+    months=_split_month_names(
         "Januar|Jänner Februar|Feber März April Mai Juni|Juno Juli|Julei August September Oktober November Dezember"
     ),
     first_day="",
@@ -217,7 +217,7 @@ _GERMAN = LanguageWords(
 _SPANISH = LanguageWords(
     decimal_sign=",",
     point="coma|punto",
-    months=_split_names(
+    months=_split_month_names(
         "enero febrero marzo abril mayo junio julio agosto septiembre|setiembre octubre noviembre diciembre"
     ),
     first_day="primero",
@@ -275,7 +275,7 @@ _SPANISH = LanguageWords(
 _FRENCH = LanguageWords(
     decimal_sign=",",
     point="virgule",
-    months=_split_names("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
+    months=_split_month_names("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
     first_day="premier",
     date_link="",
     day_first=True,
@@ -331,7 +331,7 @@ _FRENCH = LanguageWords(
 _ITALIAN = LanguageWords(
     decimal_sign=",",
     point="virgola",
-    months=_split_names(
+    months=_split_month_names(
         "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre"
     ),
     first_day="primo",
@@ -388,7 +388,9 @@ _ITALIAN = LanguageWords(
 _PORTUGUESE = LanguageWords(
     decimal_sign=",",
     point="vírgula",
-    months=_split_names("janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"),
+    months=_split_month_names(
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"
+    ),
     first_day="primeiro",
     date_link="de",
     day_first=True,

@@ -37,7 +37,7 @@ _ARABIC_LETTERS = str.maketrans(
 """Arabic letters that are written in several ways: forms of alef, hamza, final yeh and teh marbuta; without tatweel."""
 _FRACTION_SIGN_PATTERN = re.compile(r"(?<=\d)(?=[¼-¾⅐-⅞])")
 """Matches between a digit and a sign such as "½"."""
-_NOTE_PATTERN = re.compile(r"[\[(（［][^)\]）］\d]*[)\]）］]|♪[^♪]*♪?")
+_TRANSCRIPT_NOTE_PATTERN = re.compile(r"[\[(（［][^)\]）］\d]*[)\]）］]|♪[^♪]*♪?")
 """Matches what may be a note about sounds in a transcript, such as "(music)"."""
 _HESITATION_PATTERN = re.compile(r"\b(?:h+m+|m+hm+|m{2,}|u+h+|u+m+)\b", re.IGNORECASE)
 """Matches sounds of hesitation in a transcript, such as "uhm"."""
@@ -60,11 +60,11 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
         is_transcript: whether notes in parentheses are removed, because nobody speaks them.
     """
     if is_transcript:  # before signs such as "㈀" are decomposed: the parentheses in them mark no note
-        text = _NOTE_PATTERN.sub(_remove_note, text)
+        text = _TRANSCRIPT_NOTE_PATTERN.sub(_remove_transcript_note, text)
     text = _FRACTION_SIGN_PATTERN.sub(" ", text)
     text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    text = "".join(_convert_digit(char) for char in text)
+    text = "".join(_convert_to_ascii_digit(char) for char in text)
     if language == "en":
         text = _HESITATION_PATTERN.sub(" ", text)
     if language == "zh":
@@ -72,13 +72,13 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
     return text
 
 
-def _remove_note(match: re.Match[str]) -> str:
+def _remove_transcript_note(match: re.Match[str]) -> str:
     """Return a space in place of a note; text in parentheses with digits is spoken, so it stays."""
     has_digit = any(map(str.isdecimal, unicodedata.normalize("NFKC", match[0])))
     return match[0] if has_digit and match[0][0] != "♪" else " "
 
 
-def _convert_digit(char: str) -> str:
+def _convert_to_ascii_digit(char: str) -> str:
     if char.isascii():
         return char
     value = unicodedata.decimal(char, None)
@@ -205,7 +205,7 @@ def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[Alig
     if len(reference) * len(hypothesis) > MAX_ALIGNMENT_CELLS:
         return None
     costs = _compute_costs(reference, hypothesis)
-    return list(reversed(list(_trace_back(reference, hypothesis, costs))))
+    return list(reversed(list(_trace_back_alignment(reference, hypothesis, costs))))
 
 
 def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list[int]]:
@@ -234,7 +234,9 @@ def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list
     return costs
 
 
-def _trace_back(reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]) -> Iterator[AlignmentEdit]:
+def _trace_back_alignment(
+    reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]
+) -> Iterator[AlignmentEdit]:
     """Yield the edits of the cheapest pair of paths from the end to the start."""
     row, column = reference.end, hypothesis.end
     while row or column:
@@ -387,7 +389,7 @@ def _judge_entities(
         if edit.kind in ("substitution", "deletion"):
             wrong.add(edit.reference_part_index)
         elif edit.kind == "insertion":
-            neighbours = _find_neighbours(edits, index)
+            neighbours = _find_parts_beside_insertion(edits, index)
             is_inside = len(neighbours) == 2 and neighbours[0] == neighbours[1]
             is_entity = (
                 0 <= edit.hypothesis_part_index < len(recognized)
@@ -409,7 +411,7 @@ def _judge_entities(
     )
 
 
-def _find_neighbours(edits: list[AlignmentEdit], index: int) -> list[int]:
+def _find_parts_beside_insertion(edits: list[AlignmentEdit], index: int) -> list[int]:
     """Return the parts of the reference that the words before and after an insertion belong to."""
     before = next((one.reference_part_index for one in reversed(edits[:index]) if one.kind != "insertion"), None)
     after = next((one.reference_part_index for one in edits[index + 1 :] if one.kind != "insertion"), None)

@@ -51,11 +51,11 @@ def fold_case_and_accents(text: str) -> str:
 
 def phrase(text: str) -> Expression:
     """Return the expression that `text` describes: "|" separates alternatives, words in parentheses may be left out."""
-    alternatives = [_build_alternative(one) for one in text.split("|")]
+    alternatives = [_build_phrase_alternative(one) for one in text.split("|")]
     return alternatives[0] if len(alternatives) == 1 else ExpressionChoice(tuple(alternatives))
 
 
-def _build_alternative(text: str) -> Expression:
+def _build_phrase_alternative(text: str) -> Expression:
     parts = re.split(r"\(([^)]*)\)", text)
     if len(parts) == 1:
         return WordSequence(tuple(_WORD_PATTERN.findall(fold_case_and_accents(text))))
@@ -244,7 +244,7 @@ def read_digits(digits: str, language: str) -> Expression:
     return sequence(*(read_digit(digit, language) for digit in digits))
 
 
-def _append_rest(
+def _append_reading_of_rest(
     first: Expression, rest: int, build_reading: Callable[[int], Expression], link: Expression = SILENCE
 ) -> Expression:
     """Return `first`, then `link` and the reading of the rest of a number, unless the rest is 0."""
@@ -253,33 +253,35 @@ def _append_rest(
 
 def _build_english_reading(number: int) -> Expression:
     if number >= 1000:
-        scale, name = _find_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
+        scale, name = _find_largest_scale(number, ((10**9, "billion"), (10**6, "million"), (1000, "thousand")))
         head, rest = divmod(number, scale)
         first = phrase("one|a") if head == 1 else _build_english_reading(head)
         link = phrase("(and)") if rest < 100 else SILENCE
-        return _append_rest(sequence(first, phrase(name)), rest, _build_english_reading, link)
+        return _append_reading_of_rest(sequence(first, phrase(name)), rest, _build_english_reading, link)
     if number >= 100:
         head, rest = divmod(number, 100)
         first = phrase("one|a") if head == 1 else phrase(_ENGLISH_WORDS_BELOW_20[head])
-        return _append_rest(sequence(first, phrase("hundred")), rest, _build_english_reading, phrase("(and)"))
+        return _append_reading_of_rest(
+            sequence(first, phrase("hundred")), rest, _build_english_reading, phrase("(and)")
+        )
     if number < 20:
         return phrase(_ENGLISH_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return _append_rest(phrase(_ENGLISH_WORDS_OF_TENS[tens]), ones, _build_english_reading)
+    return _append_reading_of_rest(phrase(_ENGLISH_WORDS_OF_TENS[tens]), ones, _build_english_reading)
 
 
-def _find_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
+def _find_largest_scale(number: int, scales: tuple[tuple[int, str], ...]) -> tuple[int, str]:
     """Return the first scale, such as a thousand, that `number` reaches, and its name."""
     return next((scale, name) for scale, name in scales if number >= scale)
 
 
 def _build_german_reading(number: int) -> Expression:
     if number >= 10**6:
-        scale, name = _find_scale(number, ((10**9, "Milliarde"), (10**6, "Million")))
+        scale, name = _find_largest_scale(number, ((10**9, "Milliarde"), (10**6, "Million")))
         head, rest = divmod(number, scale)
         plural = f"{name}n" if name.endswith("e") else f"{name}en"
         first = phrase(f"eine {name}") if head == 1 else sequence(_build_german_reading(head), phrase(plural))
-        return _append_rest(first, rest, _build_german_reading, phrase("(und)"))
+        return _append_reading_of_rest(first, rest, _build_german_reading, phrase("(und)"))
     if number == 1:
         return phrase("eins|ein|eine|einen|einem|einer")
     readings = list_german_words(number)
@@ -312,36 +314,36 @@ def _build_spanish_reading(number: int) -> Expression:
     if number >= 10**6:
         head, rest = divmod(number, 10**6)
         first = phrase("un millón") if head == 1 else sequence(_build_spanish_reading(head), phrase("millones"))
-        return _append_rest(first, rest, _build_spanish_reading)
+        return _append_reading_of_rest(first, rest, _build_spanish_reading)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _build_spanish_reading(head)
-        return _append_rest(sequence(first, phrase("mil")), rest, _build_spanish_reading)
+        return _append_reading_of_rest(sequence(first, phrase("mil")), rest, _build_spanish_reading)
     if number == 100:
         return phrase("cien|ciento")
     if number > 100:
         hundreds, rest = divmod(number, 100)
-        return _append_rest(phrase(_SPANISH_WORDS_OF_HUNDREDS[hundreds]), rest, _build_spanish_reading)
+        return _append_reading_of_rest(phrase(_SPANISH_WORDS_OF_HUNDREDS[hundreds]), rest, _build_spanish_reading)
     if number < 30:
         return phrase(_SPANISH_WORDS_BELOW_30[number])
     tens, ones = divmod(number, 10)
-    return _append_rest(phrase(_SPANISH_TENS[tens]), ones, _build_spanish_reading, phrase("y"))
+    return _append_reading_of_rest(phrase(_SPANISH_TENS[tens]), ones, _build_spanish_reading, phrase("y"))
 
 
 def _build_french_reading(number: int) -> Expression:
     if number >= 10**6:
-        scale, name = _find_scale(number, ((10**9, "milliard"), (10**6, "million")))
+        scale, name = _find_largest_scale(number, ((10**9, "milliard"), (10**6, "million")))
         head, rest = divmod(number, scale)
         first = sequence(_build_french_reading(head), phrase(f"{name}|{name}s"))
-        return _append_rest(first, rest, _build_french_reading)
+        return _append_reading_of_rest(first, rest, _build_french_reading)
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = SILENCE if head == 1 else _build_french_reading(head)
-        return _append_rest(sequence(first, phrase("mille")), rest, _build_french_reading)
+        return _append_reading_of_rest(sequence(first, phrase("mille")), rest, _build_french_reading)
     if number >= 100:
         hundreds, rest = divmod(number, 100)
         first = SILENCE if hundreds == 1 else phrase(_FRENCH_WORDS_BELOW_20[hundreds])
-        return _append_rest(sequence(first, phrase("cent|cents")), rest, _build_french_reading)
+        return _append_reading_of_rest(sequence(first, phrase("cent|cents")), rest, _build_french_reading)
     return _build_french_reading_below_100(number)
 
 
@@ -351,15 +353,17 @@ def _build_french_reading_below_100(number: int) -> Expression:
     tens, ones = divmod(number, 10)
     if tens < 7:
         link = phrase("et") if ones == 1 else SILENCE
-        return _append_rest(phrase(_FRENCH_TENS[tens]), ones, _build_french_reading_below_100, link)
+        return _append_reading_of_rest(phrase(_FRENCH_TENS[tens]), ones, _build_french_reading_below_100, link)
     regional_tens = phrase({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
     optional_link = phrase("(et)") if ones == 1 else SILENCE
-    regional = _append_rest(regional_tens, ones, _build_french_reading_below_100, optional_link)
+    regional = _append_reading_of_rest(regional_tens, ones, _build_french_reading_below_100, optional_link)
     if tens == 7:
         link = phrase("et") if ones == 1 else SILENCE
-        usual = _append_rest(phrase("soixante"), 10 + ones, _build_french_reading_below_100, link)
+        usual = _append_reading_of_rest(phrase("soixante"), 10 + ones, _build_french_reading_below_100, link)
     else:
-        usual = _append_rest(phrase("quatre vingt|quatre vingts"), number - 80, _build_french_reading_below_100)
+        usual = _append_reading_of_rest(
+            phrase("quatre vingt|quatre vingts"), number - 80, _build_french_reading_below_100
+        )
     return choice([usual, regional])
 
 
@@ -368,7 +372,7 @@ def _build_italian_reading(number: int) -> Expression:
         scale, one, many = (10**9, "miliardo", "miliardi") if number >= 10**9 else (10**6, "milione", "milioni")
         head, rest = divmod(number, scale)
         first = phrase(f"un {one}") if head == 1 else sequence(_build_italian_reading(head), phrase(many))
-        return _append_rest(first, rest, _build_italian_reading, phrase("(e)"))
+        return _append_reading_of_rest(first, rest, _build_italian_reading, phrase("(e)"))
     if number == 1:
         return phrase(_ITALIAN_WORDS_BELOW_20[1])
     together = "|".join(_list_italian_words(number))
@@ -409,21 +413,21 @@ def _build_portuguese_reading(number: int) -> Expression:
         head, rest = divmod(number, scale)
         count = phrase("um") if head == 1 else _build_portuguese_reading(head)
         first = sequence(count, phrase(one if head == 1 else many))
-        return _append_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
+        return _append_reading_of_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
     if number >= 1000:
         head, rest = divmod(number, 1000)
         first = phrase("(um) mil") if head == 1 else sequence(_build_portuguese_reading(head), phrase("mil"))
-        return _append_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
+        return _append_reading_of_rest(first, rest, _build_portuguese_reading, phrase("(e)"))
     if number == 100:
         return phrase("cem|cento")
     if number > 100:
         hundreds, rest = divmod(number, 100)
         first = phrase(_PORTUGUESE_WORDS_OF_HUNDREDS[hundreds])
-        return _append_rest(first, rest, _build_portuguese_reading, phrase("e"))
+        return _append_reading_of_rest(first, rest, _build_portuguese_reading, phrase("e"))
     if number < 20:
         return phrase(_PORTUGUESE_WORDS_BELOW_20[number])
     tens, ones = divmod(number, 10)
-    return _append_rest(phrase(_PORTUGUESE_TENS[tens]), ones, _build_portuguese_reading, phrase("e"))
+    return _append_reading_of_rest(phrase(_PORTUGUESE_TENS[tens]), ones, _build_portuguese_reading, phrase("e"))
 
 
 def _build_han_reading(number: int, language: str) -> Expression:
@@ -431,13 +435,15 @@ def _build_han_reading(number: int, language: str) -> Expression:
     if number == 0:
         return read_digit("0", language)
     if number >= 10**4:
-        scale, name = _find_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
+        scale, name = _find_largest_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
         head, rest = divmod(number, scale)
         first = _build_han_reading(head, language)
         if head == 2 and language == "zh":
             first = choice([first, phrase("两")])
         gap = phrase("零|〇") if rest < scale // 10 and language == "zh" else SILENCE
-        return _append_rest(sequence(first, phrase(name)), rest, partial(_build_han_reading, language=language), gap)
+        return _append_reading_of_rest(
+            sequence(first, phrase(name)), rest, partial(_build_han_reading, language=language), gap
+        )
     return _build_han_reading_below_10000(number, language)
 
 

@@ -107,7 +107,7 @@ def _parse_har_interaction(har_entry: Any) -> ParsedInteraction:
         require_mapping(entry.get("response"), "response"),
     )
     if "_webSocketMessages" in entry:
-        return _parse_socket(entry, request, response)
+        return _parse_har_socket(entry, request, response)
     status = parse_status_code(response.get("status"))
     if status == HTTPStatus.SWITCHING_PROTOCOLS:
         raise NotImportedError("is a WebSocket whose messages are not in the file")
@@ -141,7 +141,7 @@ def _parse_har_interaction(har_entry: Any) -> ParsedInteraction:
     )
 
 
-def _parse_socket(
+def _parse_har_socket(
     entry: Mapping[str, Any], request: Mapping[str, Any], response: Mapping[str, Any]
 ) -> ParsedInteraction:
     """Return the handshake of a WebSocket with the messages that followed."""
@@ -386,7 +386,7 @@ MAX_PARSED_FILE_BYTES = 64 * 2**20
 """Maximum size of a cassette, tape or HAR file that is parsed."""
 MAX_NESTING_DEPTH = 60
 """Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
-_NULL_SCALARS = ("", "~", "null", "Null", "NULL")
+_YAML_NULL_SCALARS = ("", "~", "null", "Null", "NULL")
 
 
 def read_json_or_yaml(path: Path) -> Any:
@@ -470,7 +470,7 @@ class _PlainYamlBuilder:
                 return base64.b64decode("".join(text.split()))
             except (binascii.Error, ValueError) as error:
                 raise self._build_position_error(event, "a !binary value is not valid base64") from error
-        if not tag and event.implicit[0] and text in _NULL_SCALARS:
+        if not tag and event.implicit[0] and text in _YAML_NULL_SCALARS:
             return None
         return str(text)
 
@@ -478,7 +478,7 @@ class _PlainYamlBuilder:
 # Reads VCR cassettes of vcrpy (versions 0 and 1, YAML and JSON), Ruby VCR (1.x to 6.x) and betamax.
 
 
-_MAX_LIST_DEPTH = 4
+_MAX_HEADER_LIST_DEPTH = 4
 """Maximum depth of nested header lists. A pickled frozenset has two levels, but YAML aliases can nest without end."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -572,7 +572,7 @@ def _parse_vcrpy_0_headers(headers_value: list[Any], depth: int = 1) -> Iterator
             yield name, text.strip()
         elif isinstance(item, list) and len(item) == 2 and not isinstance(item[0], list):
             yield require_text(item[0], "header name"), next(_parse_header_values(item[1]), "")
-        elif isinstance(item, list) and depth < _MAX_LIST_DEPTH:
+        elif isinstance(item, list) and depth < _MAX_HEADER_LIST_DEPTH:
             yield from _parse_vcrpy_0_headers(item, depth + 1)
         else:
             raise NotImportedError("its headers cannot be read")

@@ -380,7 +380,9 @@ def read_har_socket(entry: HarEntry) -> SocketMessageLog | None:
         return None
     return SocketMessageLog(
         messages=tuple(
-            _build_message(one.type, one.time, socket.opened_at, one.data, is_binary=one.opcode == _BINARY_OPCODE)
+            _parse_har_socket_message(
+                one.type, one.time, socket.opened_at, one.data, is_binary=one.opcode == _BINARY_OPCODE
+            )
             for one in (() if isinstance(listed, UnsetType) else listed)
         ),
         close=socket.close,
@@ -390,30 +392,32 @@ def read_har_socket(entry: HarEntry) -> SocketMessageLog | None:
     )
 
 
-def _build_message(kind: str, time_s: float, opened_at: float, text: str, *, is_binary: bool) -> SocketMessage:
+def _parse_har_socket_message(
+    message_type: str, time_s: float, opened_at: float, text: str, *, is_binary: bool
+) -> SocketMessage:
     return SocketMessage(
-        sender="client" if kind == "send" else "server",
+        sender="client" if message_type == "send" else "server",
         at_ms=round((time_s - opened_at) * 1000, 3),
         data=parse_base64(text, "binary message") if is_binary else text.encode("utf-8", "surrogatepass"),
         is_binary=is_binary,
     )
 
 
-def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_ms: float) -> SocketMessageLog:
+def parse_browser_messages(message_list: Any, started_at: dt.datetime | None, connect_ms: float) -> SocketMessageLog:
     """Read the `_webSocketMessages` of a browser or proxy.
 
     Args:
-        listed: the value of the key.
+        message_list: the value of the key.
         started_at: when the handshake began; `None` if the file does not say.
         connect_ms: duration of the handshake in milliseconds.
 
     Raises:
         NotImportedError: a message cannot be read.
     """
-    if not isinstance(listed, list):
+    if not isinstance(message_list, list):
         raise NotImportedError("its WebSocket messages are not a list")
     messages: list[tuple[str, float, str, bool]] = []
-    for item in listed:
+    for item in message_list:
         message = require_mapping(item, "WebSocket message")
         opcode, kind = message.get("opcode"), message.get("type")
         if kind not in ("send", "receive") or opcode not in (_TEXT_OPCODE, _BINARY_OPCODE):
@@ -428,14 +432,14 @@ def parse_browser_messages(listed: Any, started_at: dt.datetime | None, connect_
     opened_at = min(opened_at, first) if messages else opened_at  # browsers round both
     return SocketMessageLog(
         messages=tuple(
-            _build_message(kind, time, opened_at, text, is_binary=is_binary)
+            _parse_har_socket_message(kind, time, opened_at, text, is_binary=is_binary)
             for kind, time, text, is_binary in sorted(messages, key=lambda one: one[1])
         ),
         opened_at=opened_at,
     )
 
 
-def get_start_time(exchange: Exchange) -> float | None:
+def get_start_unix_s(exchange: Exchange) -> float | None:
     """Return the Unix time, in seconds, at which an exchange began; `None` if it is not known."""
     if exchange.timing is not None:
         return exchange.timing.started_at

@@ -72,7 +72,7 @@ def infer_api(exchanges: Sequence[Exchange], source_name: str, version_date: str
         DataError: no exchange (with `host`, if it is given) has a text in the request and leads to audio.
     """
     ids = _collect_field_names_by_id(exchanges)
-    calls = [_read_call(exchange, ids) for exchange in exchanges]
+    calls = [_parse_recorded_call(exchange, ids) for exchange in exchanges]
     audio_urls = {call.exchange.request.url for call in calls if _is_audio_response(call)}
     speech = [call for call in calls if _is_speech_request(call, calls, audio_urls)]
     if not speech:
@@ -185,7 +185,7 @@ def _iterate_leaves(value: Any, field_name: str = "") -> Iterator[tuple[str, Any
         yield field_name, value
 
 
-def _read_call(exchange: Exchange, field_name_by_id: Mapping[str, str]) -> _RecordedCall:
+def _parse_recorded_call(exchange: Exchange, field_name_by_id: Mapping[str, str]) -> _RecordedCall:
     url = urlsplit(exchange.request.url)
     segments: list[str] = []
     for segment in url.path.split("/"):

@@ -175,7 +175,7 @@ class DocumentedValues:
     def __init__(self, contract: Contract) -> None:
         """Collect the locations that the contract names."""
         self._contract = contract
-        found = _list_locations(contract)
+        found = _list_locations_in_contract(contract)
         plain = [one for one in found if isinstance(one, Location)]
         self.header_names = frozenset(one.name.lower() for one in plain if one.message_part == "header")
         """Headers that an `x-` key names, such as what a response says about charges."""
@@ -225,8 +225,8 @@ class DocumentedValues:
                 DocumentedNode(self._contract.schemas, branches, pointers),
                 is_media_type_documented=False,
             ),
-            audio_locations=frozenset(_join_pointer(tokens) for tokens, leaf in leaves if leaf == "{audio}"),
-            key_locations=frozenset(_join_pointer(tokens) for tokens, leaf in leaves if leaf == "{key}"),
+            audio_locations=frozenset(_format_json_pointer(tokens) for tokens, leaf in leaves if leaf == "{audio}"),
+            key_locations=frozenset(_format_json_pointer(tokens) for tokens, leaf in leaves if leaf == "{key}"),
             has_binary_messages=any(one.is_binary for one in messages.values()),
         )
 
@@ -261,7 +261,11 @@ class DocumentedValues:
         if status is None:
             media = [*operation.request_media.values()]
         else:
-            media = [one for response in _list_responses(operation, status) for one in response.media_types.values()]
+            media = [
+                one
+                for response in _list_documented_responses(operation, status)
+                for one in response.media_types.values()
+            ]
         documented = [one for one in media if one.name == media_type]
         is_documented = bool(documented) or _matches_wildcard_media_type(media, media_type)
         if not documented:  # clients send JSON and forms of the same fields, and services name types of JSON freely
@@ -278,7 +282,7 @@ class DocumentedValues:
 
 # Each finding that quotes a response needs them, and each sample of a benchmark, while this reads the whole contract.
 @functools.lru_cache(maxsize=64)
-def _list_locations(contract: Contract) -> frozenset[Location | EventLocation]:
+def _list_locations_in_contract(contract: Contract) -> frozenset[Location | EventLocation]:
     """Return every location that the `x-` keys of a contract name."""
     found = set(_iterate_locations([contract.provider, contract.limits]))
     for operation in contract.operations.values():
@@ -293,11 +297,11 @@ def _list_socket_query_names(operation: Operation) -> set[str]:
     return {one.name for one in found if one.message_part == "query"}
 
 
-def _join_pointer(tokens: Sequence[str]) -> str:
+def _format_json_pointer(tokens: Sequence[str]) -> str:
     return "".join(f"/{escape_pointer_token(token)}" for token in tokens)
 
 
-def _list_responses(operation: Operation, status: int) -> list[ResponseSpec]:
+def _list_documented_responses(operation: Operation, status: int) -> list[ResponseSpec]:
     """Return the documented responses for a status; for an undocumented error status, all documented errors."""
     found = operation.find_response(status)
     if found is not None or status < HTTPStatus.BAD_REQUEST:

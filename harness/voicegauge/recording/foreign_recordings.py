@@ -353,7 +353,7 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
         DataError: the file is not a recording, or the folder has none or too many files.
     """
     if not path.is_dir():
-        return _read_file(path)
+        return _read_exchanges_of_file(path)
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_SUFFIXES and file.is_file())
     require_files_in_folder(files, path)
     if len(files) > MAX_RECORDING_FILES:
@@ -362,7 +362,7 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     unreadable_item_messages: list[str] = []
     for file in files:
         try:
-            recorded = _read_file(file)
+            recorded = _read_exchanges_of_file(file)
         except DataError as error:
             unreadable_item_messages.append(str(error))
             continue
@@ -373,7 +373,7 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     return RecordedExchanges(exchanges, unreadable_item_messages)
 
 
-def _read_file(path: Path) -> RecordedExchanges:
+def _read_exchanges_of_file(path: Path) -> RecordedExchanges:
     if is_recording(path):
         return RecordedExchanges(list(load_har(path).exchanges), [])
     exchanges: list[Exchange] = []
@@ -504,9 +504,9 @@ def group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tupl
     return tuple(sorted(grouped, key=lambda group: -group.request_count))
 
 
-def _extract_host(request: str) -> str:
+def _extract_host(method_and_url: str) -> str:
     try:
-        return urlsplit(request.partition(" ")[2]).netloc.rpartition("@")[2]
+        return urlsplit(method_and_url.partition(" ")[2]).netloc.rpartition("@")[2]
     except ValueError:
         return ""
 
@@ -515,7 +515,7 @@ def _extract_host(request: str) -> str:
 
 
 _YAML_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_OMITTED_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_OMITTED_TRANSFER_HEADER_NAMES = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
 
 
@@ -572,7 +572,7 @@ def _build_interaction(exchange: Exchange) -> dict[str, Any]:
         },
         "response": {
             "status": {"code": response.status, "message": http.client.responses.get(response.status, "")},
-            "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADERS), **length},
+            "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADER_NAMES), **length},
             "body": {"string": _decode_if_text(response.body)},
         },
     }

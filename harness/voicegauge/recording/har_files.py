@@ -41,7 +41,7 @@ from voicegauge.recording._har_format import (
     convert_to_har_messages,
     convert_to_har_timings,
     find_sidecar_names,
-    get_start_time,
+    get_start_unix_s,
     read_file_within_limit,
     read_har_socket,
     remove_orphaned_sidecars,
@@ -218,7 +218,7 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
 
     `recorded_at` is the time of the recording, for an exchange without a timing.
     """
-    timing, started_at = exchange.timing, get_start_time(exchange)
+    timing, started_at = exchange.timing, get_start_unix_s(exchange)
     started = recorded_at if started_at is None else dt.datetime.fromtimestamp(started_at, dt.UTC).isoformat()
     request = exchange.request
     messages: tuple[HarSocketMessage, ...] | msgspec.UnsetType = msgspec.UNSET
@@ -353,7 +353,7 @@ class GrowingHar:
         sidecar_writer = SidecarWriter()
         entries = (build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in exchanges)
         content = b",\n".join(map(msgspec.json.encode, entries))
-        content = (b",\n" if self._end else self._build_head()) + content
+        content = (b",\n" if self._end else self._build_file_head()) + content
         if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_METADATA_BYTES:
             raise DataError(f"{self.path}: is full: {MAX_HAR_BYTES // 2**20} MiB are the most that can be read again")
         # The sidecar files are written first, so that no HAR file refers to missing files.
@@ -363,7 +363,7 @@ class GrowingHar:
         self._append_before_tail(content, tail)
         self._end += len(content)
 
-    def _build_head(self) -> bytes:
+    def _build_file_head(self) -> bytes:
         """Return the beginning of a HAR file, up to the list of entries."""
         creator = msgspec.json.encode(HarCreator(name="voicegauge", version=__version__))
         return b'{"log":{"version":"1.2","creator":' + creator + b',"entries":[\n'
@@ -537,7 +537,7 @@ def get_recording_time(recording: Recording, exchange: Exchange) -> dt.datetime:
         DataError: the time of the exchange or of the recording is invalid.
     """
     try:
-        started_at = get_start_time(exchange)
+        started_at = get_start_unix_s(exchange)
         if started_at is not None:
             return dt.datetime.fromtimestamp(started_at, dt.UTC)
         moment = dt.datetime.fromisoformat(recording.recorded_at)

@@ -36,12 +36,12 @@ from voicegauge.transport.body_encoding import encode_body
 
 _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20
-_MAX_WIDE_BODY_BYTES = 8 * 2**20
+_MAX_UTF_16_OR_32_BODY_BYTES = 8 * 2**20
 """Maximum size of JSON in UTF-16 or UTF-32 that is masked part by part."""
-MAX_STREAM_PARTS = 500_000
+MAX_STREAM_LINES_AND_VALUES = 500_000
 """Maximum number of lines, and of JSON values in them, in an event stream or in lines of JSON. They are masked one by
 one, which takes three seconds for this number. A stream of an hour of speech has about a hundred thousand."""
-_STREAM_FIELD_NAMES = (b"data", b"event", b"id", b"retry", b"")
+_EVENT_STREAM_FIELD_NAMES = (b"data", b"event", b"id", b"retry", b"")
 """Names of the fields of an event stream; a comment has none."""
 _LINE_PATTERN = re.compile(rb"[^\r\n]+")
 
@@ -122,7 +122,8 @@ def mask_body(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str, 
         The content type (with a new boundary if a multipart body changed) and the body.
 
     Raises:
-        DataError: a stream has more than `MAX_STREAM_PARTS` lines or values, or a line above `MAX_JSON_BYTES`.
+        DataError: a stream has more than `MAX_STREAM_LINES_AND_VALUES` lines or values, or a line above
+            `MAX_JSON_BYTES`.
     """
     media_type = get_bare_media_type(content_type)
     if not body:
@@ -150,13 +151,13 @@ def _mask_json_body(body: bytes, masker: BodyMasker) -> bytes | None:
         return masked
     if is_utf8(body) and b"\0" not in body[:4]:
         first, _, rest = body.partition(b"\n")
-        if not rest.strip() or _read_json_text(first) is None:
+        if not rest.strip() or _parse_json_text(first) is None:
             return None
         return _mask_lines(body, lambda line: _mask_stream_data(line, masker))
-    return _mask_wide_json(body, masker) if len(body) <= _MAX_WIDE_BODY_BYTES else None
+    return _mask_utf_16_or_32_json(body, masker) if len(body) <= _MAX_UTF_16_OR_32_BODY_BYTES else None
 
 
-def _mask_wide_json(body: bytes, masker: BodyMasker) -> bytes | None:
+def _mask_utf_16_or_32_json(body: bytes, masker: BodyMasker) -> bytes | None:
     """Mask JSON in UTF-16 or UTF-32, which is invalid but which many clients read; return `None` for other bodies."""
     encoding = json.detect_encoding(body)
     try:
@@ -167,7 +168,7 @@ def _mask_wide_json(body: bytes, masker: BodyMasker) -> bytes | None:
     return None if masked is None else body if masked == text else masked.decode().encode(encoding)
 
 
-def _read_json_text(text: bytes) -> tuple[Any] | None:
+def _parse_json_text(text: bytes) -> tuple[Any] | None:
     """Return the JSON value of a text, in a tuple; `None` if the text is not JSON."""
     try:
         return (read_json(text),)
@@ -176,7 +177,7 @@ def _read_json_text(text: bytes) -> tuple[Any] | None:
 
 
 def _mask_json_text(text: bytes, masker: BodyMasker) -> bytes | None:
-    found = _read_json_text(text)
+    found = _parse_json_text(text)
     if found is None:
         return None
     masked = _mask_json(found[0], "", masker)
@@ -186,8 +187,13 @@ def _mask_json_text(text: bytes, masker: BodyMasker) -> bytes | None:
 def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
     """Mask each line without its end. Bytes that do not change are kept as they are."""
     line_count = body.count(b"\n") + body.count(b"\r")
-    if line_count > MAX_STREAM_PARTS or count_json_nodes(body, MAX_STREAM_PARTS) > MAX_STREAM_PARTS:
-        raise DataError(f"the recording is not written: a stream has more than {MAX_STREAM_PARTS:,} lines or values")
+    if (
+        line_count > MAX_STREAM_LINES_AND_VALUES
+        or count_json_nodes(body, MAX_STREAM_LINES_AND_VALUES) > MAX_STREAM_LINES_AND_VALUES
+    ):
+        raise DataError(
+            f"the recording is not written: a stream has more than {MAX_STREAM_LINES_AND_VALUES:,} lines or values"
+        )
     parts, copied = [], 0
     for found in _LINE_PATTERN.finditer(body):
         if found.end() - found.start() > MAX_JSON_BYTES:
@@ -204,7 +210,7 @@ def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
 def _mask_stream_line(line: bytes, masker: BodyMasker) -> bytes:
     """Mask one line of an event stream: a field with its value, or a comment."""
     name, colon, value = line.partition(b":")
-    if name not in _STREAM_FIELD_NAMES:  # clients ignore the line
+    if name not in _EVENT_STREAM_FIELD_NAMES:  # clients ignore the line
         return masker.mask_text(line.decode()).encode()
     space = b" " if value.startswith(b" ") else b""
     value = value.removeprefix(b" ")

@@ -29,7 +29,7 @@ _ORDINARY_WORD_PATTERN = re.compile(
 """Matches words of a language, names such as `invalid_request_error`, `large-v3` and `mp3`, paths such as `v1/models`,
 and short numbers. Keys are ASCII: other characters, of languages without spaces between words, count as separators."""
 _CASE_CHANGE_PATTERN = re.compile(r"[a-z][A-Z]")
-_MAX_CASE_CHANGES = 2
+_MAX_CASE_CHANGES_OF_ORDINARY_WORD = 2
 """Largest number of changes from a small to a capital letter in an ordinary word, such as `maxNewTokens`."""
 _NAME_BEFORE_WORD_PATTERN = re.compile(r"(?<![\w/-])([\w-]{1,60})[\"'\\]*\s*(?:[:=>]|\bis\b)\s*[\"'\\]*$")
 _ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf])")
@@ -89,20 +89,20 @@ def could_be_secret(text: str, match: re.Match[str]) -> bool:
     if not ascii_word or word == MASK.strip("[]") or _PROTOCOL_WORD_PATTERN.fullmatch(word):
         return False
     is_ordinary = _ORDINARY_WORD_PATTERN.fullmatch(ascii_word) is not None
-    if not is_ordinary or len(_CASE_CHANGE_PATTERN.findall(word)) > _MAX_CASE_CHANGES:
+    if not is_ordinary or len(_CASE_CHANGE_PATTERN.findall(word)) > _MAX_CASE_CHANGES_OF_ORDINARY_WORD:
         return True
     name = _NAME_BEFORE_WORD_PATTERN.search(text[max(0, match.start() - 80) : match.start()])
     return name is not None and may_name_credential(name[1])
 
 
-def _mask_words(text: str, found: set[str]) -> str:
+def _mask_words(text: str, words_to_mask: set[str]) -> str:
     def mask(match: re.Match[str]) -> str:
         word = match.group().strip(_EDGE_CHARACTERS)
         if not could_be_secret(text, match):
             return match.group()
         is_cut = match.end() == len(text) or match.group().endswith(("…", "...")) or text[match.end() :].isspace()
-        is_part = is_cut and len(word) >= _MIN_PREFIX_CHARACTERS and any(one.startswith(word) for one in found)
-        return match.group().replace(word, MASK) if word in found or is_part else match.group()
+        is_part = is_cut and len(word) >= _MIN_PREFIX_CHARACTERS and any(one.startswith(word) for one in words_to_mask)
+        return match.group().replace(word, MASK) if word in words_to_mask or is_part else match.group()
 
     return _WORD_PATTERN.sub(mask, text)
 
@@ -128,7 +128,7 @@ def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> 
     `None` if the exchange is too large to be compared, or cannot be redacted.
     """
     exchange = exchange_key.exchange
-    compared = _remove_audio(exchange)
+    compared = _remove_audio_from_exchange(exchange)
     messages_bytes = compared.socket.size_bytes if compared.socket is not None else 0
     if len(compared.response.body) + messages_bytes > MAX_COMPARED_BYTES:
         return None
@@ -141,7 +141,7 @@ def _find_undocumented_words(contract: Contract, exchange_key: _ExchangeKey) -> 
     return frozenset(word for text in _iterate_received_texts(compared) for word in _iterate_words(text)) - kept
 
 
-def _remove_audio(exchange: Exchange) -> Exchange:
+def _remove_audio_from_exchange(exchange: Exchange) -> Exchange:
     """Return the exchange without the audio in its body and the binary messages, which no text quotes."""
     response, socket = exchange.response, exchange.socket
     if response.media_type.startswith(("audio/", "video/")) and b"\0" in response.body[:4096]:
@@ -162,7 +162,7 @@ def _find_received_words(exchange: Exchange, words: set[str]) -> set[str]:
     parts = {word: max(_NOT_ASCII_PATTERN.split(word), key=len).encode() for word in words}
     found: set[str] = set()
     escape_count = 0
-    for data in _iterate_received_bytes(_remove_audio(exchange)):
+    for data in _iterate_received_bytes(_remove_audio_from_exchange(exchange)):
         data = data.replace(b"\\/", b"/")  # of which base64 has many
         escape_count += data.count(b"\\")
         if escape_count > _MAX_ESCAPES:

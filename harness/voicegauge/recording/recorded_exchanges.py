@@ -301,7 +301,9 @@ def group_exchanges_by_conversation(contract: Contract, exchanges: Sequence[Exch
     index = ConversationIndex(contract)
     for exchange in exchanges:
         conversation_number = (
-            named.get(exchange.conversation_id) if exchange.conversation_id else index.find_conversation(exchange)
+            named.get(exchange.conversation_id)
+            if exchange.conversation_id
+            else index.find_conversation_number(exchange)
         )
         if conversation_number is None:
             conversation_number = len(groups)
@@ -351,7 +353,7 @@ class ConversationIndex:
                 if len(link) >= MIN_ID_CHARACTERS:
                     self._numbers[link] = max(conversation_number, self._numbers.get(link, 0))
 
-    def find_conversation(self, exchange: Exchange) -> int | None:
+    def find_conversation_number(self, exchange: Exchange) -> int | None:
         """Return the number of the conversation to which the request of `exchange` belongs; `None` if there is none."""
         links = _find_linking_texts(self._contract, exchange)
         return max((self._numbers[link] for link in links if link in self._numbers), default=None)

@@ -90,7 +90,7 @@ _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", r
 """Matches names of fields in which a short value that equals a key in use counts as this key."""
 _MAX_EXCHANGE_SECRETS = 50
 """Maximum number of undocumented values whose repetition elsewhere in the exchange is searched for."""
-_MAX_COLLECTED_VALUES = 10_000
+_MAX_COLLECTED_UNDOCUMENTED_VALUES = 10_000
 """Maximum number of values of a body that are compared with each other; a body may have hundreds of thousands."""
 _MIN_KEY_CHARACTERS = 16
 """Minimum length of a value that may be a key although no name or word around it says so."""
@@ -128,7 +128,7 @@ class _MessageMasker(BodyMasker):
 
     def is_undocumented(self, location: str) -> bool:
         """Whether a value is masked because the contract does not document it."""
-        return not self.documented.node.find_node(location).is_documented and not self.redactor.is_kept(
+        return not self.documented.node.find_node(location).is_documented and not self.redactor.is_value_kept(
             split_json_pointer(location)
         )
 
@@ -169,14 +169,14 @@ class _MessageMasker(BodyMasker):
     def mask_text(self, text: str) -> str:
         stream = self.documented.stream
         is_kept = self._keeps_text or (stream is not None and self.documented.is_stream_text_documented(text))
-        masked = self._mask_credentials(text) if is_kept or self.redactor.is_kept(()) else MASK
+        masked = self._mask_credentials(text) if is_kept or self.redactor.is_value_kept(()) else MASK
         if masked != text:
             self.redactor.count_redaction(f"{self.message_kind} body")
         return masked
 
     def mask_whole_body(self, media_type: str, body: bytes, *, is_binary: bool) -> bytes | None:
         self._keeps_text = (
-            self.redactor.is_kept([media_type])
+            self.redactor.is_value_kept([media_type])
             or media_type.startswith(("audio/", "video/"))
             or body.startswith(_AUDIO_SIGNATURES)
             or (self.documented.is_unstructured_text_documented and not is_json(media_type) and not is_form(media_type))
@@ -218,18 +218,18 @@ class _RepeatedValueCollector(BodyMasker):
     def add_undocumented(self, name: str, value: str) -> None:
         """Note a value that is masked because the contract does not document it."""
         if may_name_credential(name):
-            _add_within_limit(self.named, value)
-        elif _may_be_key(value):
-            _add_within_limit(self.other, value)
+            _add_value_within_limit(self.named, value)
+        elif _has_form_of_key(value):
+            _add_value_within_limit(self.other, value)
 
     def mask_value(self, text: str, location: str) -> str:
         names = split_json_pointer(location)
         if any(map(self._masker.redactor.is_masked_name, names)):
-            _add_within_limit(self.named, text)
+            _add_value_within_limit(self.named, text)
         elif self._masker.is_undocumented(location):
             self.add_undocumented(names[-1] if names else "", text)
-        elif _may_be_key(text):
-            _add_within_limit(self.documented, text)
+        elif _has_form_of_key(text):
+            _add_value_within_limit(self.documented, text)
         return text
 
     def mask_number(self, number: float, location: str) -> float:
@@ -382,9 +382,9 @@ class Redactor:
         """Whether a field of this name is masked even if it is documented."""
         return is_credential_name(name) or name.lower() in self._masked_names
 
-    def is_kept(self, names: Iterable[str]) -> bool:
+    def is_value_kept(self, field_names: Iterable[str]) -> bool:
         """Whether an undocumented value below fields of these names stays."""
-        return self._keeps_undocumented or any(name.lower() in self._kept_names for name in names)
+        return self._keeps_undocumented or any(name.lower() in self._kept_names for name in field_names)
 
     def is_short_secret(self, value: str, field_name: str) -> bool:
         """Whether a field contains a short key that is in use.
@@ -420,7 +420,7 @@ class Redactor:
         for index in range(0, len(parts), 2):
             name, equals, value = parts[index].partition("=")
             plain = unquote_plus(name)
-            if value and not self._documented.is_query_documented(operation, plain) and not self.is_kept([plain]):
+            if value and not self._documented.is_query_documented(operation, plain) and not self.is_value_kept([plain]):
                 # The key that is sent to be rejected is not a secret.
                 parts[index] = f"{name}{equals}{value if INVALID_API_KEY in value else MASK}"
         return f"{start}{mark}{''.join(parts)}"
@@ -469,9 +469,9 @@ class Redactor:
         for name, value in parse_qsl(urlsplit(request.url).query):
             if self._documented.is_query_documented(operation, name):
                 documented.add(value)  # such as a model, which an undocumented header of the response repeats
-            elif not self.is_kept([name]):
+            elif not self.is_value_kept([name]):
                 (named if may_name_credential(name) else other).add(value)
-        found = {one for one in named if is_secret(one)} | {one for one in other - documented if _may_be_key(one)}
+        found = {one for one in named if is_secret(one)} | {one for one in other - documented if _has_form_of_key(one)}
         return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]
 
     # Verification of what masking left
@@ -565,7 +565,7 @@ class Redactor:
 def _mask_socket_message(message: SocketMessage, masker: _SocketMessageMasker) -> SocketMessage:
     if not message.is_binary:
         return msgspec.structs.replace(message, data=mask_body(_JSON_MEDIA_TYPE, message.data, masker)[1])
-    if masker.documented_messages.has_binary_messages or masker.redactor.is_kept(()):
+    if masker.documented_messages.has_binary_messages or masker.redactor.is_value_kept(()):
         return message
     masker.redactor.count_redaction(masker.message_kind)
     return msgspec.structs.replace(message, data=MASK.encode())
@@ -589,12 +589,12 @@ def _require_searchable_size(character_count: int) -> None:
         raise DataError(f"the recording is not written: {text}")
 
 
-def _add_within_limit(values: set[str], value: str) -> None:
+def _add_value_within_limit(values: set[str], value: str) -> None:
     """Add a value to `values`, unless these are too many already."""
-    if len(values) < _MAX_COLLECTED_VALUES:
+    if len(values) < _MAX_COLLECTED_UNDOCUMENTED_VALUES:
         values.add(value)
 
 
-def _may_be_key(value: str) -> bool:
+def _has_form_of_key(value: str) -> bool:
     """Whether a value has the form of a key, whatever the name of its field."""
     return is_secret(value) and "://" not in value and _KEY_PATTERN.fullmatch(value) is not None

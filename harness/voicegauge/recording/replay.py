@@ -448,7 +448,7 @@ class Replay:
         path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
         if is_socket:
             path = path or urlsplit(request.url).path
-            operation = _match_socket_operation(contract, path)
+            operation = _find_channel_for_path(contract, path)
         else:
             match = contract.match_operation(request.method, path) if path is not None else None
             operation = match[0] if match else None
@@ -519,7 +519,7 @@ class Replay:
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _match_socket_operation(contract: Contract, path: str) -> Operation | None:
+def _find_channel_for_path(contract: Contract, path: str) -> Operation | None:
     matches = [
         (one, match) for one in contract.socket_operations.values() if (match := one.match_path_end(path)) is not None
     ]

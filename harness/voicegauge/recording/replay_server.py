@@ -463,7 +463,7 @@ class SocketScript:
                 self._new_values[json.dumps(value)] = sent
             elif value != sent and not (isinstance(value, str) and MASK in value and sent is not MISSING):
                 name = "/" + "/".join(tokens)
-                return f"{name} is {_quote(sent)}, recorded was {_quote(value)}"
+                return f"{name} is {_quote_value(sent)}, recorded was {_quote_value(value)}"
         return None
 
     def _rename_contexts_and_numbers(self, message: SocketMessage) -> SocketMessage:
@@ -495,7 +495,7 @@ def _find_variable_locations(templates: Iterable[Any]) -> frozenset[tuple[str, .
     )
 
 
-def _quote(value: Any) -> str:
+def _quote_value(value: Any) -> str:
     return "missing" if value is MISSING else quote_json(value, _MAX_QUOTED_CHARACTERS)
 
 

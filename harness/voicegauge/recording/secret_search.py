@@ -46,7 +46,7 @@ _ESCAPE_SPLIT_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([",
 """Matches an escape as `_ESCAPE_PATTERN` does, but with a single group around it, as `split` needs it."""
 _MAX_CACHED_TEXT_CHARACTERS = 500
 """Maximum length of texts whose search is remembered, so that all of them take at most a few megabytes."""
-_IN_BASE64, _IN_HEXADECIMAL = "in base64", "in hexadecimal"
+_IN_BASE64_DESCRIPTION, _IN_HEXADECIMAL_DESCRIPTION = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD_REGEX = (
     rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
@@ -106,10 +106,12 @@ class _DigitSeparators(NamedTuple):
 
 _DIGIT_SEPARATORS = (
     # MIME (RFC 2045) and PEM have lines of 76 and 64 characters.
-    _DigitSeparators(_IN_BASE64, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")),
+    _DigitSeparators(
+        _IN_BASE64_DESCRIPTION, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")
+    ),
     # Bytes are written as in "73:4b", "73 4b", "0x73, 0x4b" or "=73=4B".
     _DigitSeparators(
-        _IN_HEXADECIMAL,
+        _IN_HEXADECIMAL_DESCRIPTION,
         b" \t\r\n:;,.=%_-",
         (b"\\n", b"\\r", b"\\t", b"\\x", b"0x"),
         re.compile(rb"(?:[ \t\r\n:;,.=%_-]|0x|(?<!\\)\\++[nrtx])+"),
@@ -332,8 +334,8 @@ def _generate_short_secret_spellings(secret: str) -> Iterator[_Spelling]:
     value = secret.encode("utf-8", "surrogatepass")
     # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
     yield _Spelling("as plain text", value, ignores_case=False)
-    yield _build_any_case_spelling(_IN_HEXADECIMAL, value.hex())
-    yield _Spelling(_IN_BASE64, base64.b64encode(value).rstrip(b"="), ignores_case=False)
+    yield _build_any_case_spelling(_IN_HEXADECIMAL_DESCRIPTION, value.hex())
+    yield _Spelling(_IN_BASE64_DESCRIPTION, base64.b64encode(value).rstrip(b"="), ignores_case=False)
 
 
 def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
@@ -351,13 +353,13 @@ def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
     # digits does not find a secret that was changed to lower case before it was encoded.
     for variant in (secret, secret.lower(), secret.upper()):
         value = variant.encode("utf-8", "surrogatepass")
-        yield _build_any_case_spelling(_IN_HEXADECIMAL, value.hex())
+        yield _build_any_case_spelling(_IN_HEXADECIMAL_DESCRIPTION, value.hex())
         yield from _generate_base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
             yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), ignores_case=True)
     for name in ("utf-16-le", "utf-16-be"):  # as PowerShell encodes text
         value = secret.encode(name, "surrogatepass")
-        yield _build_any_case_spelling(_IN_HEXADECIMAL, value.hex())
+        yield _build_any_case_spelling(_IN_HEXADECIMAL_DESCRIPTION, value.hex())
         yield from _generate_base64_spellings(value)
 
 
@@ -375,7 +377,7 @@ def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
         whole_bits = 8 * (shift + len(secret))
         digits = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
         for alphabet in (digits, digits.replace(b"+", b"-").replace(b"/", b"_")):
-            yield _Spelling(_IN_BASE64, alphabet, False, shift > 0, whole_bits % 6 > 0)
+            yield _Spelling(_IN_BASE64_DESCRIPTION, alphabet, False, shift > 0, whole_bits % 6 > 0)
 
 
 class _DecodedText(NamedTuple):

@@ -332,7 +332,7 @@ class TrafficJudge:
         match = self._contract.match_operation(exchange.request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
-        if exchange.request.method == "GET" and self._conversation_index.find_conversation(exchange) is not None:
+        if exchange.request.method == "GET" and self._conversation_index.find_conversation_number(exchange) is not None:
             return DOWNLOAD_OPERATION
         return None
 
@@ -367,7 +367,7 @@ class TrafficJudge:
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:
         """Return the number of the job to which `exchange` belongs; `None` if it belongs to none."""
-        job_number = self._conversation_index.find_conversation(exchange)
+        job_number = self._conversation_index.find_conversation_number(exchange)
         if job_number in self._open_jobs:
             return job_number
         call = parse_call(self._contract, exchange)
