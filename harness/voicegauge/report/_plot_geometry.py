@@ -240,7 +240,7 @@ def _build_leader_line(point: LabeledPoint, box: Rectangle) -> tuple[float, floa
 
 _CIRCLE_GAP_PX = 2.0
 """Smallest distance between the edges of two circles, in px."""
-_GRID_STEP_PX = 2.0
+_CIRCLE_GRID_STEP_PX = 2.0
 """Distance, in px, between the places that are tried for a circle whose true position is covered."""
 
 
@@ -263,7 +263,8 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
         frame: rectangle that the circles must stay within.
     """
     grid_x, grid_y = np.meshgrid(
-        np.arange(frame.left, frame.right, _GRID_STEP_PX), np.arange(frame.top, frame.bottom, _GRID_STEP_PX)
+        np.arange(frame.left, frame.right, _CIRCLE_GRID_STEP_PX),
+        np.arange(frame.top, frame.bottom, _CIRCLE_GRID_STEP_PX),
     )
     border = np.minimum.reduce([grid_x - frame.left, frame.right - grid_x, grid_y - frame.top, frame.bottom - grid_y])
     clearance = np.full(grid_x.shape, np.inf)  # distance to the edge of the nearest placed circle
@@ -294,15 +295,15 @@ MAX_LABEL_CHARACTERS = 30
 MAX_LEADER_LINES = 12
 """Up to this number of labels may be away from their points, joined to them by lines: those of all points, else those
 of the Pareto set, else none, because so many lines cannot be followed."""
-MAX_NAMED_POINTS = 40
+MAX_SCATTER_POINTS_WITH_NAMES = 40
 """Up to this number of points have labels; in a larger crowd, nobody can tell whose a label is, so that all names are
 listed below the plot."""
-MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
+MIN_CIRCLE_RADIUS_PX, MAX_CIRCLE_RADIUS_PX = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one if there is room, in px."""
 MAX_SHARE_COVERED_BY_CIRCLES = 0.3
 """Share of the plot that circles and the gaps between them may cover; for more targets, circles are smaller and then
 the plot is higher."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 30.0, 44.0
+_LEFT_MARGIN_PX, _RIGHT_MARGIN_PX, _TOP_MARGIN_PX, _BOTTOM_MARGIN_PX = 48.0, 14.0, 30.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH_PX = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
@@ -332,7 +333,7 @@ class ScatterPoint(NamedTuple):
     """Ends, in px, of the line that shows the confidence interval of the latency; `None` if an end is missing."""
     y_whisker: tuple[float, float] | None
     """Ends, in px, of the line that shows the confidence interval of the error rate; `None` if an end is missing."""
-    radius: float = MIN_RADIUS
+    radius: float = MIN_CIRCLE_RADIUS_PX
     """Radius of the circle; the higher the price, the larger it is."""
     rank: int = 0
     """Position of the target in the ranking, written in the circle."""
@@ -401,11 +402,11 @@ def build_scatter_plot(
     """
     plottable = filter_plottable_targets(targets)
     width = size_px[0]
-    frame, max_radius = _choose_frame(size_px, len(plottable))
-    height = frame.bottom + _BOTTOM
+    frame, max_radius = _choose_frame_and_max_radius(size_px, len(plottable))
+    height = frame.bottom + _BOTTOM_MARGIN_PX
     radii = compute_radii([target.cost.comparison_price_usd for target in targets], max_radius)
     true_points = [
-        _build_point(target, time, rate, frame, axes)._replace(
+        _build_scatter_point(target, time, rate, frame, axes)._replace(
             radius=radii[targets.index(target)], rank=targets.index(target) + 1
         )
         for target, time, rate in plottable
@@ -415,7 +416,7 @@ def build_scatter_plot(
     front = _build_pareto_front(points, frame)
     # The Pareto set first, then the lowest error rates, which are at the bottom of the plot.
     order = sorted(range(len(points)), key=lambda i: (not points[i].is_pareto_optimal, -points[i].y))
-    if len(points) > MAX_NAMED_POINTS:
+    if len(points) > MAX_SCATTER_POINTS_WITH_NAMES:
         order = []
     labels = place_labels(
         [LabeledPoint(p.x, p.y, p.name, p.radius, p.is_pareto_optimal) for p in points],
@@ -437,18 +438,18 @@ def build_scatter_plot(
     )
 
 
-def _choose_frame(size_px: tuple[float, float], circle_count: int) -> tuple[Rectangle, float]:
+def _choose_frame_and_max_radius(size_px: tuple[float, float], circle_count: int) -> tuple[Rectangle, float]:
     """Return the area between the axes, and the radius of the largest circle, with room for `circle_count` circles."""
 
     def compute_area(radius: float) -> float:
         return circle_count * math.pi * (radius + _CIRCLE_GAP_PX / 2) ** 2 / MAX_SHARE_COVERED_BY_CIRCLES
 
-    width, min_height = size_px[0] - _LEFT - _RIGHT, size_px[1] - _TOP - _BOTTOM
-    height = max(min_height, compute_area(MIN_RADIUS) / width)
-    radius = MAX_RADIUS
-    while radius > MIN_RADIUS and compute_area(radius) > width * height:
-        radius = max(MIN_RADIUS, radius - 0.5)
-    return Rectangle(_LEFT, _TOP, _LEFT + width, _TOP + height), radius
+    width, min_height = size_px[0] - _LEFT_MARGIN_PX - _RIGHT_MARGIN_PX, size_px[1] - _TOP_MARGIN_PX - _BOTTOM_MARGIN_PX
+    height = max(min_height, compute_area(MIN_CIRCLE_RADIUS_PX) / width)
+    radius = MAX_CIRCLE_RADIUS_PX
+    while radius > MIN_CIRCLE_RADIUS_PX and compute_area(radius) > width * height:
+        radius = max(MIN_CIRCLE_RADIUS_PX, radius - 0.5)
+    return Rectangle(_LEFT_MARGIN_PX, _TOP_MARGIN_PX, _LEFT_MARGIN_PX + width, _TOP_MARGIN_PX + height), radius
 
 
 def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
@@ -462,7 +463,7 @@ def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
     return next((count for count in counts if count <= MAX_LEADER_LINES), 0)
 
 
-def _build_point(
+def _build_scatter_point(
     target: TargetSummary,
     latency: Estimate,
     error_rate: Estimate,
@@ -484,7 +485,7 @@ def _build_point(
     )
 
 
-def compute_radii(prices: Sequence[float | None], max_radius: float = MAX_RADIUS) -> list[float]:
+def compute_radii(prices: Sequence[float | None], max_radius: float = MAX_CIRCLE_RADIUS_PX) -> list[float]:
     """Return the radius in px for each price; the area in excess of the smallest circle is proportional to the price.
 
     The script of the page computes the same for another text length.
@@ -495,7 +496,9 @@ def compute_radii(prices: Sequence[float | None], max_radius: float = MAX_RADIUS
     """
     highest = max((price for price in prices if price is not None), default=0.0)
     return [
-        MIN_RADIUS if not price or not highest else MIN_RADIUS + (max_radius - MIN_RADIUS) * math.sqrt(price / highest)
+        MIN_CIRCLE_RADIUS_PX
+        if not price or not highest
+        else MIN_CIRCLE_RADIUS_PX + (max_radius - MIN_CIRCLE_RADIUS_PX) * math.sqrt(price / highest)
         for price in prices
     ]
 

@@ -19,7 +19,7 @@ from voicegauge.report.text_format import MISSING_TEXT, join_words
 # Ranks the targets of a run by weighted points for speed, intelligibility and price.
 
 
-MAX_POINTS = 100.0
+MAX_RANKING_POINTS = 100.0
 """Points of the best target of a measure."""
 POINTS_LOST_PER_ERROR_RATE = 500.0
 """Points lost for an error rate that is higher than the lowest one by 1 (100%): 5 for each percentage point."""
@@ -115,12 +115,12 @@ def compute_certain_leads(
     intelligibility = np.minimum(POINTS_LOST_PER_ERROR_RATE * errors, error_points[:, None])
     if has_tied_errors:
         intelligibility = np.zeros_like(intelligibility)
-    return CertainLeads(names, _limit_leads(speed, speed_points), _limit_leads(intelligibility, error_points))
+    return CertainLeads(names, _round_down_leads(speed, speed_points), _round_down_leads(intelligibility, error_points))
 
 
-def _limit_leads(leads: FloatArray, points: FloatArray) -> FloatArray:
-    """Return `leads` rounded down, at least those before a target with `MAX_POINTS`, which none exceeds."""
-    limited: FloatArray = np.floor(np.maximum(leads, points[:, None] - MAX_POINTS))
+def _round_down_leads(leads: FloatArray, points: FloatArray) -> FloatArray:
+    """Return `leads` rounded down, at least those before a target with `MAX_RANKING_POINTS`, which none exceeds."""
+    limited: FloatArray = np.floor(np.maximum(leads, points[:, None] - MAX_RANKING_POINTS))
     return limited
 
 
@@ -158,7 +158,7 @@ def rank_targets(
     )
     error_points = _compute_points_by_error_rate(errors)
     if has_tied_errors:
-        error_points = [None if value is None else MAX_POINTS for value in error_points]
+        error_points = [None if value is None else MAX_RANKING_POINTS for value in error_points]
     table = _PointTable(
         tuple(target.target for target in ranked),
         (compute_points_by_ratio(latencies), error_points, compute_points_by_ratio(prices)),
@@ -297,7 +297,7 @@ def compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None
     other one would have 0 points.
     """
     lowest = min((value for value in values if value), default=0.0)
-    return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
+    return [None if value is None else MAX_RANKING_POINTS * (lowest / value if value else 1.0) for value in values]
 
 
 def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[float, float]]:
@@ -306,7 +306,7 @@ def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[floa
 
     def compute_points(usd: float | None) -> float:
         """Return the points for a price, compared with the lowest price above 0."""
-        return 0.0 if usd is None else MAX_POINTS * min(lowest / usd if usd else 1.0, 1.0)
+        return 0.0 if usd is None else MAX_RANKING_POINTS * min(lowest / usd if usd else 1.0, 1.0)
 
     return [
         (
@@ -322,7 +322,7 @@ def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[floa
 def _compute_points_by_error_rate(values: Sequence[float | None]) -> list[float | None]:
     lowest = min((value for value in values if value is not None), default=0.0)
     return [
-        None if value is None else max(0.0, MAX_POINTS - POINTS_LOST_PER_ERROR_RATE * (value - lowest))
+        None if value is None else max(0.0, MAX_RANKING_POINTS - POINTS_LOST_PER_ERROR_RATE * (value - lowest))
         for value in values
     ]
 
@@ -386,7 +386,7 @@ def build_ranked_rows(
                 cost=costs[ranked.target],
                 points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
-                group_text=_describe_group(ranked),
+                group_text=_format_group_label(ranked),
                 speed_points_text=_format_points(ranked.speed_points),
                 intelligibility_points_text=_format_points(ranked.intelligibility_points),
                 speed_leads=_format_leads(leads.speed[column, order]),
@@ -396,7 +396,7 @@ def build_ranked_rows(
     return tuple(rows)
 
 
-def _describe_group(ranked_target: RankedTarget) -> str:
+def _format_group_label(ranked_target: RankedTarget) -> str:
     if ranked_target.points is None:
         return "not ranked: a number is missing"
     if ranked_target.group is None:

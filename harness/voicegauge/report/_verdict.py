@@ -53,7 +53,7 @@ class VerdictStatement(Record, frozen=True, kw_only=True):
     """One or more sentences with the numbers and their uncertainty."""
 
 
-_SummaryAndDetail = tuple[str, str]
+_StatementSummaryAndDetail = tuple[str, str]
 """The texts of a statement, as `VerdictStatement` explains them."""
 
 
@@ -115,7 +115,7 @@ class _RatedTarget(NamedTuple):
     error_rate: ErrorRate
 
 
-def _describe_intelligibility(run: MeasuredRun) -> _SummaryAndDetail | None:
+def _describe_intelligibility(run: MeasuredRun) -> _StatementSummaryAndDetail | None:
     """Return what the verdict says about error rates; `None` if nothing was delivered that could be scored."""
     if not run.targets_with_deliveries:
         return None
@@ -139,7 +139,7 @@ def _describe_intelligibility(run: MeasuredRun) -> _SummaryAndDetail | None:
     return _describe_error_rate_difference(run, rated_targets, rates_text)
 
 
-def _describe_unusable_error_rates(run: MeasuredRun) -> _SummaryAndDetail | None:
+def _describe_unusable_error_rates(run: MeasuredRun) -> _StatementSummaryAndDetail | None:
     """Return the statement about error rates that say nothing about the targets; `None` if they do."""
     if run.has_uneven_languages:
         return (
@@ -156,7 +156,7 @@ def _describe_unusable_error_rates(run: MeasuredRun) -> _SummaryAndDetail | None
 
 def _describe_error_rate_difference(
     run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str
-) -> _SummaryAndDetail:
+) -> _StatementSummaryAndDetail:
     best, worst = rated_targets[0], rated_targets[-1]
     difference = run.differences.error_rate.find_interval(run.find_index(worst.summary), run.find_index(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
@@ -169,7 +169,7 @@ def _describe_error_rate_difference(
         return (f"no clear difference in {run.manifest.quality_name}", detail)
     claim = f"{best.summary.target} makes the fewest errors"
     if len(equal) > 1:
-        claim = describe_inseparable(equal, best.summary.target, "one with the fewest errors")
+        claim = describe_inseparable_targets(equal, best.summary.target, "one with the fewest errors")
     if doubt:
         claim += ", by less than the ASR's own error"
     return (claim, detail)
@@ -207,7 +207,7 @@ def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
 # States which target is the cheapest, or why the prices are not comparable.
 
 
-def _describe_price(run: MeasuredRun) -> _SummaryAndDetail | None:
+def _describe_price(run: MeasuredRun) -> _StatementSummaryAndDetail | None:
     """Return what the verdict says about prices; `None` if nothing was delivered."""
     delivered = run.targets_with_deliveries
     if not delivered:
@@ -295,7 +295,7 @@ _WORDS_BY_FAILURE_KIND = {
 """Phrases for kinds of failure whose names are not clear in a sentence."""
 
 
-def _describe_reliability(run: MeasuredRun) -> _SummaryAndDetail:
+def _describe_reliability(run: MeasuredRun) -> _StatementSummaryAndDetail:
     """Return what the verdict says about failed requests."""
     if not any(target.sample_count for target in run.targets):
         return ("", "No request has a saved result.")
@@ -394,7 +394,7 @@ def _join_failure_kinds(kinds: Counter[str]) -> str:
 # States which targets are the fastest, and by how much.
 
 
-def _describe_speed(run: MeasuredRun) -> _SummaryAndDetail | None:
+def _describe_speed(run: MeasuredRun) -> _StatementSummaryAndDetail | None:
     """Return what the verdict says about total latency; `None` if no target has a total latency."""
     timed = sorted(
         ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
@@ -404,7 +404,7 @@ def _describe_speed(run: MeasuredRun) -> _SummaryAndDetail | None:
         return None
     (best, time), *others = timed
     result = "transcript" if run.manifest.kind == "transcription" else "audio"
-    median = f"Median time until the {result} was complete: {_describe_times(timed)}."
+    median = f"Median time until the {result} was complete: {_describe_latencies_of_targets(timed)}."
     if any(target.completion_ms for target, _ in timed):
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
@@ -419,20 +419,20 @@ def _describe_speed(run: MeasuredRun) -> _SummaryAndDetail | None:
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
         return (f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
-    summary = describe_inseparable(equal, best.target, "fastest")
+    summary = describe_inseparable_targets(equal, best.target, "fastest")
     rest = f"{format_count(len(slower), 'target')} {'is' if len(slower) == 1 else 'are'} slower"
     return (summary, f"{rest}: {best.target} is {lead}. {median}")
 
 
-def describe_inseparable(names: Sequence[str], best: str, superlative: str) -> str:
+def describe_inseparable_targets(target_names: Sequence[str], best_target: str, superlative: str) -> str:
     """Return the statement about targets that cannot be distinguished from the best one."""
-    others = [name for name in names if name != best]
+    others = [name for name in target_names if name != best_target]
     if len(others) > MAX_NAMED_TARGETS:
-        return f"{len(others):,} targets cannot be distinguished from the {superlative}, {best}"
-    return f"{join_words(others)} cannot be distinguished from the {superlative}, {best}"
+        return f"{len(others):,} targets cannot be distinguished from the {superlative}, {best_target}"
+    return f"{join_words(others)} cannot be distinguished from the {superlative}, {best_target}"
 
 
-def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
+def _describe_latencies_of_targets(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
     shown = timed_targets if len(timed_targets) <= 3 else [timed_targets[0], timed_targets[1], timed_targets[-1]]
     names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
     unnamed_count = len(timed_targets) - len(shown)
@@ -442,7 +442,7 @@ def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
 # States what a run shows in which the emulator or a stand-in answered instead of the named services.
 
 
-def _describe_rehearsal(run: MeasuredRun) -> _SummaryAndDetail:
+def _describe_rehearsal(run: MeasuredRun) -> _StatementSummaryAndDetail:
     """Return what the verdict says about a run in which something else answered than the named services."""
     is_emulated = run.manifest.provenance is not Provenance.LIVE
     answered_by = "voicegauge's emulator" if is_emulated else "a server on this machine, in place of the service,"
@@ -534,7 +534,7 @@ def _build_verdict_of_targets(run: MeasuredRun, decision: str) -> RunVerdict:
     return RunVerdict(headline=headline, statements=statements, cautions=_list_cautions(run))
 
 
-_DESCRIBE_BY_TOPIC: dict[VerdictTopic, Callable[[MeasuredRun], _SummaryAndDetail | None]] = {
+_DESCRIBE_BY_TOPIC: dict[VerdictTopic, Callable[[MeasuredRun], _StatementSummaryAndDetail | None]] = {
     "rehearsal": _describe_rehearsal,
     "speed": _describe_speed,
     "intelligibility": _describe_intelligibility,

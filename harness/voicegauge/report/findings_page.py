@@ -407,7 +407,7 @@ def load_check_and_drift_reports(check_files: Sequence[Path], drift_files: Seque
     )
 
 
-class _ResultHeader(msgspec.Struct):
+class _ResultSchemaHeader(msgspec.Struct):
     """The `schema` of a JSON file, which names the command and version that wrote it."""
 
     schema: str = ""
@@ -416,7 +416,7 @@ class _ResultHeader(msgspec.Struct):
 def _load_report(file: Path, result_type: type[ResultT], command: str) -> ResultT:
     try:
         content = read_file(file)
-        schema = msgspec.json.decode(content, type=_ResultHeader).schema
+        schema = msgspec.json.decode(content, type=_ResultSchemaHeader).schema
         expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
         if schema != expected:
             raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
@@ -440,7 +440,7 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
                 for one in report.findings
                 if one.where.provider == provider and one.where.target in (None, target_id)
             ),
-            key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
+            key=lambda one: (_DISPLAY_ORDER_OF_SEVERITIES.index(one.severity), one.where.target != target_id),
         )
         target_checks.append(
             TargetCheck(
@@ -453,7 +453,7 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
     return tuple(target_checks)
 
 
-_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_DISPLAY_ORDER_OF_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 
 
 def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:

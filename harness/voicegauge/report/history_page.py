@@ -123,15 +123,15 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
     return ConfigurationLabels(", ".join(shared), label_by_configuration)
 
 
-def _add_origin(name: str, origin: str | None) -> str:
+def _append_origin_in_brackets(name: str, region_or_place: str | None) -> str:
     """Return a name with the region or the place of its runs, if they have one: "acme/voice [eu]"."""
-    return name if origin is None else f"{name} [{origin}]"
+    return name if region_or_place is None else f"{name} [{region_or_place}]"
 
 
 def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> str:
     """Return the metric with its region or place and the number of its configuration: "total latency [eu] (2)"."""
     number = configuration_labels.get_label_number(key.configuration)
-    named = _add_origin(METRIC_LABELS[key.metric], key.origin)
+    named = _append_origin_in_brackets(METRIC_LABELS[key.metric], key.origin)
     return named if number is None else f"{named} ({number})"
 
 
@@ -164,7 +164,7 @@ def build_change_entry(change: LevelChange) -> TimelineEntry:
         night=change.confirmation_night,
         change_kind=change.direction,
         is_new=change.is_new,
-        subject=_add_origin(key.target, key.origin),
+        subject=_append_origin_in_brackets(key.target, key.origin),
         text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
         f"since {change.first_night}",
     )
@@ -187,7 +187,7 @@ def build_lost_samples_entry(lost: LostSamples) -> TimelineEntry:
         night=lost.night,
         change_kind="lost",
         is_new=lost.is_new,
-        subject=_add_origin(lost.target, lost.origin),
+        subject=_append_origin_in_brackets(lost.target, lost.origin),
         text=f"{lost.lost_count} of {format_count(lost.sent_count, 'sample')} sent without a saved result",
     )
 
@@ -203,7 +203,7 @@ def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
     counts: dict[str, int] = {}
     for one in series:
         if one.nights[-1].night == latest_night and one.nights[-1].left_out_count:
-            subject = _add_origin(one.key.target, one.key.origin)
+            subject = _append_origin_in_brackets(one.key.target, one.key.origin)
             counts[subject] = max(counts.get(subject, 0), one.nights[-1].left_out_count)
     return [
         f"{subject}: voice of the latest night without {format_count(count, 'clip')}, wrong ones or copies of another"
@@ -214,9 +214,9 @@ def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
 # Computes the geometry of the chart of one series over the nights, which the template prints as SVG.
 
 
-WIDTH, HEIGHT = 560.0, 206.0
+CHART_WIDTH_PX, CHART_HEIGHT_PX = 560.0, 206.0
 """Size of a chart, in px."""
-LEFT, RIGHT, TOP, BOTTOM = 118.0, 548.0, 28.0, 176.0
+PLOT_LEFT_PX, PLOT_RIGHT_PX, PLOT_TOP_PX, PLOT_BOTTOM_PX = 118.0, 548.0, 28.0, 176.0
 """Edges of the area of the points. Left of it there is room for "100,000 ms", also in large type; above it, where no
 line is, for the mark of an emulated run."""
 MIN_DATE_TICK_DISTANCE_PX = 160.0
@@ -280,10 +280,10 @@ def build_time_series_chart(
 
     def compute_night_x(night: str) -> float:
         share = (date.fromisoformat(night).toordinal() - first) / (last - first) if last > first else 0.5
-        return LEFT + share * (RIGHT - LEFT)
+        return PLOT_LEFT_PX + share * (PLOT_RIGHT_PX - PLOT_LEFT_PX)
 
     def compute_value_y(value: float) -> float:
-        return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
+        return PLOT_BOTTOM_PX - scale.compute_position(value) * (PLOT_BOTTOM_PX - PLOT_TOP_PX)
 
     def describe_night_value(night: NightValue) -> str:
         return f"{night.night}: {format_value(unit, night.value)}, n = {describe_sample_count(night)}"
@@ -292,8 +292,8 @@ def build_time_series_chart(
         level
         for change in changes
         for level in (
-            LevelLine(LEFT, compute_night_x(change.first_night), compute_value_y(change.level_before)),
-            LevelLine(compute_night_x(change.first_night), RIGHT, compute_value_y(change.level_after)),
+            LevelLine(PLOT_LEFT_PX, compute_night_x(change.first_night), compute_value_y(change.level_before)),
+            LevelLine(compute_night_x(change.first_night), PLOT_RIGHT_PX, compute_value_y(change.level_after)),
         )
     ]
     marks = [
@@ -398,8 +398,8 @@ def render_history_page(history: RunHistory) -> str:
         history=history,
         headline=_build_headline(history),
         parts=[_build_provenance_history(history, provenance) for provenance in list_provenances(history)],
-        size=(WIDTH, HEIGHT),
-        edges=(LEFT, RIGHT, TOP, BOTTOM),
+        size=(CHART_WIDTH_PX, CHART_HEIGHT_PX),
+        edges=(PLOT_LEFT_PX, PLOT_RIGHT_PX, PLOT_TOP_PX, PLOT_BOTTOM_PX),
     )
 
 

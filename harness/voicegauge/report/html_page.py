@@ -65,8 +65,8 @@ from voicegauge.report.run_comparison import (
 )
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ClipPlayer, load_excerpts, load_players
 from voicegauge.report.target_sections import (
-    CURVE_HEIGHT,
-    CURVE_WIDTH,
+    LATENCY_CURVE_HEIGHT_PX,
+    LATENCY_CURVE_WIDTH_PX,
     PHASE_LABELS,
     LatencyChart,
     TargetSection,
@@ -341,7 +341,7 @@ def _render_template(
         lengths=[length for length in ADDITIONAL_TEXT_LENGTHS if length != report.text_length],
         phase_labels=PHASE_LABELS,
         shade_thresholds=ERROR_RATE_SHADE_THRESHOLDS,
-        curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
+        curve_size=(LATENCY_CURVE_WIDTH_PX, LATENCY_CURVE_HEIGHT_PX),
         failures_shown=MAX_FAILURES_SHOWN,
         targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
     )

@@ -114,7 +114,7 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
     if list_differing_facts_of_runs(found):
         return None
     folder = Path(os.path.commonpath([path.resolve() for path, _ in runs]))
-    samples = chain.from_iterable(_move_audio(run.samples, path, folder) for path, run in runs)
+    samples = chain.from_iterable(_move_audio_paths(run.samples, path, folder) for path, run in runs)
     run = Run(
         manifest=_join_manifests([run.manifest for run in found]),
         samples=tuple(samples),
@@ -135,7 +135,7 @@ def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _move_audio(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -> list[Sample]:
+def _move_audio_paths(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -> list[Sample]:
     """Return samples whose audio is named relative to a folder above that of their run.
 
     Audio outside of the folder of its run stays missing: a folder above may have it.

@@ -198,7 +198,7 @@ def _choose_verdict(*, fails: bool, is_judged: bool = True, has_findings: bool =
     return "passed" if is_judged else "not judged"
 
 
-def _remove_missing(*notes: str | None) -> tuple[str, ...]:
+def _remove_missing_notes(*notes: str | None) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
@@ -238,7 +238,7 @@ def summarize_check(
         title=f"voicegauge check {providers}".strip(),
         verdict=_choose_check_verdict(report, fails=has_failed),
         headline=describe_result(report),
-        notes=_remove_missing(
+        notes=_remove_missing_notes(
             *unmet.values(),
             report.no_verdict_reason,
             report.partly_judged_reason,
@@ -303,7 +303,7 @@ def _summarize_benchmark(result: BenchResult, *, fails: bool | None) -> ResultSu
             is_judged=failed + wrong < measured and (result.ramp is None or result.ramp.is_conclusive),
         ),
         headline=_prepend_rehearsal_label(result.rehearsal_label, sentence),
-        notes=_remove_missing(
+        notes=_remove_missing_notes(
             result.stop_message,
             *describe_repeated_submits(result.targets),
             REHEARSAL_NOTE if result.rehearsal_label else None,
@@ -351,7 +351,7 @@ def _summarize_comparison(result: RunComparison, *, fails: bool | None) -> Resul
             has_findings=bool(result.regressions),
         ),
         headline=_prepend_rehearsal_label(result.rehearsal_label, result.describe_verdict_counts()),
-        notes=_remove_missing(
+        notes=_remove_missing_notes(
             *result.list_warnings_about_wrong_audio(),
             result.describe_base_urls(),
             result.describe_text_overlap(),

@@ -171,7 +171,7 @@ def _format_spending(run: RunReport) -> str:
 
 MAX_TEXTS_SHOWN = 10
 """Number of texts with the largest differences that are shown for two runs."""
-_METRIC_NAMES = {
+_NAME_BY_METRIC = {
     "submit_latency_ms": "submit latency",
     "ttfa_ms": "time to first audio",
     "completion_ms": "job completion",
@@ -196,7 +196,7 @@ _METRIC_NAMES = {
     "charged": "charge",
 }
 """Names of the metrics in tables and sentences."""
-_VERDICT_ORDER: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
+_DISPLAY_ORDER_OF_VERDICTS: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
 _UNINFORMATIVE_FACT_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests"})
 """Facts that differ between any two runs, or that say nothing about their numbers."""
 
@@ -276,34 +276,34 @@ def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.run_values)) > 1)
 
 
-def _compare_with_baseline(runs: Sequence[Run], run_letters: Sequence[str], number: int) -> RunDifference:
-    """Return the differences of the run `number`, counted from 0, from the earlier one that it is compared with."""
-    run = runs[number]
-    baseline_number = next((i for i, other in enumerate(runs[:number]) if _is_comparable_with(run, other)), 0)
+def _compare_with_baseline(runs: Sequence[Run], run_letters: Sequence[str], run_number: int) -> RunDifference:
+    """Return the differences of the run `run_number`, counted from 0, from the earlier one that it is compared with."""
+    run = runs[run_number]
+    baseline_number = next((i for i, other in enumerate(runs[:run_number]) if _is_comparable_with(run, other)), 0)
     baseline = runs[baseline_number]
-    letters = (run_letters[number], run_letters[baseline_number])
+    letters = (run_letters[run_number], run_letters[baseline_number])
     marks = dict.fromkeys(one.manifest.rehearsal_mark for one in (baseline, run) if one.manifest.is_rehearsal)
 
-    def state(headline: str) -> RunDifference:
+    def build_difference(headline: str) -> RunDifference:
         return RunDifference(*letters, " and ".join(marks), headline, (), ())
 
     # Runs without a common target have nothing to compare; what keeps them from being joined says why.
     has_shared_target = bool(_list_target_ids(run) & _list_target_ids(baseline))
     if not has_shared_target and (facts := list_differing_facts_of_runs([baseline, run])):
-        pair = _name_pair(run, baseline, letters)
-        return state(f"{pair} are not ranked together: they differ in {join_words(facts)}.")
+        pair = _name_compared_runs(run, baseline, letters)
+        return build_difference(f"{pair} are not ranked together: they differ in {join_words(facts)}.")
     try:
         comparison = compare_runs(baseline, run)
     except DataError as error:
-        return state(f"{_name_pair(run, baseline, letters)}: {error}.")
-    ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
-    return state(_describe_comparison(comparison, letters[1], letters[0]))._replace(
+        return build_difference(f"{_name_compared_runs(run, baseline, letters)}: {error}.")
+    ordered = sorted(comparison.metrics, key=lambda metric: _DISPLAY_ORDER_OF_VERDICTS.index(metric.verdict))
+    return build_difference(_describe_comparison(comparison, letters[1], letters[0]))._replace(
         metric_rows=tuple(_build_metric_row(metric) for metric in ordered),
         text_differences=_find_texts_with_largest_latency_change(baseline, run),
     )
 
 
-def _name_pair(run: Run, baseline: Run, letters: tuple[str, str]) -> str:
+def _name_compared_runs(run: Run, baseline: Run, run_letters: tuple[str, str]) -> str:
     """Return the names of two runs as the beginning of a sentence: "EMULATED: Run B and run A".
 
     If only one of them is a rehearsal, the label stands beside it: "Run B and run A (EMULATED)".
@@ -311,8 +311,8 @@ def _name_pair(run: Run, baseline: Run, letters: tuple[str, str]) -> str:
     marks = [one.manifest.rehearsal_mark for one in (run, baseline)]
     if marks[0] == marks[1]:
         label = describe_rehearsal([run.manifest, baseline.manifest])
-        return f"{f'{label}: ' if label else ''}Run {letters[0]} and run {letters[1]}"
-    names = [f"{letter} ({mark})" if mark else letter for letter, mark in zip(letters, marks, strict=True)]
+        return f"{f'{label}: ' if label else ''}Run {run_letters[0]} and run {run_letters[1]}"
+    names = [f"{letter} ({mark})" if mark else letter for letter, mark in zip(run_letters, marks, strict=True)]
     return f"Run {names[0]} and run {names[1]}"
 
 
@@ -359,15 +359,15 @@ def _describe_unjudged_latencies(comparison: RunComparison) -> str:
 
 def _describe_change(metric: MetricComparison, *parts: MetricComparison) -> str:
     direction = "worse" if metric.verdict == "regression" else "better"
-    of_parts = f", with {join_words([_METRIC_NAMES[part.metric] for part in parts])}" if parts else ""
-    change = f"{_METRIC_NAMES[metric.metric]} ({_format_change_with_interval(metric)})"
+    of_parts = f", with {join_words([_NAME_BY_METRIC[part.metric] for part in parts])}" if parts else ""
+    change = f"{_NAME_BY_METRIC[metric.metric]} ({_format_change_with_interval(metric)})"
     return f"{metric.target} {direction} in {change}{of_parts}"
 
 
 def _build_metric_row(metric: MetricComparison) -> MetricRow:
     return MetricRow(
         metric,
-        _METRIC_NAMES[metric.metric],
+        _NAME_BY_METRIC[metric.metric],
         format_value(metric.unit, metric.baseline_value),
         format_value(metric.unit, metric.run_value),
         _format_change_with_interval(metric),

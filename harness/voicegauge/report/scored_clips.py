@@ -193,10 +193,10 @@ def load_players(
         clips: each clip with the folder of its run.
         max_bytes: total size of the audio of all players.
     """
-    return _load_until_full(clips, max_bytes, _load_player)
+    return _load_players_within_limit(clips, max_bytes, _load_player)
 
 
-def _load_until_full(
+def _load_players_within_limit(
     clips: Iterable[tuple[Path, _ClipT]], max_bytes: int, load: Callable[[Path, _ClipT, int], tuple[ClipPlayer, int]]
 ) -> list[ClipPlayer]:
     """Load a player for each clip; `load` receives the number of bytes that are left, and returns how many it used."""
@@ -322,7 +322,7 @@ def load_excerpts(clips: Iterable[tuple[Path, WrongClip]]) -> list[ClipPlayer]:
     Args:
         clips: each clip with the folder of its run.
     """
-    return _load_until_full(clips, MAX_EXCERPT_BYTES_PER_PAGE, _load_excerpt)
+    return _load_players_within_limit(clips, MAX_EXCERPT_BYTES_PER_PAGE, _load_excerpt)
 
 
 def _load_excerpt(folder: Path, clip: WrongClip, max_bytes: int) -> tuple[ClipPlayer, int]:

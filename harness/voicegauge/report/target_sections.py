@@ -130,9 +130,9 @@ def _compute_phase_end_times(target: TargetSummary) -> list[tuple[LatencyPhase, 
 # Computes the geometry of the distribution of one target's latency, and of the states of its jobs over time.
 
 
-CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
+LATENCY_CURVE_WIDTH_PX, LATENCY_CURVE_HEIGHT_PX = 520.0, 220.0
 """Size of both charts, in px."""
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
+_LEFT_MARGIN_PX, _RIGHT_MARGIN_PX, _TOP_MARGIN_PX, _BOTTOM_MARGIN_PX = 44.0, 16.0, 10.0, 30.0
 """Margins of both charts, in px, which leave room for tick labels."""
 MAX_CURVE_STEPS = 120
 """Largest number of steps of a curve. If there are more values, the curve shows this number of their quantiles."""
@@ -177,7 +177,11 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
     )
     steps = [f"H{_compute_x_px(axis, values[i]):.1f}V{_compute_y_px((i + 1) / count):.1f}" for i in chosen]
     path = "".join(
-        [f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"]
+        [
+            f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}",
+            *steps,
+            f"H{LATENCY_CURVE_WIDTH_PX - _RIGHT_MARGIN_PX:.1f}",
+        ]
     )
     return LatencyCurve(path, _build_time_ticks(axis), _build_percentage_ticks())
 
@@ -250,11 +254,17 @@ def _format_area_path(
 
 
 def _compute_x_px(axis: AxisScale, time_ms: float) -> float:
-    return _LEFT + axis.compute_position(time_ms) * (CURVE_WIDTH - _LEFT - _RIGHT)
+    return _LEFT_MARGIN_PX + axis.compute_position(time_ms) * (
+        LATENCY_CURVE_WIDTH_PX - _LEFT_MARGIN_PX - _RIGHT_MARGIN_PX
+    )
 
 
 def _compute_y_px(share: float) -> float:
-    return CURVE_HEIGHT - _BOTTOM - share * (CURVE_HEIGHT - _BOTTOM - _TOP)
+    return (
+        LATENCY_CURVE_HEIGHT_PX
+        - _BOTTOM_MARGIN_PX
+        - share * (LATENCY_CURVE_HEIGHT_PX - _BOTTOM_MARGIN_PX - _TOP_MARGIN_PX)
+    )
 
 
 def _build_time_ticks(axis: AxisScale) -> tuple[AxisTick, ...]:

@@ -210,7 +210,7 @@ def render_template(
     """
     from markupsafe import Markup
 
-    style, script = _read_assets("styles", style_sheet_files), _read_assets("scripts", script_files)
+    style, script = _read_asset_files("styles", style_sheet_files), _read_asset_files("scripts", script_files)
     template = create_template_environment().get_template(template_file)
     return template.render(
         values,
@@ -243,9 +243,9 @@ def _escape_output(value: Any) -> Any:
     return escape_unprintable(value) if type(value) is str else value
 
 
-def _read_assets(folder: str, names: Sequence[str]) -> str:
+def _read_asset_files(folder: str, file_names: Sequence[str]) -> str:
     templates = files("voicegauge.report") / "templates" / folder
-    return "\n".join((templates / name).read_text(encoding="utf-8") for name in names)
+    return "\n".join((templates / name).read_text(encoding="utf-8") for name in file_names)
 
 
 def _build_content_security_policy(style: str, script: str) -> str:
