@@ -138,7 +138,7 @@ def _list_year_readings(digits: str, language: str) -> list[Expression]:
 
 
 def _list_readings_in_digit_pairs(digits: str, language: str) -> list[Expression]:
-    """Return readings in pairs, such as "four seventeen" and "nineteen oh five"; none if a pair has no words."""
+    """Return readings of 3 or 4 digits in pairs, such as "four seventeen"; none if a pair has no words."""
     pairs = [digits[:1], digits[1:]] if len(digits) == 3 else [digits[:2], digits[2:]]
     if len(digits) > 4 or int(pairs[1]) == 0 or language in ("zh", "ja"):
         return []

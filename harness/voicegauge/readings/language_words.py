@@ -14,7 +14,7 @@ class LanguageWords(NamedTuple):
     decimal_sign: str
     """The sign before decimals: "." or ","."""
     point: str
-    """How the decimal sign is read."""
+    """How the decimal sign within a number is read."""
     months: tuple[str, ...]
     """Names of the months, from January."""
     first_day: str
@@ -33,8 +33,11 @@ class LanguageWords(NamedTuple):
     units: dict[str, tuple[str, str]]
     """Readings of a unit after 1 and after other numbers, by its abbreviation."""
     percent: str
+    """Readings of "%"."""
     minus: str
+    """Readings of a minus sign."""
     plus: str
+    """Reading of a "+" before a number or a telephone number."""
     hour: tuple[str, str]
     """What may be read after the hour, for hour 1 and for other hours."""
     minute: str
@@ -43,7 +46,9 @@ class LanguageWords(NamedTuple):
     """How half past an hour is read, with "{hour}" or "{next}" for the hours; empty if the language has no such
     reading."""
     quarter_past: str
+    """How a quarter past an hour is read, with "{hour}" or "{next}" for the hours."""
     quarter_to: str
+    """How a quarter before the next hour is read, with "{next}"."""
     minutes_past: str
     """How minutes past an hour are read, with "{minutes}" and "{hour}"."""
     minutes_to: str

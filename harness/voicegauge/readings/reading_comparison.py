@@ -146,7 +146,7 @@ EditKind = Literal["equal", "substitution", "deletion", "insertion"]
 
 
 class AlignmentEdit(NamedTuple):
-    """One edit of an alignment."""
+    """A word of the reference beside a word of the hypothesis, or one without the other, in the best alignment."""
 
     kind: EditKind
     reference: str
@@ -156,6 +156,7 @@ class AlignmentEdit(NamedTuple):
     reference_part_index: int
     """Index of the part of the reference that the edit belongs to; for an insertion, of the part before it."""
     hypothesis_part_index: int
+    """Index of the part of the hypothesis that the edit belongs to; for a deletion, of the part before it."""
 
 
 class WordLattice:

@@ -222,7 +222,7 @@ def _add_content_type(headers: Headers, media_type: Any) -> Headers:
 def _decode_har_response_body(
     har_content: Mapping[str, Any], har_response: Mapping[str, Any], status: int, content_type: str
 ) -> bytes:
-    """Return the complete response body.
+    """Return the complete response body of a HAR entry, decoded from its text in `har_content`.
 
     Raises:
         NotImportedError: the body is missing, truncated or damaged.

@@ -143,7 +143,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
 
 
 class _InteractionImporter:
-    """Converts interactions one by one.
+    """Converts the interactions of one file that another tool recorded to exchanges, and collects remarks on them.
 
     The interactions must be added in the order of the file, because a response may contain the URL of a later download.
     """

@@ -272,7 +272,7 @@ _MIN_CLICK_DISTANCE_S = 0.01
 
 
 class AudioQuality(NamedTuple):
-    """Measures of one clip."""
+    """Technical measures of the sound of one clip, whatever its text and voice."""
 
     loudness_lufs: float | None
     """Integrated loudness; `None` for silence and for less than 0.4 s."""

@@ -303,7 +303,7 @@ class VoiceEncoder:
         return self._compute_voice_vectors(np.stack([padded[start : start + _FRAMES_PER_PART] for start in starts]))
 
     def _compute_voice_vectors(self, values: FloatArray) -> FloatArray:
-        """Return a vector for each of several sequences, from values of shape (sequences, frames, bands)."""
+        """Return a voice vector for each sequence of mel powers, from `values` of shape (sequences, frames, bands)."""
         for inputs, recurrent, bias in self._weights.layers:
             values = _run_lstm_layer(values, inputs, recurrent, bias)
         projected = np.maximum(values[:, -1] @ self._weights.projection.T + self._weights.projection_bias, 0)
