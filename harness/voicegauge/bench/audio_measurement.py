@@ -200,7 +200,7 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
     audio_format = target.find_audio_format(value)
     if audio_format is None:
         return None
-    return audio_format.replace_requested(
+    return audio_format.replace_requested_properties(
         container=_find_constant_or_default(target, "container"),
         sample_rate=_find_constant_or_default(target, "sample_rate"),
         bit_rate=_find_constant_or_default(target, "bit_rate"),

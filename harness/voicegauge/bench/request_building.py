@@ -131,7 +131,7 @@ def check_text_lengths(
 def _find_account_plan_limit(target: Target, *, is_live: bool) -> int | None:
     limits = target.operation.limits
     if is_live:
-        return limits.find_plan(target.contract.account_plans).max_text_characters
+        return limits.find_plan_limits(target.contract.account_plans).max_text_characters
     known = [plan.max_text_characters for plan in limits.plan_limits.values()]
     return None if None in known else max((one for one in known if one is not None), default=None)
 

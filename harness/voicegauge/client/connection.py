@@ -285,7 +285,7 @@ def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collecti
     for name in plan_names:
         if name not in known_plans:
             raise UnknownNameError("plan", name, known_plans)
-    return {provider: spec.find_plan(plan_names) for provider, spec in limits.items()}
+    return {provider: spec.find_plan_limits(plan_names) for provider, spec in limits.items()}
 
 
 def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:

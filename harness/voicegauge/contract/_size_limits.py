@@ -402,13 +402,13 @@ def _iterate_reachable_schemas(document_data: Any, pointer: str) -> Iterator[dic
 # that lacks twenty keys would take gigabytes.
 
 
-MAX_SHORTENED_VALUES = 20_000
+MAX_VALUES_AFTER_SHORTENING = 20_000
 """Maximum number of nested values in a shortened value. A transcript with the times of its characters may have more;
 then only its start is validated in detail."""
-MAX_SHORTENED_TEXT_CHARACTERS = 200_000
+MAX_TEXT_CHARACTERS_AFTER_SHORTENING = 200_000
 """Maximum number of characters of each text in a shortened value. It is above every documented limit, so that a
 violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
-MAX_SHORTENED_TOTAL_CHARACTERS = 400_000
+MAX_TOTAL_CHARACTERS_AFTER_SHORTENING = 400_000
 """Maximum number of characters of all texts and keys in a shortened value."""
 
 
@@ -427,7 +427,7 @@ class _ValueShortener:
     """Shortens one value, and counts how much of it may still be copied."""
 
     def __init__(self) -> None:
-        self._nodes, self._characters = MAX_SHORTENED_VALUES, MAX_SHORTENED_TOTAL_CHARACTERS
+        self._nodes, self._characters = MAX_VALUES_AFTER_SHORTENING, MAX_TOTAL_CHARACTERS_AFTER_SHORTENING
         self.is_shortened = False
 
     def shorten(self, value: Any) -> Any:
@@ -447,7 +447,7 @@ class _ValueShortener:
             for key, member in value.items():
                 if self._has_reached_limit():
                     break
-                if len(key) > MAX_SHORTENED_TEXT_CHARACTERS:
+                if len(key) > MAX_TEXT_CHARACTERS_AFTER_SHORTENING:
                     self.is_shortened = True
                     continue
                 self._characters -= len(key)
@@ -456,7 +456,7 @@ class _ValueShortener:
         return value
 
     def _shorten_text(self, text: str) -> str:
-        length = max(min(len(text), MAX_SHORTENED_TEXT_CHARACTERS, self._characters), 0)
+        length = max(min(len(text), MAX_TEXT_CHARACTERS_AFTER_SHORTENING, self._characters), 0)
         self._characters -= length
         if length == len(text):
             return text

@@ -178,12 +178,12 @@ def build_standalone_document(asyncapi: Document) -> Document:
     """
     if "x-provider" not in asyncapi.data:
         raise asyncapi.build_error("", "needs x-provider: id, title, key_variable and sources")
-    document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
+    document = embed_asyncapi(build_document_without_operations(asyncapi), asyncapi)
     parts = {"": (asyncapi, ""), f"/{ASYNCAPI_KEY}": (asyncapi, ""), "/x-provider": (asyncapi, "/x-provider")}
     return Document(asyncapi.path, document.data, {}, asyncapi.sha256, parts)
 
 
-def build_empty_document(asyncapi: Document) -> Document:
+def build_document_without_operations(asyncapi: Document) -> Document:
     """Return an OpenAPI document without operations, with the title and version of an AsyncAPI document."""
     own_info = get_mapping(asyncapi.data, "info")
     # AsyncAPI 3.0 has more keys there, such as `tags` and `externalDocs`.

@@ -24,7 +24,7 @@ from voicegauge.contract._overlays import (
     select_described_operations,
 )
 from voicegauge.contract.asyncapi import (
-    build_empty_document,
+    build_document_without_operations,
     build_standalone_document,
     embed_asyncapi,
     embed_without_merging,
@@ -320,7 +320,7 @@ def normalize_openapi(document: Document) -> None:
         _expand_boolean_properties(node)
         _remove_ids_of_examples(node)
         if is_30:
-            _upgrade_bounds(node)
+            _upgrade_exclusive_bounds(node)
             _upgrade_nullable(node)
 
 
@@ -342,7 +342,7 @@ def _remove_ids_of_examples(node: dict[str, Any]) -> None:
             example.pop("id")
 
 
-def _upgrade_bounds(node: dict[str, Any]) -> None:
+def _upgrade_exclusive_bounds(node: dict[str, Any]) -> None:
     """Replace `exclusiveMinimum: true` next to `minimum: 0` by `exclusiveMinimum: 0`."""
     for exclusive, inclusive in _BOUND_KEYWORD_PAIRS:
         if isinstance(node.get(exclusive), bool):
@@ -444,7 +444,7 @@ def read_document_with_sockets(path: Path) -> Document:
     """
     if is_asyncapi_file(path):
         asyncapi = read_asyncapi_document(path)
-        return embed_without_merging(build_empty_document(asyncapi), asyncapi)
+        return embed_without_merging(build_document_without_operations(asyncapi), asyncapi)
     document, asyncapi_path = read_openapi_document(path), find_asyncapi_file(path)
     return document if asyncapi_path is None else embed_without_merging(document, read_asyncapi_document(asyncapi_path))
 

@@ -263,7 +263,7 @@ class OverlayWriter:
 
     def write_overlay(self) -> OverlayProposal:
         """Write the overlay that makes each candidate a speech operation."""
-        actions = [*self._iterate_root_actions(), *self._iterate_removals()]
+        actions = [*self._iterate_root_actions(), *self._iterate_removal_actions()]
         operations = []
         for candidate in self._candidates:
             targets = self._propose_targets(candidate)
@@ -309,7 +309,7 @@ class OverlayWriter:
         )
         return f"{comment}{''.join(lines)}actions:\n"
 
-    def _iterate_removals(self) -> Iterator[_OverlayMapping]:
+    def _iterate_removal_actions(self) -> Iterator[_OverlayMapping]:
         """Yield the actions that remove what is wrong in schemas: defaults that do not fit them, and unknown types."""
         pointers = dict.fromkeys(pointer for one in self._candidates for pointer in one.unfit_default_pointers)
         for pointer in pointers:

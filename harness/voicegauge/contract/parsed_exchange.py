@@ -493,7 +493,7 @@ def _format_error(error: UnreadableBodyError | None) -> str | None:
 # Reads transcripts from responses, as a contract describes them.
 
 
-JOINED_TEXT_SEPARATOR = " "
+TRANSCRIPT_PART_SEPARATOR = " "
 """What separates the texts of several places, when they are joined to one transcript."""
 
 
@@ -505,7 +505,7 @@ def read_transcript(exchange: ParsedExchange, response: TranscriptionResponse) -
     """
     cues = read_cues(exchange, response)
     if cues is not None:
-        return JOINED_TEXT_SEPARATOR.join(cue.text for cue in cues if cue.text)
+        return TRANSCRIPT_PART_SEPARATOR.join(cue.text for cue in cues if cue.text)
     location = response.text_location
     if EVERY_ITEM in location.pointer_tokens:
         texts = [
@@ -513,7 +513,7 @@ def read_transcript(exchange: ParsedExchange, response: TranscriptionResponse) -
             for text in read_values_at_pointer(exchange.response_json, location.pointer_tokens)
             if isinstance(text, str)
         ]
-        return JOINED_TEXT_SEPARATOR.join(text.strip() for text in texts) if texts else None
+        return TRANSCRIPT_PART_SEPARATOR.join(text.strip() for text in texts) if texts else None
     text = exchange.read_response_value(location)
     return text if isinstance(text, str) else None
 

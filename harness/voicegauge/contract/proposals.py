@@ -35,7 +35,7 @@ from voicegauge.contract._overlays import (
 )
 from voicegauge.contract.asyncapi import (
     OPPOSITE_ACTIONS,
-    build_empty_document,
+    build_document_without_operations,
     embed_asyncapi,
     find_client_action,
     get_usual_client_action,
@@ -118,7 +118,7 @@ class _SocketOverlayWriter:
 
     def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
         self._asyncapi = asyncapi
-        self._document = embed_asyncapi(build_empty_document(asyncapi), asyncapi)
+        self._document = embed_asyncapi(build_document_without_operations(asyncapi), asyncapi)
         self._removed_pointers = [
             pointer.removeprefix(f"/{ASYNCAPI_KEY}") for pointer in remove_unknown_content_encodings(self._document)
         ]

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract._size_limits import MAX_SHORTENED_VALUES, NestedErrorLimit, shorten_value
+from voicegauge.contract._size_limits import MAX_VALUES_AFTER_SHORTENING, NestedErrorLimit, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
@@ -266,8 +266,8 @@ class Schemas:
             )
         if not is_explained:
             message = (
-                f"does not fit its schema, beyond its first {MAX_SHORTENED_VALUES:,} values, in a text that is too "
-                "long, or deep in a schema that contains itself"
+                f"does not fit its schema, beyond its first {MAX_VALUES_AFTER_SHORTENING:,} values, in a text that is "
+                "too long, or deep in a schema that contains itself"
             )
             yield SchemaViolation("", pointer, pointer.rpartition("/")[2], message)
 

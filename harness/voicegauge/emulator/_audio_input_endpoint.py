@@ -546,7 +546,7 @@ def _find_documented_audio_format(request: ParsedRequest, target: AudioInputTarg
     if requested is None:
         requested = target.target_spec.request_constants.get(conversion.request_fields["format"].location)
     found = conversion.formats.get(requested) if isinstance(requested, str) else None
-    return found and found.replace_requested(
+    return found and found.replace_requested_properties(
         container=read_audio_input_field(request, target, "container"),
         sample_rate=read_audio_input_field(request, target, "sample_rate"),
         bit_rate=read_audio_input_field(request, target, "bit_rate"),

@@ -217,7 +217,7 @@ def _read_documented_format(
     found = _find_documented_audio_format(request, target, read_field(request, target, "format"))
     if found is None:
         return None
-    return found.replace_requested(
+    return found.replace_requested_properties(
         container=read_field(request, target, "container"),
         sample_rate=read_field(request, target, "sample_rate"),
         bit_rate=read_field(request, target, "bit_rate"),

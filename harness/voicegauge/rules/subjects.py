@@ -91,7 +91,7 @@ class AudioInputCall(Call):
         if name is None:
             name = self.audio_input_target.target_spec.request_constants.get(mapping.location)
         found = conversion.formats.get(mapping.find_provider_independent_value(name)) if isinstance(name, str) else None
-        return found and found.replace_requested(
+        return found and found.replace_requested_properties(
             container=self._read_value_or_default("container"),
             sample_rate=self._read_value_or_default("sample_rate"),
             bit_rate=self._read_value_or_default("bit_rate"),
@@ -326,7 +326,7 @@ class SpeechDelivery(CheckSubject):
         )
         if found is None:
             return None
-        return found.replace_requested(
+        return found.replace_requested_properties(
             container=self._read_format_field("container"),
             sample_rate=self._read_format_field("sample_rate"),
             bit_rate=self._read_format_field("bit_rate"),

@@ -168,8 +168,8 @@ class LimitsSpec(Record, frozen=True, kw_only=True):
     """Names of the response headers that report the rate limit."""
     source: SourceReference | None = None
 
-    def find_plan(self, plan_names: Collection[str] = ()) -> PlanLimits:
-        """Return the first documented plan that `plan_names` contains, else the first documented plan.
+    def find_plan_limits(self, plan_names: Collection[str] = ()) -> PlanLimits:
+        """Return the limits of the first documented plan that `plan_names` contains, else of the first documented plan.
 
         If no plan is documented, return a plan without limits.
         """

@@ -57,7 +57,7 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     codec_by_container: dict[str, AudioCodec] = {}
     """What the format means with each value of the request field `container`: {wav: wav, none: pcm_s16le}."""
 
-    def replace_requested(self, *, container: object, sample_rate: object, bit_rate: object) -> AudioFormat:
+    def replace_requested_properties(self, *, container: object, sample_rate: object, bit_rate: object) -> AudioFormat:
         """Return the format with what other fields of a request ask for.
 
         Args:
