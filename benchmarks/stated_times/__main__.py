@@ -26,7 +26,7 @@ from listening.clips import (
 
 from voicegauge.emulator._speech_faults import (
     SMALL_STRETCH_FACTOR,
-    distribute_times,
+    distribute_times_evenly,
     freeze_times,
     shift_times,
     stretch_times,
@@ -40,7 +40,7 @@ DEFECTS = {
     "true": lambda timings: timings,
     "shifted": shift_times,
     "stretched": lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
-    "uniform": distribute_times,
+    "uniform": distribute_times_evenly,
     "frozen": freeze_times,
 }
 

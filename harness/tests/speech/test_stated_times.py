@@ -7,7 +7,7 @@ import pytest
 
 from voicegauge.emulator._speech_faults import (
     SMALL_STRETCH_FACTOR,
-    distribute_times,
+    distribute_times_evenly,
     freeze_times,
     shift_times,
     stretch_times,
@@ -27,7 +27,7 @@ TEXT = "The ferry to the island leaves at half past nine, and it comes back befo
 DEFECTS = {
     "shifted": shift_times,
     "stretched": lambda timings: stretch_times(timings, SMALL_STRETCH_FACTOR),
-    "uniform": distribute_times,
+    "uniform": distribute_times_evenly,
     "frozen": freeze_times,
 }
 

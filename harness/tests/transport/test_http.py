@@ -385,7 +385,7 @@ async def test_connections_are_opened_before_they_are_needed(has_tls, tls_server
 async def test_a_prepared_connection_that_has_waited_for_long_is_not_used(monkeypatch):
     async with RespondingServer().listen() as url, Transport() as transport:
         await transport.prepare_connections(url, 1)
-        monkeypatch.setattr("voicegauge.transport.network.MAX_PREPARED_AGE_S", -1.0)
+        monkeypatch.setattr("voicegauge.transport.network.MAX_PREPARED_CONNECTION_AGE_S", -1.0)
         assert (await get(transport, url)).timing.connect_ms is not None
 
 

@@ -469,7 +469,7 @@ async def deliver_transcription(
 
 async def _send_recording(session: TranscriptionSession, recording: SpokenRecording) -> tuple[StreamTimes, str | None]:
     """Stream a recording, and return when it was sent, and the message of an error of the connection."""
-    times = StreamTimes(SENT_AUDIO_MESSAGE_S, session.connection.now_ms, [])
+    times = StreamTimes(SENT_AUDIO_MESSAGE_S, session.connection.elapsed_ms, [])
 
     def has_ended() -> bool:
         # Only an end that is reported after the speech is one: another may follow after an early one.

@@ -448,7 +448,7 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReade
         """
         size = round(SENT_AUDIO_MESSAGE_S * audio.bytes_per_second)
         size -= size % audio.sample_width_bytes
-        times = StreamTimes(size / audio.bytes_per_second, self.connection.now_ms, [])
+        times = StreamTimes(size / audio.bytes_per_second, self.connection.elapsed_ms, [])
         started_s = time.perf_counter()
         for start in range(0, len(audio.data), size):
             frame = audio.data[start : start + size]
@@ -459,7 +459,7 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReade
                 await asyncio.sleep(0)  # lets texts arrive meanwhile
             elif wait_s > 0:
                 await asyncio.sleep(wait_s)
-            times.sent_ms.append(self.connection.now_ms)
+            times.sent_ms.append(self.connection.elapsed_ms)
             self._send_action_message("audio", None, audio=frame)
         return times
 

@@ -125,7 +125,7 @@ class EmulatedConnection(ABC):
         """Return what the client has stated at `location`; `MISSING` if it has stated nothing."""
         return self._handshake_values.get(location, MISSING)
 
-    def _count_equal_constants(self, constants: Mapping[Location, Any]) -> int:
+    def _count_sent_constants(self, constants: Mapping[Location, Any]) -> int:
         """Return the number of `constants`, by location, that the client has sent."""
         return sum(_matches_constant(self._read_setting(location), value) for location, value in constants.items())
 

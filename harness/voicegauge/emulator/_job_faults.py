@@ -72,22 +72,22 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
 def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
-        _change_value(
+        _change_body_value(
             response,
             spec.creation_time_location,
             lambda shown: format_time_like_example(unix_time_s, shown) if shown is not None else None,
         )
 
 
-def _change_value(response: EmulatedResponse, location: Location | None, change: Callable[[Any], Any]) -> None:
+def _change_body_value(response: EmulatedResponse, location: Location | None, change: Callable[[Any], Any]) -> None:
     """Replace the value at `location` of the body, if there is one, by `change(value)`."""
     shown = read_value_at(response.body, location)
     if location is not None and shown is not MISSING:
         response.body = write_value_at(response.body, location, change(shown))
 
 
-def _change_text(response: EmulatedResponse, location: Location | None, change: Callable[[str], str]) -> None:
-    _change_value(response, location, lambda shown: change(shown) if isinstance(shown, str) else shown)
+def _change_body_text(response: EmulatedResponse, location: Location | None, change: Callable[[str], str]) -> None:
+    _change_body_value(response, location, lambda shown: change(shown) if isinstance(shown, str) else shown)
 
 
 def _change_last_digits(text: str) -> str:
@@ -175,7 +175,7 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
         return
     audio = {spec.audio.location} if spec.audio is not None else set()
     for location in {*audio, *state.required_locations} - {spec.end_time_location}:
-        _change_value(response, location, lambda _: None)
+        _change_body_value(response, location, lambda _: None)
 
 
 @declare_fault(
@@ -223,7 +223,7 @@ def change_job_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
-        _change_text(response, spec.job_id_location, _change_last_digits)
+        _change_body_text(response, spec.job_id_location, _change_last_digits)
 
 
 @declare_fault(
@@ -236,7 +236,7 @@ def change_job_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
-        _change_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
+        _change_body_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
 
 
 @declare_fault(
@@ -270,7 +270,7 @@ def change_polling_url(response: EmulatedResponse) -> None:
     spec, job = _get_job_spec(response.target), response.job
     if response.kind == "submit" and spec is not None and job is not None:
         location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
-        _change_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
+        _change_body_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
 
 
 @declare_fault(
@@ -288,7 +288,7 @@ def report_excess_usage(response: EmulatedResponse) -> None:
         for usage in _list_usages_determining_price(response.target):
             is_number = isinstance(read_value_at(response.body, usage.reported_usage_location), int | float)
             if is_number:
-                _change_value(response, usage.reported_usage_location, lambda used: used * 10)
+                _change_body_value(response, usage.reported_usage_location, lambda used: used * 10)
 
 
 add_faults(

@@ -392,22 +392,22 @@ def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...
         if status.startswith("2")
         for media_spec in response.media_types.values()
         for example in media_spec.examples
-        for item in _iterate_objects(example.value)
+        for item in _iterate_json_objects(example.value)
     )
 
 
-def _iterate_objects(json_value: Any) -> Iterator[Mapping[str, Any]]:
+def _iterate_json_objects(json_value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(json_value, dict):
         yield json_value
     for item in (
         json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
     ):
-        yield from _iterate_objects(item)
+        yield from _iterate_json_objects(item)
 
 
 def has_object_with_value(examples: Any, searched_value: str) -> bool:
     """Whether any example contains an object with a field of the value `searched_value`."""
-    return any(str(member) == searched_value for item in _iterate_objects(examples) for member in item.values())
+    return any(str(member) == searched_value for item in _iterate_json_objects(examples) for member in item.values())
 
 
 def fill_body_from_documented_item(

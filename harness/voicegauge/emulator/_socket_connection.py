@@ -101,15 +101,15 @@ class _Turn:
 class EmulatedSocket(EmulatedConnection):
     """One accepted connection on which texts are spoken."""
 
-    def __init__(self, *connection: Any, abort: Callable[[], None]) -> None:
+    def __init__(self, *connection: Any, abort_connection: Callable[[], None]) -> None:
         """Create a connection without turns.
 
         Args:
             connection: the arguments of `EmulatedConnection`.
-            abort: ends the connection without a close frame.
+            abort_connection: ends the connection without a close frame.
         """
         super().__init__(*connection)
-        self._abort = abort
+        self._abort_connection = abort_connection
         self._turns: dict[str | None, _Turn] = {}
         self._ended_contexts: deque[str | None] = deque(maxlen=_MAX_TURNS)
         self._latest_ended_turn: _Turn | None = None
@@ -219,12 +219,12 @@ class EmulatedSocket(EmulatedConnection):
     def _find_target(self) -> SocketTarget:
         """Return the target whose constants the client has sent; the first one if it has sent those of none."""
         targets = [one for one in self._operation.contract.socket_targets.values() if one.operation is self._operation]
-        return max(targets, key=lambda target: self._count_equal_constants(target.target_spec.request_constants))
+        return max(targets, key=lambda target: self._count_sent_constants(target.target_spec.request_constants))
 
     def _find_format(self, target: SocketTarget) -> SocketFormat:
         for audio_format in target.target_spec.formats.values():
             constants = audio_format.request_constants
-            if constants and self._count_equal_constants(constants) == len(constants):
+            if constants and self._count_sent_constants(constants) == len(constants):
                 return audio_format
         return target.default_format
 
@@ -552,7 +552,7 @@ class EmulatedSocket(EmulatedConnection):
     async def _send_output(self, output: SocketOutput) -> None:
         if output.kind == "abort":
             self._is_closed = True
-            self._abort()
+            self._abort_connection()
             raise ConnectionEndedError
         if output.kind == "close":
             await self._close(output.values.get("code"), str(output.values.get("reason", "")))

@@ -281,7 +281,7 @@ _REPLACING_WORD = "elephants"
 """Word that is spoken in place of the longest word of a text."""
 _CLIPPING_GAIN = 12.0
 """Factor by which speech is amplified so that it is clipped."""
-_VOICE_OF_NO_TARGET = "Annie"
+_ESPEAK_VARIANT_OF_NO_TARGET = "Annie"
 """Variant of espeak-ng with a high voice, unlike any that the emulator has otherwise."""
 _USUAL_SAMPLE_RATE_HZ = 22_050
 """Sample rate of many voices, in which raw samples are sent whatever rate is documented."""
@@ -396,7 +396,7 @@ add_faults(
     Fault(
         id="another-voice",
         description="Another voice speaks than before, or than that of the voice sample.",
-        change_synthesis=create_field_replacer(espeak_variant=_VOICE_OF_NO_TARGET),
+        change_synthesis=create_field_replacer(espeak_variant=_ESPEAK_VARIANT_OF_NO_TARGET),
         why_checks_miss_it="A check compares no voices. `voicegauge bench --similarity` and `voicegauge history` do.",
     ),
     Fault(
@@ -516,7 +516,7 @@ def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     "The times are invented: every character has the same duration.",
     _HAS_TIMESTAMPS,
 )
-def distribute_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+def distribute_times_evenly(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Give every character the same duration, from the first start to the last end."""
     if not timings:
         return timings

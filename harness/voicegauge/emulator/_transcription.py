@@ -297,11 +297,11 @@ class EmulatedTranscription(EmulatedConnection):
         channels = self._operation.contract.transcription_socket_targets.values()
         self._target = max(
             (target for target in channels if target.operation is self._operation),
-            key=lambda target: self._count_equal_constants(target.target_spec.request_constants),
+            key=lambda target: self._count_sent_constants(target.target_spec.request_constants),
         )
         self._format = max(
             self._target.target_spec.formats.values(),
-            key=lambda audio_format: self._count_equal_constants(audio_format.request_constants),
+            key=lambda audio_format: self._count_sent_constants(audio_format.request_constants),
         )
         self._retained_audio = _RetainedAudio(np.zeros(0, np.float32))
         self._frame_sample_count = round(_FRAME_DURATION_S * self._format.sample_rate_hz)
@@ -385,9 +385,9 @@ class EmulatedTranscription(EmulatedConnection):
             self._examined_sample_count += self._frame_sample_count
             level_dbfs = 10 * np.log10(power + 1e-12)  # digital silence has no logarithm
             await self._advance_by_frame(is_speech=bool(level_dbfs > _SPEECH_LEVEL_DBFS))
-        self._forget_samples()
+        self._drop_unneeded_samples()
 
-    def _forget_samples(self) -> None:
+    def _drop_unneeded_samples(self) -> None:
         """Drop the samples that no turn and no report needs any more."""
         rate = self._format.sample_rate_hz
         kept = (
@@ -469,7 +469,7 @@ class EmulatedTranscription(EmulatedConnection):
             return
         origin, rate = self._retained_audio.first_sample_index, self._format.sample_rate_hz
         samples = self._retained_audio.samples[max(first_sample_index - origin, 0) : end_sample_index - origin]
-        text = await self._choose_text(event_kind, samples, turn)
+        text = await self._choose_text_to_report(event_kind, samples, turn)
         if text is None:
             return
         reports = [ReportedText(event_kind, text)]
@@ -505,7 +505,7 @@ class EmulatedTranscription(EmulatedConnection):
             return [report]
         return [replace(report, kind="final"), ReportedText("turn-end")]
 
-    async def _choose_text(self, event_kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
+    async def _choose_text_to_report(self, event_kind: ServerEventKind, samples: Samples, turn: _Turn) -> str | None:
         """Return the text to report; `None` if nothing is to be reported."""
         if event_kind == "turn-start":
             return ""

@@ -250,12 +250,12 @@ def _describe_control_routes(routes: Iterable[BaseRoute]) -> Callable[[Request, 
             methods.setdefault(route.path, set()).update(route.methods - {"HEAD"})
     known = ", ".join(f"{' or '.join(sorted(of_path))} {path}" for path, of_path in methods.items())
 
-    def refuse(request: Request, error: Exception) -> Response:
+    def reject_control_request(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 404
         message = f"no control route {request.method} {request.url.path}; below {CONTROL_PREFIX} are {known}"
         return JSONResponse({"error": message}, status)
 
-    return refuse
+    return reject_control_request
 
 
 class _ControlRoutes:
@@ -278,12 +278,12 @@ class _ControlRoutes:
 
     async def advance_clock(self, request: Request) -> Response:
         """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
-        body = await _read_json(request)
+        body = await _read_json_body(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
-            return _build_error_response('send {"advance_s": seconds}, 0 or more')
+            return _build_control_error_response('send {"advance_s": seconds}, 0 or more')
         if seconds > MAX_EMULATED_UNIX_TIME_S - self._emulated.clock.now():  # a sum with a huge integer would overflow
-            return _build_error_response("the clock would be later than the year 9999")
+            return _build_control_error_response("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
             await provider.webhooks.send_due_callbacks()
@@ -347,14 +347,14 @@ class _ControlRoutes:
 
     async def replace_faults(self, request: Request) -> Response:
         """Replace the injected faults by those in the body, such as {"faults": ["wrong-type@provider"]}."""
-        body = await _read_json(request)
+        body = await _read_json_body(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return _build_error_response('send {"faults": ["id", "id@provider/target"]}')
+            return _build_control_error_response('send {"faults": ["id", "id@provider/target"]}')
         try:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
-            return _build_error_response(str(error))
+            return _build_control_error_response(str(error))
         self._emulated.fault_injector.replace_faults(checked)
         return await self.get_faults(request)
 
@@ -377,14 +377,14 @@ class _AudioRoute:
         await send_response(response, send)
 
 
-async def _read_json(request: Request) -> Any:
+async def _read_json_body(request: Request) -> Any:
     try:
         return read_json(await request.body())
     except UnreadableBodyError:
         return None
 
 
-def _build_error_response(message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+def _build_control_error_response(message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
     return JSONResponse({"error": message}, status, headers={"Connection": "close"})
 
 
@@ -416,7 +416,7 @@ class ControlGuard:
             return
         reason = self._find_rejection_reason(scope)
         if reason is not None:
-            await _build_error_response(reason, HTTPStatus.FORBIDDEN)(scope, receive, send)
+            await _build_control_error_response(reason, HTTPStatus.FORBIDDEN)(scope, receive, send)
             return
         with self._body_memory.open_share() as share:
             try:
@@ -427,7 +427,7 @@ class ControlGuard:
                 await self._app(scope, create_receive_replaying_body(body, receive), send)
                 return
         reason = f"the body has more than {MAX_CONTROL_BODY_BYTES} bytes"
-        await _build_error_response(reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(scope, receive, send)
+        await _build_control_error_response(reason, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(scope, receive, send)
 
     def _find_rejection_reason(self, scope: Scope) -> str | None:
         """Return the reason why a request is rejected; `None` if it is accepted."""
@@ -477,9 +477,12 @@ def create_app(
     limited = tuple(limit_to_listed_names(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults, client_findings)
     routes = build_control_routes(providers)
-    refuse = _describe_control_routes(routes)
+    reject_control_request = _describe_control_routes(routes)
     control = ControlGuard(
-        Starlette(routes=[Mount(CONTROL_PREFIX, routes=routes)], exception_handlers={404: refuse, 405: refuse}),
+        Starlette(
+            routes=[Mount(CONTROL_PREFIX, routes=routes)],
+            exception_handlers={404: reject_control_request, 405: reject_control_request},
+        ),
         control_route_host_names,
     )
 

@@ -246,7 +246,7 @@ class ClientMonitor:
         elif "close" in intent.actions:
             self._has_closed = True
         elif self._spec.has_contexts:
-            self._judge_context(intent)
+            self._judge_use_of_context(intent)
         else:
             self._judge_text(intent)
 
@@ -292,7 +292,7 @@ class ClientMonitor:
             self.report("client-message-invalid", "the first message is not the one that begins the session")
         self._has_begun = True
 
-    def _judge_context(self, intent: ClientIntent) -> None:
+    def _judge_use_of_context(self, intent: ClientIntent) -> None:
         context, actions = intent.context, intent.actions
         state = self._context_states.get(context)
         begins = bool(actions & {"start", "text"}) and not (state is None and not intent.text and "end" in actions)

@@ -112,7 +112,7 @@ class SocketEndpoint:
             await EmulatedTranscription(operation, values, self._context, receive, send).run()
             return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
-        await EmulatedSocket(operation, values, self._context, receive, send, abort=abort).run()
+        await EmulatedSocket(operation, values, self._context, receive, send, abort_connection=abort).run()
 
     async def _reject_and_report_handshake(
         self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str

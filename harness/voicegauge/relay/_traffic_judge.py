@@ -305,7 +305,7 @@ class TrafficJudge:
     def build_report(self) -> CheckReport:
         """Judge the jobs that have not ended, and return the report of all exchanges."""
         while self._open_jobs:
-            self._close_oldest_job()
+            self._judge_and_close_oldest_job()
         self._unmatched_requests.report_counts("traffic", self._contract, self._collector)
         self._collector.secrets |= self._redactor.secrets.keys()
         return self._collector.build_report()
@@ -379,7 +379,7 @@ class TrafficJudge:
         self._job_count += 1
         self._open_jobs[self._job_count] = _JobConversation(has_target=call.target is not None)
         if len(self._open_jobs) > MAX_OPEN_JOBS:
-            self._close_oldest_job()
+            self._judge_and_close_oldest_job()
         return self._job_count
 
     def _judge_call_and_job(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
@@ -404,7 +404,7 @@ class TrafficJudge:
                 sum(job.size_bytes for job in self._open_jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES
                 and len(self._open_jobs) > 1
             ):
-                self._close_oldest_job()
+                self._judge_and_close_oldest_job()
         elif call is not None:
             deliveries = list(iterate_jobs_and_deliveries([call], [exchange]))
             findings += self._collector.judge_subjects(checker, deliveries)
@@ -437,7 +437,7 @@ class TrafficJudge:
                     new.append(finding)
         return new
 
-    def _close_oldest_job(self) -> None:
+    def _judge_and_close_oldest_job(self) -> None:
         job_number, job = self._open_jobs.popitem(last=False)
         self._conversation_index.forget_conversation(job_number)
         with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed

@@ -164,7 +164,7 @@ class SocketRelay:
     async def _pass_messages_to_client(self) -> None:
         """Pass the messages of the service, and the way in which it ends the connection."""
         while True:
-            message = await self._take_next_message()
+            message = await self._take_next_service_message()
             if message is None:
                 break
             self._waiting_bytes -= len(message.data)
@@ -185,7 +185,7 @@ class SocketRelay:
         else:
             await self._close_client_connection(code, close.reason if close is not None else "")
 
-    async def _take_next_message(self) -> SocketMessage | None:
+    async def _take_next_service_message(self) -> SocketMessage | None:
         """Return the next message of the service; `None` after the last one, when the connection has ended."""
         if self._waiting_messages.empty():
             waiting = [

@@ -346,6 +346,7 @@ class RelayObserver:
 
 RecordT = TypeVar("RecordT")
 _LENGTH_PREFIX_BYTES = 8
+"""Size of the number before each record in a stream, which says how many bytes the record has."""
 
 
 def write_record(stream: IO[bytes], record: Any) -> None:

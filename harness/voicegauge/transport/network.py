@@ -53,7 +53,7 @@ CURRENT_TRACE: ContextVar[ExchangeTrace | None] = ContextVar("current_trace", de
 """The trace of the request that the current task sends; `None` if there is none."""
 
 
-MAX_PREPARED_AGE_S = 5.0
+MAX_PREPARED_CONNECTION_AGE_S = 5.0
 """Maximum age in seconds of a connection that was opened in advance. Servers close unused connections; a request that
 is sent while the server closes the connection would be lost, and might have been charged."""
 
@@ -93,7 +93,9 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
         stream, self._prepared_stream = self._prepared_stream, None
         if stream is None:
             return None
-        if time.monotonic() - self._prepared_at_s > MAX_PREPARED_AGE_S or stream.get_extra_info("is_readable"):
+        if time.monotonic() - self._prepared_at_s > MAX_PREPARED_CONNECTION_AGE_S or stream.get_extra_info(
+            "is_readable"
+        ):
             await stream.aclose()
             return None
         trace = CURRENT_TRACE.get()
@@ -422,7 +424,7 @@ def open_connection_pool(
     try:
         return httpcore.AsyncConnectionPool(
             ssl_context=ssl_context,
-            proxy=None if proxy_url is None else _build_proxy(proxy_url),
+            proxy=None if proxy_url is None else _build_httpcore_proxy(proxy_url),
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=KEEP_ALIVE_S,
@@ -529,7 +531,7 @@ class ConnectionPools:
         self._idle_pools_by_key.clear()
 
 
-def _build_proxy(proxy_url: str) -> httpcore.Proxy:
+def _build_httpcore_proxy(proxy_url: str) -> httpcore.Proxy:
     proxy = httpx.Proxy(proxy_url)  # parses user name and password
     if proxy.url.scheme.startswith("socks"):
         importlib.import_module("socksio")  # or the first request would fail

@@ -89,7 +89,7 @@ class _PicowsListener(WSListener):
         self._connection.receive_frame(frame)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002
-        self._connection.note_ended()
+        self._connection.note_connection_end()
 
     def pause_writing(self) -> None:
         self._connection.note_writability(is_writable=False)
@@ -145,7 +145,7 @@ class WebSocketConnection:
         return self._opened_ns / 1e6
 
     @property
-    def now_ms(self) -> float:
+    def elapsed_ms(self) -> float:
         """Milliseconds since the connection was opened."""
         return (time.perf_counter_ns() - self._opened_ns) / 1e6
 
@@ -271,7 +271,7 @@ class WebSocketConnection:
     def end_because_too_much_received(self) -> None:
         """End the connection at once, without waiting for the service, because it sent more than is accepted."""
         self.is_truncated = True
-        self._note_close("client", self.now_ms, 1009, b"")
+        self._note_close("client", self.elapsed_ms, 1009, b"")
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
@@ -281,7 +281,7 @@ class WebSocketConnection:
             self._close = SocketClose(closed_by=closing_side, at_ms=at_ms, code=code, reason=text)
         self.ended.set()
 
-    def note_ended(self) -> None:
+    def note_connection_end(self) -> None:
         """Note that the connection has ended: by the service, or by picows because of an invalid frame."""
         if self._transport is None or self._close is not None:
             return
@@ -289,9 +289,9 @@ class WebSocketConnection:
         if sent is not None:
             code: Any = sent.code  # a plain number at run time
             self.is_truncated = code == WSCloseCode.MESSAGE_TOO_BIG
-            self._note_close("client", self.now_ms, int(code), (sent.reason or "").encode())
+            self._note_close("client", self.elapsed_ms, int(code), (sent.reason or "").encode())
             return
-        self._note_close("server", self.now_ms, ABNORMAL_CLOSE_CODE, b"")
+        self._note_close("server", self.elapsed_ms, ABNORMAL_CLOSE_CODE, b"")
 
     def send(self, data: str | bytes) -> SocketMessage:
         """Send one message, and return it with its time.
@@ -303,7 +303,7 @@ class WebSocketConnection:
             raise TransportError("the connection has ended", request_was_sent=False)
         is_binary = isinstance(data, bytes)
         encoded = data if isinstance(data, bytes) else data.encode()
-        message = SocketMessage(sender="client", at_ms=self.now_ms, data=encoded, is_binary=is_binary)
+        message = SocketMessage(sender="client", at_ms=self.elapsed_ms, data=encoded, is_binary=is_binary)
         if self._keeps_messages:
             self._messages.append(message)
         self._transport.send(WSMsgType.BINARY if is_binary else WSMsgType.TEXT, encoded)
@@ -349,7 +349,7 @@ class WebSocketConnection:
             return
         self.resume_reading()
         if self.is_open:
-            self._note_close("client", self.now_ms, code, reason.encode())
+            self._note_close("client", self.elapsed_ms, code, reason.encode())
             if code == NO_STATUS_CLOSE_CODE:
                 self._transport.send_close(WSCloseCode.NO_INFO)
             else:
