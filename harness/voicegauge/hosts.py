@@ -33,20 +33,20 @@ def names_this_machine(host_header: str, other_names: Collection[str] = ()) -> b
     return name is not None and "@" not in host_header and (is_loopback(name) or name in other_names)
 
 
-_SOCKET_SCHEMES = {"http": "ws", "https": "wss"}
-_HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+_SOCKET_SCHEME_BY_HTTP_SCHEME = {"http": "ws", "https": "wss"}
+_HTTP_SCHEME_BY_SOCKET_SCHEME = {"ws": "http", "wss": "https"}
 
 
 def to_socket_url(url: str) -> str:
     """Return an http or https URL with ws or wss; any other text unchanged."""
     scheme, separator, rest = url.partition("://")
-    return f"{_SOCKET_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+    return f"{_SOCKET_SCHEME_BY_HTTP_SCHEME.get(scheme, scheme)}{separator}{rest}"
 
 
 def to_http_url(url: str) -> str:
     """Return a ws or wss URL with http or https; any other text unchanged."""
     scheme, separator, rest = url.partition("://")
-    return f"{_HTTP_SCHEMES.get(scheme, scheme)}{separator}{rest}"
+    return f"{_HTTP_SCHEME_BY_SOCKET_SCHEME.get(scheme, scheme)}{separator}{rest}"
 
 
 def build_server_url(host: str, port: int, scheme: str = "http") -> str:

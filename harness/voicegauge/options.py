@@ -569,12 +569,17 @@ def build_arguments(given_request: Any, *, names: Sequence[str]) -> list[str]:
             arguments.append(one.flag)
             continue
         if isinstance(value, Mapping):
-            texts = [f"{name}={_format_value(item)}" if name else _format_value(item) for name, item in value.items()]
+            texts = [
+                f"{name}={_format_argument_value(item)}" if name else _format_argument_value(item)
+                for name, item in value.items()
+            ]
         else:
-            texts = [_format_value(item) for item in ((value,) if isinstance(value, str | int | float) else value)]
+            texts = [
+                _format_argument_value(item) for item in ((value,) if isinstance(value, str | int | float) else value)
+            ]
         arguments += [word for text in texts for word in (one.flag, text)]
     return arguments
 
 
-def _format_value(value: Any) -> str:
+def _format_argument_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,7 +17,7 @@ from starlette.responses import Response as SentResponse
 from starlette.routing import Route
 
 from voicegauge.client.client import Client
-from voicegauge.client.http_request import MAX_CHARACTERS_IN_COMMAND, build_curl_command
+from voicegauge.client.http_request import MAX_INLINE_CONTENT_CHARACTERS, build_curl_command
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.formats.bodies import read_form
 from voicegauge.model.exchange import Request, UploadedFile
@@ -223,7 +223,7 @@ def test_a_body_that_a_command_cannot_carry_is_in_a_file(asked, cache):
 @pytest.mark.parametrize(("extra_characters", "option"), [(0, "--data-raw"), (1, "--data-binary")])
 def test_a_command_carries_a_body_of_so_many_characters_of_any_script(asked, cache, extra_characters, option):
     _, loaded = asked()
-    body = "語" * (MAX_CHARACTERS_IN_COMMAND + extra_characters)
+    body = "語" * (MAX_INLINE_CONTENT_CHARACTERS + extra_characters)
     request = Request(method="PUT", url="https://api.acme.test/x", body=body.encode())
     assert shlex.split(build_curl_command(request, loaded))[-2] == option
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicegauge.drift.drift_report import DriftChange, DriftReport, OfficialComparison
 
 
-_MAX_SEARCHED_BYTES = 4096
+_MAX_BYTES_SEARCHED_FOR_RECORDING_KEY = 4096
 """Number of bytes at the start of a file in which `_RECORDING_KEY_PATTERN` is searched."""
 _MAX_OMISSIONS_SHOWN = 20
 """Largest number of recorded requests that are listed as left out of the contract; --json has all."""
@@ -126,7 +126,7 @@ def _is_recording(path: Path) -> bool:
     if not path.is_file():
         return False
     with open_file(path) as file:
-        head = file.read(_MAX_SEARCHED_BYTES)
+        head = file.read(_MAX_BYTES_SEARCHED_FOR_RECORDING_KEY)
     return path.suffix.lower() == ".har" or _RECORDING_KEY_PATTERN.search(head) is not None
 
 

@@ -247,7 +247,7 @@ def add_idempotency_key(operation: Operation, request_parts: RequestParts, idemp
     return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header_name: idempotency_key})
 
 
-MAX_CHARACTERS_IN_COMMAND = 4_000
+MAX_INLINE_CONTENT_CHARACTERS = 4_000
 """Maximum number of characters of a body or field in a command. A longer one is saved to a file, so that a finding
 stays readable."""
 MAX_SAVED_FILE_BYTES = 32 * 2**20
@@ -263,7 +263,7 @@ _PLAIN_MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 """Matches a media type that can be written in an argument of curl's `-F` without quotes."""
 _PLAIN_FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
 """Matches the suffix of a file name that a saved file can have too."""
-_SPECIAL_IN_DOUBLE_QUOTES_PATTERN = re.compile(r'[\\"$`!]')
+_SHELL_SPECIAL_CHARACTER_PATTERN = re.compile(r'[\\"$`!]')
 """Matches a character that has a meaning for the shell between double quotes."""
 
 _ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
@@ -380,7 +380,7 @@ def _quote_for_shell(text: str, variable_references: Collection[str]) -> str:
     pieces = re.split(f"({'|'.join(map(re.escape, variable_references))})", text)
     if len(pieces) == 1:
         return shlex.quote(text)
-    if not any(map(_SPECIAL_IN_DOUBLE_QUOTES_PATTERN.search, pieces[::2])):
+    if not any(map(_SHELL_SPECIAL_CHARACTER_PATTERN.search, pieces[::2])):
         return f'"{text}"'
     return "".join(
         f'"{piece}"' if index % 2 else shlex.quote(piece) if piece else "" for index, piece in enumerate(pieces)
@@ -528,7 +528,7 @@ def _convert_body_to_command_text(body: bytes, media_type: str) -> str | None:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    if len(text) > MAX_CHARACTERS_IN_COMMAND:
+    if len(text) > MAX_INLINE_CONTENT_CHARACTERS:
         return None
     if not text.isprintable() and is_json(media_type):
         try:
@@ -547,7 +547,7 @@ def _parse_form_for_curl(content_type: str, body: bytes) -> Form | None:
         return None
     words = [*form.fields, *form.files, *(file.filename for file in form.files.values())]
     texts_are_simple = all(
-        text.isprintable() and len(text) <= MAX_CHARACTERS_IN_COMMAND for _, text in form.iterate_texts()
+        text.isprintable() and len(text) <= MAX_INLINE_CONTENT_CHARACTERS for _, text in form.iterate_texts()
     )
     types_are_simple = all(_PLAIN_MEDIA_TYPE_PATTERN.fullmatch(file.media_type) for file in form.files.values())
     return (
