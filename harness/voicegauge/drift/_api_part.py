@@ -245,7 +245,7 @@ def compare_types(
         and old_schema.is_nullable != new_schema.is_nullable
     ):
         yield KeywordChange("became-nullable" if new_schema.is_nullable else "became-not-nullable", *nodes, {})
-    types = _TypeChange(_find_effective_types(old_schema), _find_effective_types(new_schema))
+    types = _TypeChange(_find_types_of_type_or_enum(old_schema), _find_types_of_type_or_enum(new_schema))
     values = {"old": _describe_type(old_schema), "new": _describe_type(new_schema)}
     formats = _compare_formats(old_schema.get_keyword("format"), new_schema.get_keyword("format"))
     if types.value_set_relation == "same" and formats == "same":
@@ -259,16 +259,16 @@ def compare_types(
         types.old_types
         and types.new_types
         and types.value_set_relation != "same"
-        and any(_is_branch_list(node) for node in nodes)
+        and any(_is_type_list_of_branches(node) for node in nodes)
     ):
-        yield KeywordChange(_choose_type_list_rule_suffix(schema_role, types), *changed, values)
+        yield KeywordChange(_choose_type_list_rule_id_suffix(schema_role, types), *changed, values)
     else:
         yield KeywordChange(
-            _choose_type_rule_suffix(schema_role, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
+            _choose_type_rule_id_suffix(schema_role, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
         )
 
 
-def _is_branch_list(node: DocumentNode) -> bool:
+def _is_type_list_of_branches(node: DocumentNode) -> bool:
     """Whether a list of types comes from a `oneOf` or `anyOf`, which normalization replaced by the types it allows."""
     return node.pointer.endswith(("/anyOf", "/oneOf"))
 
@@ -284,7 +284,7 @@ class _TypeChange(NamedTuple):
         return _compare_type_sets(self.old_types, self.new_types)
 
 
-def _choose_type_list_rule_suffix(schema_role: SchemaRole, type_change: _TypeChange) -> str:
+def _choose_type_list_rule_id_suffix(schema_role: SchemaRole, type_change: _TypeChange) -> str:
     """Return the end of the rule id for a changed list of types.
 
     If types were both added and removed, the change that is worse for clients decides.
@@ -294,7 +294,7 @@ def _choose_type_list_rule_suffix(schema_role: SchemaRole, type_change: _TypeCha
     return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"
 
 
-def _choose_type_rule_suffix(
+def _choose_type_rule_id_suffix(
     schema_role: SchemaRole, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
@@ -337,7 +337,7 @@ def _breaks_receiver(
 
 def are_type_sets_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> bool:
     """Whether the schemas have no type in common. If so, comparing other keywords would not help a reader."""
-    old_types, new_types = _find_effective_types(old_schema), _find_effective_types(new_schema)
+    old_types, new_types = _find_types_of_type_or_enum(old_schema), _find_types_of_type_or_enum(new_schema)
     if not old_types or not new_types:
         return False
     return _compare_type_sets(old_types, new_types) == "other" and not old_types & new_types
@@ -347,17 +347,19 @@ def _find_type_node(schema: NormalizedSchema) -> DocumentNode:
     for key in ("type", "nullable", "enum", "const"):
         if key in schema.non_schema_keywords:
             return schema.non_schema_keywords[key]
-    return schema.node.get_child("type") if schema.explicitly_nullable is None else schema.node
+    return schema.node.get_child("type") if schema.is_explicitly_nullable is None else schema.node
 
 
-def _find_effective_types(schema: NormalizedSchema) -> frozenset[str] | None:
+def _find_types_of_type_or_enum(schema: NormalizedSchema) -> frozenset[str] | None:
     """Return the types that `type` lists or that the values of `enum` have; `None` if the schema has neither."""
     if schema.allowed_types is not None or schema.allowed_values is None:
         return schema.allowed_types
-    return frozenset(_get_narrowest_type(value) for value in schema.allowed_values if value is not None) or None
+    return (
+        frozenset(_get_json_type_of_enum_value(value) for value in schema.allowed_values if value is not None) or None
+    )
 
 
-def _get_narrowest_type(value: Any) -> str:
+def _get_json_type_of_enum_value(value: Any) -> str:
     """Return the type of a value of an `enum`; that of 1.0 is "integer", as JSON Schema defines it."""
     return "integer" if isinstance(value, float) and value.is_integer() else get_json_type(value)
 
@@ -389,7 +391,7 @@ def _compare_formats(old_node: DocumentNode, new_node: DocumentNode) -> _ValueSe
 
 
 def _describe_type(schema: NormalizedSchema) -> str:
-    types, format_keyword = _find_effective_types(schema), schema.get_keyword("format")
+    types, format_keyword = _find_types_of_type_or_enum(schema), schema.get_keyword("format")
     text = "any" if types is None else " or ".join(sorted(types)) or "null"
     return f"{text} ({format_keyword.value})" if format_keyword.exists else text
 
@@ -538,7 +540,7 @@ def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -
             yield from _compare_keyword_values("const", old_const, new_const)
             return
     nodes = _find_enum_node(old_schema), _find_enum_node(new_schema)
-    before, after = _map_enum_values(old_schema), _map_enum_values(new_schema)
+    before, after = _map_enum_values_by_canonical_json(old_schema), _map_enum_values_by_canonical_json(new_schema)
     if before is None and after is not None:
         yield KeywordChange("became-enum", *nodes, {"new": list(after.values())})
     elif before is not None and after is None:
@@ -556,7 +558,7 @@ def _find_enum_node(schema: NormalizedSchema) -> DocumentNode:
     return schema.get_keyword("const" if schema.get_keyword("const").exists else "enum")
 
 
-def _map_enum_values(schema: NormalizedSchema) -> dict[bytes, Any] | None:
+def _map_enum_values_by_canonical_json(schema: NormalizedSchema) -> dict[bytes, Any] | None:
     values = schema.allowed_values
     return None if values is None else {encode_canonical_json(value): value for value in values if value is not None}
 

@@ -56,12 +56,12 @@ def compare_field_presence(
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(body_pairs)
-    rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule(found)) is not None}
+    rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule_id(found)) is not None}
     for path, rule in rules.items():
         if any(path.startswith(f"{parent}/") for parent in rules):
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
-        values = {side: _find_first_value(body_pairs, path, side)}
+        values = {side: _find_first_value_of_field(body_pairs, path, side)}
         yield build_field_change(response_group_key, rule, path, _find_examples_of_presence(body_pairs, path), values)
 
 
@@ -95,7 +95,7 @@ def build_field_change(
     )
 
 
-def _choose_presence_rule(field_counts: Sequence[_FieldCounts]) -> str | None:
+def _choose_presence_rule_id(field_counts: Sequence[_FieldCounts]) -> str | None:
     """Return the id of the rule for how the presence of a field changed; `None` if there is nothing to report."""
     comparable = [one for one in field_counts if one.old_object_count and one.new_object_count]
     removed = sum(one.old_field_count == one.old_object_count and one.new_field_count == 0 for one in comparable)
@@ -163,7 +163,7 @@ def _has_field(body: FlattenedBody, field_path: str) -> bool:
     return any(value.path == field_path for value in body.values)
 
 
-def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, searched_side: str) -> JsonScalar:
+def _find_first_value_of_field(body_pairs: Sequence[PairedBodies], field_path: str, searched_side: str) -> JsonScalar:
     for pair in body_pairs:
         for body in pair.old_bodies if searched_side == "old" else pair.new_bodies:
             for value in body.values:
@@ -259,8 +259,8 @@ def compare_field_values(
             if difference is not None:
                 rule = "recorded-value-new" if difference.added_values else "recorded-value-gone"
                 values = {
-                    "old": _format_shown_values(difference.removed_values),
-                    "new": _format_shown_values(difference.added_values),
+                    "old": _unwrap_single_value(difference.removed_values),
+                    "new": _unwrap_single_value(difference.added_values),
                 }
                 yield build_field_change(
                     response_group_key, rule, path, _find_examples_of_values(field, difference), values, url_part=part
@@ -286,7 +286,7 @@ def _split_urls_into_parts(field_values: _FieldValues) -> dict[str, tuple[_Scala
     return found
 
 
-def _format_shown_values(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
+def _unwrap_single_value(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
     return None if not values else values[0] if len(values) == 1 else list(values)
 
 
@@ -322,7 +322,7 @@ def _compare_list_entries(
         ("recorded-value-gone", "old", difference.removed_values),
     ):
         if values:
-            shown = {side: _format_shown_values(values)}
+            shown = {side: _unwrap_single_value(values)}
             yield build_field_change(response_group_key, rule, field_path, examples, shown)
 
 
@@ -355,7 +355,9 @@ class _RecordedMessage(RecordedExchange):
     """A message that the service sent over a recorded WebSocket; `json_body` is the message."""
 
     name: str = ""
+    """The documented name of the message; `_UNDOCUMENTED_MESSAGE_NAME` if the channel documents no such message."""
     message_index: int = 0
+    """The index of the message among all messages of the connection in the HAR file."""
 
     def find_body_position(self, field_path: str) -> FilePosition:
         """Return the position in the HAR file of a value in the message."""
@@ -370,7 +372,7 @@ class _RecordedMessage(RecordedExchange):
 class _ConnectionPair(NamedTuple):
     """An older recorded connection and the newer one that matches it, each with the messages of the service."""
 
-    id: str
+    conversation_pair_id: str
     """Number of the pair among all pairs of conversations, as text."""
     old_connection: RecordedExchange
     new_connection: RecordedExchange
@@ -393,7 +395,7 @@ def compare_recorded_messages(conversation_pairs: Sequence[ConversationPair]) ->
         before, after = pair.old_conversation[0], pair.new_conversation[0]
         if before.channel is None or after.channel is None:
             continue
-        yield from _compare_close(before, after)
+        yield from _compare_close_codes(before, after)
         connections = _ConnectionPair(str(number), before, after, _list_messages(before), _list_messages(after))
         if connections.is_comparable:
             by_channel.setdefault(before.channel.id, []).append(connections)
@@ -427,12 +429,17 @@ def _list_messages(recorded_exchange: RecordedExchange) -> list[_RecordedMessage
     return found
 
 
-def _compare_close(before: RecordedExchange, after: RecordedExchange) -> Iterator[DriftChange]:
+def _compare_close_codes(old_connection: RecordedExchange, new_connection: RecordedExchange) -> Iterator[DriftChange]:
     """Yield a change if the newer connection was closed with another code, where both closes were observed."""
-    old, new = (one.exchange.socket.close if one.exchange.socket is not None else None for one in (before, after))
+    old, new = (
+        one.exchange.socket.close if one.exchange.socket is not None else None
+        for one in (old_connection, new_connection)
+    )
     if old is not None and new is not None and old.code != new.code:
         values = {"old": old.code, "new": new.code}
-        yield build_recorded_change("recorded-close-changed", (before, after), "close", "/_webSocket", values)
+        yield build_recorded_change(
+            "recorded-close-changed", (old_connection, new_connection), "close", "/_webSocket", values
+        )
 
 
 def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) -> Iterator[DriftChange]:
@@ -447,7 +454,7 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
     for name in sorted(old.keys() ^ new.keys()):
         before, after = old.get(name), new.get(name)
         # Otherwise the clients have changed, not the service.
-        wanted = _find_answered_actions(before or after)
+        wanted = _find_client_actions_answered_by(before or after)
         if wanted and not (wanted & old_actions and wanted & new_actions):
             continue
         yield build_change(
@@ -472,7 +479,7 @@ def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientA
     return found
 
 
-def _find_answered_actions(message: _RecordedMessage | None) -> set[ClientAction]:
+def _find_client_actions_answered_by(message: _RecordedMessage | None) -> set[ClientAction]:
     """Return the actions of a client that a message answers; an empty set if it is sent without being asked for."""
     if message is None or message.channel is None or message.channel.socket is None:
         return set()
@@ -522,7 +529,9 @@ def _compare_message_fields(channel_id: str, pairs: Sequence[_ConnectionPair]) -
             for pair in pairs
         ]
         responses = [
-            PairedResponses(pair.id, old, new) for pair, (old, new) in zip(pairs, sides, strict=True) if old and new
+            PairedResponses(pair.conversation_pair_id, old, new)
+            for pair, (old, new) in zip(pairs, sides, strict=True)
+            if old and new
         ]
         body_pairs = flatten_bodies(responses)
         if not body_pairs:

@@ -241,7 +241,7 @@ _DECLARATION_KEYS = ("sends", "reads")
 """Keys that may be below an operation in a file that declares uses."""
 
 
-_MAX_LOCATIONS_LISTED = 8
+_MAX_LOCATIONS_NAMED_IN_ERROR = 8
 
 
 def add_declared_uses(
@@ -341,8 +341,10 @@ def _describe_unknown_location(
         version.list_sibling_locations(location, is_in_request=is_in_request) for version in old_and_new_locations
     ]
     known = list(dict.fromkeys(text for texts in listed for text in texts))
-    shown = ", ".join(get_close_matches(str(location), known, n=_MAX_LOCATIONS_LISTED, cutoff=0)) or "nothing there"
-    more = ", ..." if len(known) > _MAX_LOCATIONS_LISTED else ""
+    shown = (
+        ", ".join(get_close_matches(str(location), known, n=_MAX_LOCATIONS_NAMED_IN_ERROR, cutoff=0)) or "nothing there"
+    )
+    more = ", ..." if len(known) > _MAX_LOCATIONS_NAMED_IN_ERROR else ""
     where = "a request" if is_in_request else "a response"
     return f"'{location}' is not in {where} of {operation_name} in either document, which have {shown}{more}"
 
@@ -369,7 +371,7 @@ taken from the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _EMPTY_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 """What to do about a file that declares nothing, at the end of an error message."""
-_RECORDING_KEYS = {"interactions", "http_interactions", "log"}
+_TOP_LEVEL_KEYS_OF_RECORDINGS = {"interactions", "http_interactions", "log"}
 """Top-level keys that recordings have and declarations do not have. They distinguish the two kinds of YAML files."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 """Suffixes of the files of a folder that may be recordings."""
@@ -437,7 +439,7 @@ def _read_declaration(path: Path) -> Document | None:
         return None  # cassettes may have tags of YAML that declarations cannot have
     if "operations" in document.data:
         return document
-    if path.suffix in _DECLARATION_SUFFIXES and not document.data.keys() & _RECORDING_KEYS:
+    if path.suffix in _DECLARATION_SUFFIXES and not document.data.keys() & _TOP_LEVEL_KEYS_OF_RECORDINGS:
         raise ContractError(path, None, f"has no key 'operations': {_EMPTY_DECLARATION_HINT}")
     return None
 

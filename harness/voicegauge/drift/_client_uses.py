@@ -89,7 +89,7 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
         if other.message_part != location.message_part:
             continue
         if location.is_in_body or location.message_part == "query":
-            if _is_name_or_member(other, location) and _is_one_inside_other(
+            if _has_same_name_or_is_member(other, location) and _is_one_pointer_inside_other(
                 other.pointer_tokens, location.pointer_tokens
             ):
                 yield other
@@ -97,13 +97,13 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
             yield other
 
 
-def _is_name_or_member(used_location: Location, location: Location) -> bool:
+def _has_same_name_or_is_member(used_location: Location, location: Location) -> bool:
     """Whether both locations have the same name, or the used one is a member of an object of that name."""
     # An object in the query is sent as several parameters: filter[name]=a
     return used_location.name == location.name or used_location.name.startswith(f"{location.name}[")
 
 
-def _is_one_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_tokens: tuple[str, ...]) -> bool:
+def _is_one_pointer_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_tokens: tuple[str, ...]) -> bool:
     """Whether two pointers are equal or one is inside the other. The token `EVERY_ITEM` is equal to every token."""
     # The further tokens of the longer pointer lead to a value inside the value of the shorter one.
     common_tokens = zip(first_pointer_tokens, second_pointer_tokens, strict=False)

@@ -41,7 +41,7 @@ FactKind = Literal[
 ]
 """How two values of a fact are compared; `extension_facts.yaml` explains each."""
 
-_DIFFERENCES_BY_KIND: dict[FactKind, tuple[str, ...]] = {
+_DIFFERENCES_BY_FACT_KIND: dict[FactKind, tuple[str, ...]] = {
     "number": ("increased", "decreased"),
     "optional number": ("increased", "decreased", "set", "unset"),
     "value": ("changed",),
@@ -55,14 +55,14 @@ _DIFFERENCES_BY_KIND: dict[FactKind, tuple[str, ...]] = {
     "flag": ("began", "ended"),
 }
 """For each kind of fact, the differences that are reported, in the order of the levels. Rule ids end with them."""
-_WORDS_BY_DIFFERENCE = {
+_PREDICATE_BY_DIFFERENCE = {
     "set": "is now documented",
     "unset": "is no longer documented",
     "began": "now",
     "ended": "no longer",
 }
 """What descriptions of rules say of a difference; of any other, such as "added", that the subject "was added"."""
-_LEVEL_BY_LETTER = {"B": DriftLevel.BREAKING, "P": DriftLevel.POSSIBLY_BREAKING, "C": DriftLevel.COMPATIBLE}
+_DRIFT_LEVEL_BY_LETTER = {"B": DriftLevel.BREAKING, "P": DriftLevel.POSSIBLY_BREAKING, "C": DriftLevel.COMPATIBLE}
 
 
 class ExtensionFact(NamedTuple):
@@ -71,6 +71,7 @@ class ExtensionFact(NamedTuple):
     fact_path: str
     """Path in the record, in which `*` means every key: "states/*/is_charged". Empty for the extension as a whole."""
     kind: FactKind
+    """What kind of value the property has, which determines the differences that are reported."""
     level_letters: str
     """The first letters of the levels of the differences that `kind` has, in their order."""
     rule_id_prefix: str
@@ -80,14 +81,14 @@ class ExtensionFact(NamedTuple):
 
     def iterate_rules(self) -> Iterator[DriftRule]:
         """Yield the rule for each difference that is reported."""
-        for difference, letter in zip(_DIFFERENCES_BY_KIND[self.kind], self.level_letters, strict=True):
-            words = _WORDS_BY_DIFFERENCE.get(difference, f"was {difference}")
+        for difference, letter in zip(_DIFFERENCES_BY_FACT_KIND[self.kind], self.level_letters, strict=True):
+            words = _PREDICATE_BY_DIFFERENCE.get(difference, f"was {difference}")
             is_sentence = self.kind == "flag"
             description = (
                 self.description_subject.format(words) if is_sentence else f"{self.description_subject} {words}"
             )
             rule_id = f"{self.rule_id_prefix}-{difference}"
-            yield DriftRule(rule_id, _LEVEL_BY_LETTER[letter], description, "contracts")
+            yield DriftRule(rule_id, _DRIFT_LEVEL_BY_LETTER[letter], description, "contracts")
 
 
 class _IncludedFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +121,7 @@ def _iterate_table_facts(table_name: str) -> Iterator[ExtensionFact]:
             )
 
 
-_AMOUNT_PATHS = (
+_PATHS_OF_PRICE_AMOUNTS = (
     *(tuple(fact.fact_path.split("/")) for fact in _iterate_table_facts("amount") if fact.fact_path != "usage"),
     ("added_parts",),
 )
@@ -316,10 +317,10 @@ def _compare_fact_values(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     if fact.kind in ("names", "pairs", "choices"):
-        yield from _compare_name_lists(api_part, fact, old_value, new_value)
+        yield from _compare_fact_items(api_part, fact, old_value, new_value)
         return
     difference = _classify_difference(fact.kind, old_value.value, new_value.value)
-    if difference in _DIFFERENCES_BY_KIND[fact.kind]:
+    if difference in _DIFFERENCES_BY_FACT_KIND[fact.kind]:
         values = {"old": old_value.value, "new": new_value.value}
         shown = {side: one for side, one in values.items() if one is not MISSING and not isinstance(one, dict | list)}
         yield api_part.build_change(f"{fact.rule_id_prefix}-{difference}", old_value.node, new_value.node, **shown)
@@ -347,14 +348,14 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list | tuple)
 
 
-def _compare_name_lists(
+def _compare_fact_items(
     api_part: ApiPart, fact: ExtensionFact, old_value: _LocatedValue, new_value: _LocatedValue
 ) -> Iterator[DriftChange]:
     old_names, new_names = old_value.value, new_value.value
     if fact.kind == "pairs" and _is_list(old_names) and _is_list(new_names):
         pairs = _pair_items(old_names, new_names)
-        old_names = _remove_items(old_names, {pair.old_index for pair in pairs})
-        new_names = _remove_items(new_names, {pair.new_index for pair in pairs})
+        old_names = _remove_items_at_indexes(old_names, {pair.old_index for pair in pairs})
+        new_names = _remove_items_at_indexes(new_names, {pair.new_index for pair in pairs})
     before, after = ([] if names is MISSING else list(map(_remove_source, names)) for names in (old_names, new_names))
     if fact.kind == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
@@ -440,11 +441,12 @@ def _pair_messages(old_messages: Sequence[dict[str, Any]], new_messages: Sequenc
 def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]) -> list[_ItemPair]:
     """Return the old and the new price of each price that differs in its amounts only.
 
-    Two prices are a pair if the same document states them and they agree in all but their amounts (`_AMOUNT_PATHS`).
-    If several changed prices agree in this way, it is not known which one became which, and none is returned. A pair
-    is named by the label of the part, the document that states the price, or its place in the older list.
+    Two prices are a pair if the same document states them and they agree in all but their amounts
+    (`_PATHS_OF_PRICE_AMOUNTS`). If several changed prices agree in this way, it is not known which one became which,
+    and none is returned. A pair is named by the label of the part, the document that states the price, or its place in
+    the older list.
     """
-    old_by_identity, new_by_identity = _group_prices_by_identity(old_prices), _group_prices_by_identity(new_prices)
+    old_by_identity, new_by_identity = _index_prices_by_identity(old_prices), _index_prices_by_identity(new_prices)
     pairs = []
     for identity, old_items in old_by_identity.items():
         new_items = new_by_identity.get(identity, {})
@@ -452,7 +454,7 @@ def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Seque
         new_indexes = [index for item, index in new_items.items() if item not in old_items]
         if len(old_indexes) == len(new_indexes) == 1:
             price = old_prices[old_indexes[0]]
-            name = price["part_label"] or _get_document_name(price) or str(old_indexes[0])
+            name = price["part_label"] or _get_name_of_stating_document(price) or str(old_indexes[0])
             pairs.append(_ItemPair(name, old_indexes[0], new_indexes[0]))
     return _give_unique_names(pairs)
 
@@ -463,24 +465,26 @@ def _give_unique_names(pairs: list[_ItemPair]) -> list[_ItemPair]:
     return [pair if counts[pair.name] == 1 else pair._replace(name=f"{pair.name} {pair.old_index}") for pair in pairs]
 
 
-def _group_prices_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:
+def _index_prices_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, dict[bytes, int]]:
     """Return the index of each price by what identifies it, and by its canonical JSON."""
     groups: dict[bytes, dict[bytes, int]] = {}
     for index, price in enumerate(prices):
-        identity = encode_canonical_json([_get_document_name(price), _remove_paths(price, _AMOUNT_PATHS)])
+        identity = encode_canonical_json(
+            [_get_name_of_stating_document(price), _remove_values_at_paths(price, _PATHS_OF_PRICE_AMOUNTS)]
+        )
         groups.setdefault(identity, {})[_encode_item_without_source(price)] = index
     return groups
 
 
-def _get_document_name(price: dict[str, Any]) -> str | None:
+def _get_name_of_stating_document(price: dict[str, Any]) -> str | None:
     return None if price["source"] is None else price["source"]["document_name"]
 
 
-def _remove_items(items: Sequence[Any], indexes: Container[int]) -> list[Any]:
+def _remove_items_at_indexes(items: Sequence[Any], indexes: Container[int]) -> list[Any]:
     return [item for index, item in enumerate(items) if index not in indexes]
 
 
-def _remove_paths(record: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+def _remove_values_at_paths(record: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> dict[str, Any]:
     """Return a record without the values at `paths`, sources and empty fields, also inside its records."""
     removed = {path[0] for path in paths if len(path) == 1}
     kept = {}
@@ -488,5 +492,5 @@ def _remove_paths(record: dict[str, Any], paths: Iterable[tuple[str, ...]]) -> d
         if key in removed or key == "source":
             continue
         inner = [path[1:] for path in paths if path[0] == key and len(path) > 1]
-        kept[key] = _remove_paths(value, inner) if isinstance(value, dict) else value
+        kept[key] = _remove_values_at_paths(value, inner) if isinstance(value, dict) else value
     return {key: value for key, value in kept.items() if value}

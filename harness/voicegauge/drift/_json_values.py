@@ -66,7 +66,7 @@ EntryKeyFieldsByPath = Mapping[str, tuple[str, ...]]
 """For the path of each list of objects: the one or two fields whose values identify an entry."""
 
 
-def get_recorded_type(value: Any) -> str:
+def get_recorded_json_type(value: Any) -> str:
     """Return the JSON type of `value`. Integers have the type "number"."""
     return get_json_type(value).replace("integer", "number")
 
@@ -97,7 +97,7 @@ def flatten_json(
                 yield FlattenedValue(child_path, enclosing_entries, "string", identity)
             yield from flatten_json(child, entry_key_fields, child_path, f"{enclosing_entries}/{identity}")
     else:
-        yield FlattenedValue(value_path, enclosing_entries, get_recorded_type(value), value)
+        yield FlattenedValue(value_path, enclosing_entries, get_recorded_json_type(value), value)
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
@@ -124,7 +124,7 @@ def find_entry_key_fields(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) 
     old_lists, new_lists = _collect_object_lists(old_bodies), _collect_object_lists(new_bodies)
     found = {}
     for path in old_lists.keys() & new_lists.keys():
-        for fields in _iterate_key_candidates(old_lists[path] + new_lists[path]):
+        for fields in _iterate_entry_key_candidates(old_lists[path] + new_lists[path]):
             before = {_build_entry_identity(entry, 0, fields) for entries in old_lists[path] for entry in entries}
             after = {_build_entry_identity(entry, 0, fields) for entries in new_lists[path] for entry in entries}
             if len(before & after) >= _MIN_SHARED_ENTRIES_RATIO * min(len(before), len(after)) > 0:
@@ -152,12 +152,12 @@ def _collect_object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str
     return found
 
 
-def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
+def _iterate_entry_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
     """Yield the fields, and then the pairs of fields, whose values are unique within each list."""
     names = [
         name
         for name in object_lists[0][0]
-        if all(_can_identify_entry(entry.get(name)) for entries in object_lists for entry in entries)
+        if all(_can_be_entry_key_value(entry.get(name)) for entries in object_lists for entry in entries)
     ]
     for fields in chain(((name,) for name in names), combinations(names[:_MAX_FIELDS_TRIED_IN_PAIRS], 2)):
         if all(
@@ -167,7 +167,7 @@ def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterato
             yield fields
 
 
-def _can_identify_entry(value: Any) -> bool:
+def _can_be_entry_key_value(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
@@ -242,7 +242,7 @@ def compare_values(
     old_values, new_values = _remove_redacted_values(old_values, new_values)
     shared = old_values.keys() & new_values.keys()
     differing = [match_key for match_key in shared if old_values[match_key] != new_values[match_key]]
-    if not differing or _is_volatile(old_values) or _is_volatile(new_values):
+    if not differing or _are_values_volatile(old_values) or _are_values_volatile(new_values):
         return None
     before = frozenset().union(*old_values.values())
     after = frozenset().union(*new_values.values())
@@ -252,7 +252,10 @@ def compare_values(
         before = frozenset().union(*(old_values[match_key] for match_key in differing))
         after = frozenset().union(*(new_values[match_key] for match_key in differing))
     elif (
-        not (_are_most_values_repeated(old_values, before) and _are_most_values_repeated(new_values, after))
+        not (
+            _are_most_values_under_several_keys(old_values, before)
+            and _are_most_values_under_several_keys(new_values, after)
+        )
         and not before & documented_values
     ):
         return None
@@ -276,7 +279,7 @@ def _is_redacted(value: JsonScalar) -> bool:
     return isinstance(value, str) and MASK in value
 
 
-def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
+def _are_values_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
     """Whether a field has several values under one match key, or its numbers only increase or only decrease.
 
     Such values belong to single requests and do not show how the API behaves.
@@ -295,7 +298,7 @@ def _is_monotonic(values: list[JsonScalar]) -> bool:
     return len(numbers) == len(values) and len({after > before for before, after in pairwise(numbers)}) == 1
 
 
-def _are_most_values_repeated(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
+def _are_most_values_under_several_keys(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
     """Whether at least half of `values` occur under several match keys.
 
     If any value is a number, all values must be equal, because durations and counts may be equal by chance.

@@ -21,11 +21,11 @@ _IGNORED_HEADER_NAMES = ("accept", "content-type", "authorization")
 """Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
 Object")."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
-_DEFAULT_VALUE_RULE_IDS = tuple(
+_PARAMETER_DEFAULT_RULE_IDS = tuple(
     f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed")
 )
 """Ids of the rules about default values, which do not matter for required parameters, because these are always sent."""
-_TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
+_PARAMETER_TYPE_RULE_IDS = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
 """Ids of the rules that report a new type of a parameter to which older values do not belong."""
 
 PathAndOperation = tuple[str, DocumentNode, DocumentNode]
@@ -74,11 +74,11 @@ def compare_parameters(
             yield from _compare_parameter(api_part.create_nested_part(after.location), before, after)
         elif before is not None:
             yield api_part.create_nested_part(before.location).build_change(
-                _choose_rule_of_removal(api_part, before), before.node, None
+                _choose_rule_id_of_removal(api_part, before), before.node, None
             )
         elif after is not None:
             yield api_part.create_nested_part(after.location).build_change(
-                _choose_rule_of_addition(api_part, after), None, after.node
+                _choose_rule_id_of_addition(api_part, after), None, after.node
             )
 
 
@@ -100,13 +100,13 @@ def _list_parameters(
     return found
 
 
-def _choose_rule_of_removal(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+def _choose_rule_id_of_removal(api_part: ApiPart, parameter: _ParameterVersion) -> str:
     if api_part.is_callback:
         return "callback-parameter-removed"
     return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
 
 
-def _choose_rule_of_addition(api_part: ApiPart, parameter: _ParameterVersion) -> str:
+def _choose_rule_id_of_addition(api_part: ApiPart, parameter: _ParameterVersion) -> str:
     if api_part.is_callback:
         return "callback-parameter-added"
     if parameter.node.get_value("in") == "path":
@@ -143,12 +143,12 @@ def _compare_parameter(
     changes = [
         change
         for change in compare_schemas(api_part, kind, old_parameter.schema, new_parameter.schema)
-        if not (change.rule in _DEFAULT_VALUE_RULE_IDS and old_parameter.is_required and new_parameter.is_required)
+        if not (change.rule in _PARAMETER_DEFAULT_RULE_IDS and old_parameter.is_required and new_parameter.is_required)
     ]
-    narrowing = _TYPE_RULE_IDS & {change.rule for change in changes}
+    narrowing = _PARAMETER_TYPE_RULE_IDS & {change.rule for change in changes}
     still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(api_part, old_parameter, new_parameter)
     for change in changes:
-        if still_accepts_single_value and change.rule in _TYPE_RULE_IDS:
+        if still_accepts_single_value and change.rule in _PARAMETER_TYPE_RULE_IDS:
             yield api_part.build_change(
                 "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
             )
@@ -184,14 +184,14 @@ def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: 
     )
     nested = api_part.create_nested_part("body" if api_part.is_callback else "request body")
     if before.exists and after.exists:
-        if _describe_requiredness(before) != _describe_requiredness(after):
+        if _get_requiredness(before) != _get_requiredness(after):
             prefix = "callback-payload" if api_part.is_callback else "request-body"
-            rule = f"{prefix}-became-{_describe_requiredness(after)}"
+            rule = f"{prefix}-became-{_get_requiredness(after)}"
             yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
         yield from _compare_media_types(nested, "callback" if api_part.is_callback else "request-body", before, after)
     elif after.exists:
         yield nested.build_change(
-            "callback-payload-added" if api_part.is_callback else f"request-body-added-{_describe_requiredness(after)}",
+            "callback-payload-added" if api_part.is_callback else f"request-body-added-{_get_requiredness(after)}",
             None,
             after,
         )
@@ -201,7 +201,7 @@ def compare_request_bodies(api_part: ApiPart, old_node: DocumentNode, new_node: 
         )
 
 
-def _describe_requiredness(node: DocumentNode) -> str:
+def _get_requiredness(node: DocumentNode) -> str:
     """Return the word "required" or "optional", which rule ids contain."""
     return "required" if node.get_value("required") is True else "optional"
 
@@ -322,10 +322,10 @@ def _compare_headers(api_part: ApiPart, old_node: DocumentNode, new_node: Docume
         if before is None:
             yield nested.build_change("response-header-added", None, after)
         elif after is None:
-            yield nested.build_change(f"{_describe_requiredness(before)}-response-header-removed", before, None)
+            yield nested.build_change(f"{_get_requiredness(before)}-response-header-removed", before, None)
         else:
-            if _describe_requiredness(before) != _describe_requiredness(after):
-                yield nested.build_change(f"response-header-became-{_describe_requiredness(after)}", before, after)
+            if _get_requiredness(before) != _get_requiredness(after):
+                yield nested.build_change(f"response-header-became-{_get_requiredness(after)}", before, after)
             text = replace(nested, is_sent_as_text=True)
             yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))
 
@@ -384,13 +384,14 @@ def compare_security(
         for operation, root, own in zip(old_and_new_operation, old_and_new_root, has_own, strict=True)
     ]
     old, new = (
-        _read_requirements(node, root, old_and_new_root) for node, root in zip(nodes, old_and_new_root, strict=True)
+        _read_security_alternatives(node, root, old_and_new_root)
+        for node, root in zip(nodes, old_and_new_root, strict=True)
     )
     nested = api_part.create_nested_part("security")
-    if _allows_requests_without_key(old) != _allows_requests_without_key(new):
-        rule = "security-became-optional" if _allows_requests_without_key(new) else "security-became-required"
+    if _allows_requests_without_credentials(old) != _allows_requests_without_credentials(new):
+        rule = "security-became-optional" if _allows_requests_without_credentials(new) else "security-became-required"
         yield nested.build_change(rule, nodes[0], nodes[1])
-    elif not _allows_requests_without_key(new) and not old.keys() & new.keys():
+    elif not _allows_requests_without_credentials(new) and not old.keys() & new.keys():
         yield nested.build_change("security-methods-replaced", nodes[0], nodes[1])
     for key, before, after in pair_by_key(old, new):
         if before is not None and after is not None:
@@ -401,16 +402,18 @@ def compare_security(
             yield nested.build_presence_change(prefix, before and before.node, after and after.node)
 
 
-def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
+def _allows_requests_without_credentials(requirements: _SecurityAlternatives) -> bool:
     return not requirements or frozenset() in requirements
 
 
-def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair) -> _SecurityAlternatives:
+def _read_security_alternatives(
+    security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair
+) -> _SecurityAlternatives:
     """Return the alternatives of a `security` list; `root` is the document that has the list."""
     requirements = {}
     for _, alternative in security.iterate_children():
         scopes = {
-            _identify_security_scheme(name, root, old_and_new_root): [
+            _build_security_scheme_key(name, root, old_and_new_root): [
                 str(scope.value) for _, scope in scope_list.iterate_children()
             ]
             for name, scope_list in alternative.iterate_children()
@@ -419,7 +422,7 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_r
     return requirements
 
 
-def _identify_security_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
+def _build_security_scheme_key(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
     """Return the name of a security scheme if both documents have that name, otherwise its content.
 
     Therefore, a scheme that was only renamed is not reported as a change.

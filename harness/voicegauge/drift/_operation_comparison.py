@@ -178,7 +178,10 @@ def _compare_own_servers(
     An operation without servers of its own has those of the document. Nothing is yielded if neither operation has
     servers of its own, because the servers of the document are compared only once.
     """
-    old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
+    old_servers, new_servers = (
+        _find_servers_stated_by_operation(old_operation),
+        _find_servers_stated_by_operation(new_operation),
+    )
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
             api_part,
@@ -187,7 +190,7 @@ def _compare_own_servers(
         )
 
 
-def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
+def _find_servers_stated_by_operation(operation: DocumentOperation) -> DocumentNode | None:
     for node in (operation.node, operation.path_item):
         if node.get_value("servers"):
             return node.get_child("servers")
@@ -348,7 +351,7 @@ def _compare_message(
         yield from compare_schemas(api_part, _SCHEMA_ROLE_BY_SIDE[side], old_schema, new_schema)
 
 
-class _ListedChannel(NamedTuple):
+class _ChannelWithActions(NamedTuple):
     """A channel of one document, before it is known which of its messages are the client's."""
 
     name: str
@@ -359,17 +362,18 @@ class _ListedChannel(NamedTuple):
     client_action: str | None
     """The action with the client's messages, as `x-socket` states it; `None` if it does not."""
 
-    def merge(self, other: _ListedChannel) -> _ListedChannel:
+    def merge(self, other: _ChannelWithActions) -> _ChannelWithActions:
         """Return this channel with the messages of another one that has the same address."""
         messages = {action: {**own, **other.messages[action]} for action, own in self.messages.items()}
         return self._replace(messages=messages, client_action=self.client_action or other.client_action)
 
 
-class _ListedDocument(NamedTuple):
+class _DocumentChannels(NamedTuple):
     """The channels of one document by path, in which the names of parameters are left out."""
 
-    channels: dict[str, _ListedChannel]
+    channels: dict[str, _ChannelWithActions]
     usual_client_action: str
+    """The action with the client's messages according to the specification of AsyncAPI."""
     client_action: str | None
     """The action with the client's messages in channels without `x-socket`; `None` if nothing shows it."""
 
@@ -393,32 +397,32 @@ def _list_channels_of_both_documents(
     )
 
 
-def _list_channels(root: DocumentNode) -> _ListedDocument:
+def _list_channels(root: DocumentNode) -> _DocumentChannels:
     document = root.get_child(ASYNCAPI_KEY)
-    is_version_3 = str(document.get_value("asyncapi", "")).startswith("3.")
-    usual = get_usual_client_action(is_version_3=is_version_3)
-    found: dict[str, _ListedChannel] = {}
+    is_asyncapi_3 = str(document.get_value("asyncapi", "")).startswith("3.")
+    usual = get_usual_client_action(is_version_3=is_asyncapi_3)
+    found: dict[str, _ChannelWithActions] = {}
     for name, node in document.get_child("channels").iterate_children():
         channel = node.resolve_references()
-        path = str(channel.get_value("address", name)) if is_version_3 else name
+        path = str(channel.get_value("address", name)) if is_asyncapi_3 else name
         described = channel.get_value("x-socket")
         spec = described if isinstance(described, dict) else {}
-        list_messages = _list_messages_of_version_3 if is_version_3 else _list_messages_of_version_2
+        list_messages = _iterate_messages_of_asyncapi_3 if is_asyncapi_3 else _iterate_messages_of_asyncapi_2
         key = re.sub(r"\{[^}]*\}", "{}", path)
         messages = {
             action: _give_unique_names(list_messages(document, channel, action))
             for action in (usual, OPPOSITE_ACTIONS[usual])
         }
-        listed = _ListedChannel(
+        listed = _ChannelWithActions(
             str(spec.get("id") or path), channel, messages, spec.get("client_operation") or (usual if spec else None)
         )
         found[key] = found[key].merge(listed) if key in found else listed
     stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
-    return _ListedDocument(found, usual, stated or _find_client_action(document, found, is_version_3=is_version_3))
+    return _DocumentChannels(found, usual, stated or _find_client_action(document, found, is_asyncapi_3=is_asyncapi_3))
 
 
 def _find_client_action(
-    document: DocumentNode, channels: dict[str, _ListedChannel], *, is_version_3: bool
+    document: DocumentNode, channels: dict[str, _ChannelWithActions], *, is_asyncapi_3: bool
 ) -> str | None:
     """Return the action of the client's messages if the words of a document show it, else `None`."""
     names: dict[str, list[str]] = {}
@@ -427,23 +431,25 @@ def _find_client_action(
         for action, messages in channel.messages.items():
             for name, message in messages.items():
                 names.setdefault(action, []).append(name)
-                descriptions.setdefault(action, []).extend(_list_texts(message, "title", "summary"))
+                descriptions.setdefault(action, []).extend(_list_texts_under_keys(message, "title", "summary"))
     operations = (
         [(str(one.get_value("action")), one) for _, one in document.get_child("operations").iterate_children()]
-        if is_version_3
+        if is_asyncapi_3
         else [(action, one.node.get_child(action)) for one in channels.values() for action in one.messages]
     )
     for action, operation in operations:
         if action in OPPOSITE_ACTIONS:
-            descriptions.setdefault(action, []).extend(_list_texts(operation, "summary", "operationId"))
+            descriptions.setdefault(action, []).extend(_list_texts_under_keys(operation, "summary", "operationId"))
     return find_client_action(descriptions, names)
 
 
-def _list_texts(node: DocumentNode, *keys: str) -> list[str]:
+def _list_texts_under_keys(node: DocumentNode, *keys: str) -> list[str]:
     return [text for key in keys if isinstance(text := node.get_value(key), str)]
 
 
-def _choose_client_action(undecided_document: _ListedDocument, other_document: _ListedDocument) -> _ListedDocument:
+def _choose_client_action(
+    undecided_document: _DocumentChannels, other_document: _DocumentChannels
+) -> _DocumentChannels:
     """Return `undecided_document` with the client action whose message names agree best with `other_document`."""
 
     def count_common_names(action: str) -> int:
@@ -460,10 +466,10 @@ def _choose_client_action(undecided_document: _ListedDocument, other_document: _
     return undecided_document._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
 
 
-def _assign_messages_to_sides(listed_document: _ListedDocument) -> dict[str, _Channel]:
+def _assign_messages_to_sides(document_channels: _DocumentChannels) -> dict[str, _Channel]:
     found = {}
-    for path, channel in listed_document.channels.items():
-        client_action = listed_document.find_client_action(path)
+    for path, channel in document_channels.channels.items():
+        client_action = document_channels.find_client_action(path)
         messages: dict[SocketSide, dict[str, DocumentNode]] = {
             "client": channel.messages[client_action],
             "server": channel.messages[OPPOSITE_ACTIONS[client_action]],
@@ -483,7 +489,7 @@ def _give_unique_names(messages: Iterator[tuple[str, DocumentNode]]) -> dict[str
     return found
 
 
-def _list_messages_of_version_2(
+def _iterate_messages_of_asyncapi_2(
     _document: DocumentNode, channel: DocumentNode, action: str
 ) -> Iterator[tuple[str, DocumentNode]]:
     message = channel.get_child(action).get_child("message")
@@ -494,7 +500,7 @@ def _list_messages_of_version_2(
         yield _find_message_name(node, ""), node.resolve_references()
 
 
-def _list_messages_of_version_3(
+def _iterate_messages_of_asyncapi_3(
     document: DocumentNode, channel: DocumentNode, action: str
 ) -> Iterator[tuple[str, DocumentNode]]:
     for _, node in document.get_child("operations").iterate_children():

@@ -311,7 +311,7 @@ def iterate_job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tup
 MIN_REQUEST_SIMILARITY = 0.5
 """Smallest similarity, from 0 to 1, with which two requests match although some of their values differ, such as a
 text."""
-_DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
+_LOCATION_PREFIXES_OF_DECISIVE_VALUES = ("key", "header x-voicegauge-")
 """Starts of the locations of decisive values, such as the API key. If requests differ in such a value, they differ on
 purpose, as with a wrong key, and therefore never match."""
 
@@ -332,7 +332,7 @@ class ConversationPairing(NamedTuple):
     """The matched conversations of two recordings."""
 
     matched_pairs: list[ConversationPair]
-    unmatched_conversations: list[Conversation]
+    unmatched_old_conversations: list[Conversation]
     """Conversations of the older recording that match no conversation of the newer one. Repetitions of a conversation
     that has a match are left out."""
 
@@ -356,36 +356,38 @@ def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffi
 
 
 def _pair_conversations_of_operation(
-    old_requests: list[tuple[_RequestValueByLocation, Conversation]],
-    new_requests: list[tuple[_RequestValueByLocation, Conversation]],
+    old_conversations: list[tuple[_RequestValueByLocation, Conversation]],
+    new_conversations: list[tuple[_RequestValueByLocation, Conversation]],
     pairing: ConversationPairing,
 ) -> None:
     """Match the conversations that begin with one operation, add the result to `pairing`, and remove matched ones.
 
     Args:
-        old_requests: the older conversations, each with the values of its first request.
-        new_requests: the newer conversations, each with the values of its first request. Those that find a match are
-            removed from this list.
+        old_conversations: the older conversations, each with the values of its first request.
+        new_conversations: the newer conversations, each with the values of its first request. Those that find a match
+            are removed from this list.
         pairing: receives the pairs and the older conversations without a match.
     """
     # Equal requests first: a request that is only similar must not take the partner of an equal one.
     unmatched, repeated = [], []
-    for values, conversation in old_requests:
-        match = next((candidate for candidate in new_requests if candidate[0] == values), None)
+    for values, conversation in old_conversations:
+        match = next((candidate for candidate in new_conversations if candidate[0] == values), None)
         if match is None:
             unmatched.append((values, conversation))
             continue
-        new_requests.remove(match)
+        new_conversations.remove(match)
         repeated.append(values)
         pairing.matched_pairs.append(ConversationPair(conversation, match[1], has_identical_requests=True))
     for values, conversation in unmatched:
-        best = max(new_requests, key=lambda candidate: _compute_request_similarity(values, candidate[0]), default=None)
+        best = max(
+            new_conversations, key=lambda candidate: _compute_request_similarity(values, candidate[0]), default=None
+        )
         if best is not None and _compute_request_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
-            new_requests.remove(best)
+            new_conversations.remove(best)
             repeated.append(values)
             pairing.matched_pairs.append(ConversationPair(conversation, best[1], has_identical_requests=False))
         elif values not in repeated:  # fewer repetitions of a request are not a change of the API
-            pairing.unmatched_conversations.append(conversation)
+            pairing.unmatched_old_conversations.append(conversation)
 
 
 def _group_conversations_by_operation(
@@ -406,7 +408,9 @@ def _compute_request_similarity(old_values: _RequestValueByLocation, new_values:
     """
     names = old_values.keys() | new_values.keys()
     if any(
-        old_values.get(name) != new_values.get(name) for name in names if name.startswith(_DECISIVE_VALUE_NAME_PREFIXES)
+        old_values.get(name) != new_values.get(name)
+        for name in names
+        if name.startswith(_LOCATION_PREFIXES_OF_DECISIVE_VALUES)
     ):
         return 0.0
     equal = sum(old_values.get(name) == new_values.get(name) for name in names)

@@ -2,8 +2,8 @@
 
 The level of a change of a schema depends on two facts: whether the change makes fewer or more values valid, and whether
 the client sends or receives the value. A client that sends the value breaks if fewer values are valid. A client that
-receives the value breaks if more values are valid. `_LEVEL_EXCEPTIONS` lists the rules for which oasdiff has another
-level.
+receives the value breaks if more values are valid. `_OASDIFF_LEVEL_EXCEPTIONS` lists the rules
+for which oasdiff has another level.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ _LEVEL_BY_EFFECT = {
     False: {_NARROWS: DriftLevel.COMPATIBLE, _WIDENS: DriftLevel.BREAKING},
 }
 """Levels of changes, by whether the client sends the value and then by the effect of the change."""
-_LEVEL_EXCEPTIONS = (
+_OASDIFF_LEVEL_EXCEPTIONS = (
     (r"request-.*-(max|min)(-length|-items|-properties|-contains)?-set", DriftLevel.POSSIBLY_BREAKING),
     (r"request-.*-pattern-changed", DriftLevel.POSSIBLY_BREAKING),
     (r"(response|callback)-.*-pattern-(added|removed|changed)", DriftLevel.COMPATIBLE),
@@ -230,13 +230,13 @@ def build_rule_id(schema_role: SchemaRole, rule_id_suffix: str) -> str:
 def _build_keyword_rules() -> Iterator[DriftRule]:
     for role in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
         for suffix, effect, description in _iterate_schema_changes():
-            if _has_own_rule(role, suffix):
+            if _has_rule(role, suffix):
                 rule_id = build_rule_id(role, suffix)
                 level = _determine_level(rule_id, role, effect)
                 yield _build_rule(rule_id, level, f"{role.description_subject}: {description}")
 
 
-def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
+def _has_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
     """Whether a rule id exists for a kind of change in schemas of a role: some do not exist in oasdiff either."""
     if rule_id_suffix == "type-specialized":
         return schema_role.rule_id_prefix not in _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE
@@ -248,7 +248,7 @@ def _has_own_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
 
 
 def _determine_level(rule_id: str, schema_role: SchemaRole, effect: SchemaChangeEffect) -> DriftLevel:
-    for pattern, level in _LEVEL_EXCEPTIONS:
+    for pattern, level in _OASDIFF_LEVEL_EXCEPTIONS:
         if re.fullmatch(pattern, rule_id):
             return level
     if effect is SchemaChangeEffect.NONE:

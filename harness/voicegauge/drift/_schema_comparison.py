@@ -253,9 +253,9 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
     ):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
             yield property_pair.build_change(
-                _choose_rule_of_addition(role, new)
+                _choose_rule_id_of_addition(role, new)
                 if new.schemas_for_same_value
-                else _choose_rule_of_removal(role, old)
+                else _choose_rule_id_of_removal(role, old)
             )
         return
     yield from _compare_read_write_access(property_pair)
@@ -274,20 +274,20 @@ def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPa
             )
     elif role.is_sent_by_client and not new.is_omitted_from_body and new.is_required:
         # The property was read-only, and must now be sent.
-        yield property_pair.build_change(_choose_rule_of_addition(role, new))
+        yield property_pair.build_change(_choose_rule_id_of_addition(role, new))
     elif not role.is_sent_by_client and not old.is_omitted_from_body:
         # The property became write-only, so that responses no longer have it.
-        yield property_pair.build_change(_choose_rule_of_removal(role, old))
+        yield property_pair.build_change(_choose_rule_id_of_removal(role, old))
 
 
-def _choose_rule_of_addition(schema_role: SchemaRole, new_property: _PropertyVersion) -> str:
+def _choose_rule_id_of_addition(schema_role: SchemaRole, new_property: _PropertyVersion) -> str:
     if not schema_role.is_sent_by_client:
         return f"{schema_role.message_type}-{new_property.requiredness}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.non_schema_keywords
     return f"new-{new_property.requiredness}-{schema_role.rule_id_prefix}" + ("-with-default" if has_default else "")
 
 
-def _choose_rule_of_removal(schema_role: SchemaRole, old_property: _PropertyVersion) -> str:
+def _choose_rule_id_of_removal(schema_role: SchemaRole, old_property: _PropertyVersion) -> str:
     return (
         f"{schema_role.rule_id_prefix}-removed"
         if schema_role.is_sent_by_client

@@ -37,7 +37,7 @@ SINGLE_SCHEMA_KEYWORDS = (
     *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
 )
 """Keywords whose value is a schema."""
-PLAIN_KEYWORDS = (
+PLAIN_DATA_KEYWORDS = (
     *UPPER_BOUND_KEYWORDS,
     *LOWER_BOUND_KEYWORDS,
     *("type", "format", "enum", "const", "pattern", "multipleOf", "uniqueItems", "default", "required"),
@@ -64,7 +64,7 @@ _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
 }
 """The value that has the same meaning as leaving out the keyword, by keyword."""
 _NUMERIC_KEYWORDS = (*UPPER_BOUND_KEYWORDS, *LOWER_BOUND_KEYWORDS, "multipleOf")
-_VALUE_TYPES_BY_KEYWORD: Mapping[str, Any] = {
+_JSON_TYPES_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,
     "discriminator": dict,
@@ -87,7 +87,7 @@ class NormalizedSchema:
     """The keywords whose value is a mapping from names to schemas, such as `properties`: the mapping, by keyword."""
     single_schemas_by_keyword: Mapping[str, SchemasForSameValue] = field(default_factory=dict)
     """The keywords whose value is a single schema, such as `items`: the schema, by keyword."""
-    explicitly_nullable: bool | None = None
+    is_explicitly_nullable: bool | None = None
     """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
     so."""
 
@@ -120,8 +120,8 @@ class NormalizedSchema:
     def is_nullable(self) -> bool | None:
         """Whether null is valid; `None` if the schema restricts neither types nor values."""
         types, values = self.allowed_types, self.allowed_values
-        if self.explicitly_nullable is not None:
-            return self.explicitly_nullable
+        if self.is_explicitly_nullable is not None:
+            return self.is_explicitly_nullable
         if types is None and values is None:
             return None
         return (types is None or "null" in convert_to_string_list(self.non_schema_keywords["type"].value)) and (
@@ -168,7 +168,7 @@ def read_schema(node: DocumentNode) -> NormalizedSchema:
         return NormalizedSchema(node, single_schemas_by_keyword={"not": ()})
     keys = node.value.keys() if isinstance(node.value, dict) else ()
     keywords = {
-        key: keyword for key in PLAIN_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
+        key: keyword for key in PLAIN_DATA_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
     }
     lists = {
         key: tuple((branch,) for _, branch in node.get_child(key).iterate_children())
@@ -220,7 +220,7 @@ def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
     is_usable = (
         is_number(value)
         if keyword_name in _NUMERIC_KEYWORDS
-        else isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(keyword_name, object))
+        else isinstance(value, _JSON_TYPES_BY_KEYWORD.get(keyword_name, object))
     )
     return keyword if is_usable else None
 
@@ -375,7 +375,7 @@ class SchemaNormalizer:
         for key in ("anyOf", "oneOf"):
             if key in schema.schema_lists_by_keyword:
                 schema = self._simplify_branches(schema, key)
-        return _convert_nullable(schema)
+        return _convert_nullable_keyword(schema)
 
     def _simplify_branches(self, schema: NormalizedSchema, branch_keyword: str) -> NormalizedSchema:
         """Replace branches by keywords that mean the same.
@@ -395,21 +395,21 @@ class SchemaNormalizer:
         if has_null and not schema.has_only_branches:
             return schema
         other_lists = {name: value for name, value in schema.schema_lists_by_keyword.items() if name != branch_keyword}
-        without_branches = replace(
+        schema_without_branches = replace(
             schema,
             schema_lists_by_keyword=other_lists,
-            explicitly_nullable=True if has_null else _is_any_nullable(list(normalized.values())),
+            is_explicitly_nullable=True if has_null else _is_any_branch_nullable(list(normalized.values())),
         )
         if len(non_null) == 1:
-            merged = _merge_single_branch(schema, without_branches, normalized[non_null[0]])
+            merged = _merge_single_branch(schema, schema_without_branches, normalized[non_null[0]])
             if merged is not None:
                 return merged
         keywords = _unite_branches([normalized[branch] for branch in non_null], branch_keyword)
         if keywords is not None and not keywords.keys() & schema.non_schema_keywords.keys():
             node = schema.node.get_child(branch_keyword)
             nodes = {name: node.replace_value(value) for name, value in keywords.items()}
-            return replace(without_branches, non_schema_keywords={**schema.non_schema_keywords, **nodes})
-        return replace(without_branches, schema_lists_by_keyword={**other_lists, branch_keyword: non_null})
+            return replace(schema_without_branches, non_schema_keywords={**schema.non_schema_keywords, **nodes})
+        return replace(schema_without_branches, schema_lists_by_keyword={**other_lists, branch_keyword: non_null})
 
     def compute_fingerprint(self, schemas_for_same_value: SchemasForSameValue) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
@@ -490,13 +490,13 @@ def _iterate_schema_objects(schemas_for_same_value: SchemasForSameValue) -> Iter
 
 
 def _merge_single_branch(
-    schema: NormalizedSchema, without_branches: NormalizedSchema, branch: NormalizedSchema
+    schema: NormalizedSchema, schema_without_branches: NormalizedSchema, branch: NormalizedSchema
 ) -> NormalizedSchema | None:
     """Return one schema that means the same as `schema` with its only branch; `None` if no single schema can.
 
-    The annotations of `schema` are kept. `without_branches` is `schema` without the keyword that has the branch.
+    The annotations of `schema` are kept. `schema_without_branches` is `schema` without the keyword that has the branch.
     """
-    merged = merge_schemas(without_branches, branch)
+    merged = merge_schemas(schema_without_branches, branch)
     if merged is None:
         return None
     annotations = {name: keyword for name, keyword in schema.non_schema_keywords.items() if name in ANNOTATION_KEYWORDS}
@@ -504,19 +504,19 @@ def _merge_single_branch(
         merged,
         node=branch.node if schema.has_only_branches else schema.node,
         non_schema_keywords={**merged.non_schema_keywords, **annotations},
-        explicitly_nullable=without_branches.explicitly_nullable if schema.has_only_branches else None,
+        is_explicitly_nullable=schema_without_branches.is_explicitly_nullable if schema.has_only_branches else None,
     )
 
 
-def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
-    """Convert the keyword `nullable` of OpenAPI 3.0 to the field `explicitly_nullable`."""
+def _convert_nullable_keyword(schema: NormalizedSchema) -> NormalizedSchema:
+    """Convert the keyword `nullable` of OpenAPI 3.0 to the field `is_explicitly_nullable`."""
     if "nullable" not in schema.non_schema_keywords:
         return schema
     keywords = {key: keyword for key, keyword in schema.non_schema_keywords.items() if key != "nullable"}
-    return replace(schema, non_schema_keywords=keywords, explicitly_nullable=True)
+    return replace(schema, non_schema_keywords=keywords, is_explicitly_nullable=True)
 
 
-def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
+def _is_any_branch_nullable(branches: list[NormalizedSchema]) -> bool | None:
     """Return whether any branch allows null.
 
     Return `None` if no branch certainly allows null, and some branches restrict neither types nor values.

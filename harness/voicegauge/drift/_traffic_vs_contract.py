@@ -23,7 +23,7 @@ from voicegauge.drift._json_values import (
     find_body_schemas,
     find_undocumented_properties,
     flatten_json,
-    get_recorded_type,
+    get_recorded_json_type,
     iterate_documented_properties,
     list_enumerated_values,
 )
@@ -160,7 +160,7 @@ def build_contradiction_change(
 
 _MAX_SCHEMA_ERRORS = 20
 """Largest number of schema errors reported per body, because every entry of a long list may have the same error."""
-_PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
+_UNDOCUMENTED_FIELD_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
 """Keywords under which a schema rejects a field because it is not documented. Such schema errors are not reported,
 because each undocumented field is a change of its own."""
 _RULE_ID_BY_KEYWORD = {
@@ -186,7 +186,7 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
             observed_value=extra.value,
         )
     for error in islice(media_type.iterate_violations(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
-        if error.keyword not in _PROPERTY_KEYWORDS:
+        if error.keyword not in _UNDOCUMENTED_FIELD_KEYWORDS:
             yield from _build_schema_error_changes(recorded_exchange, error)
 
 
@@ -195,20 +195,22 @@ def _build_schema_error_changes(
 ) -> Iterator[DriftChange]:
     pointer_tokens = split_json_pointer(schema_violation.value_pointer)
     value = read_pointer(recorded_exchange.json_body, pointer_tokens)
-    rule = _choose_rule(recorded_exchange, schema_violation, value)
+    rule = _choose_rule_id_of_violation(recorded_exchange, schema_violation, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
     yield build_contradiction_change(
         recorded_exchange,
         rule,
-        f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, pointer_tokens)}",
+        f"{recorded_exchange.status} body#{_build_path_without_indexes(recorded_exchange.json_body, pointer_tokens)}",
         contract_pointer=schema_violation.keyword_pointer,
         exchange_part=f"/response/content/text#{schema_violation.value_pointer}",
         observed_value=schema_violation.message if rule == "observed-field-missing" else value,
     )
 
 
-def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaViolation, value: Any) -> str:
+def _choose_rule_id_of_violation(
+    recorded_exchange: RecordedExchange, schema_violation: SchemaViolation, value: Any
+) -> str:
     """Return the id of the rule that reports a schema error: a wrong type, value or range, or a missing field.
 
     If `value` matches no branch of an `anyOf` or `oneOf`, the types and the enums of all branches decide.
@@ -224,12 +226,12 @@ def _choose_rule(recorded_exchange: RecordedExchange, schema_violation: SchemaVi
     )
     stated = [one.schema.get("type", []) for one in located]
     types = {name.replace("integer", "number") for one in stated for name in ([one] if isinstance(one, str) else one)}
-    if types and get_recorded_type(value) not in types:
+    if types and get_recorded_json_type(value) not in types:
         return "observed-type-undocumented"
     return "observed-value-undocumented" if list_enumerated_values(located) else "observed-value-out-of-bounds"
 
 
-def _generalize_path(body: Any, pointer_tokens: list[str]) -> str:
+def _build_path_without_indexes(body: Any, pointer_tokens: list[str]) -> str:
     """Return the path of a value with `*` in place of list indices, so that equal errors in items are one change."""
     path = ""
     for index, token in enumerate(pointer_tokens):
@@ -332,7 +334,7 @@ def _can_reach_state(job: JobSpec, start_state: str, end_state: str) -> bool:
 # Finds the parts of a contract that no recording covers.
 
 
-def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
+def find_documented_parts_not_recorded(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     """Yield a change for each documented part that traffic does not show.
 
     Parts are operations, statuses, media types, headers, fields, values, job states, and messages of WebSockets.
@@ -348,13 +350,13 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
                 "documented-operation-not-recorded", operation, "operation", operation.pointer
             )
         elif operation.socket is not None:
-            yield from _find_uncovered_messages(operation, operation.socket, exchanges)
+            yield from _find_messages_not_recorded(operation, operation.socket, exchanges)
         else:
-            yield from _find_uncovered_responses(operation, exchanges)
-            yield from _find_uncovered_states(operation, traffic)
+            yield from _find_responses_not_recorded(operation, exchanges)
+            yield from _find_states_not_recorded(operation, traffic)
 
 
-def _find_uncovered_messages(
+def _find_messages_not_recorded(
     operation: Operation, channel: SocketChannel, exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     """Yield a change for each message of the service over a WebSocket that no recording has."""
@@ -384,7 +386,7 @@ def _build_not_recorded_change(
     )
 
 
-def _find_uncovered_responses(operation: Operation, exchanges: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
+def _find_responses_not_recorded(operation: Operation, exchanges: Sequence[RecordedExchange]) -> Iterator[DriftChange]:
     for status, spec in operation.responses.items():
         with_status = [one for one in exchanges if one.response_spec is not None and one.response_spec.status == status]
         if not with_status:
@@ -392,11 +394,11 @@ def _find_uncovered_responses(operation: Operation, exchanges: Sequence[Recorded
                 "documented-status-not-recorded", operation, f"{status}", spec.pointer, status
             )
             continue
-        yield from _find_uncovered_headers(operation, spec, with_status)
+        yield from _find_headers_not_recorded(operation, spec, with_status)
         for name, media_type in spec.media_types.items():
             with_media_type = [one for one in with_status if one.media_type is not None and one.media_type.name == name]
             if with_media_type:
-                yield from _find_uncovered_fields(operation, status, media_type, with_media_type)
+                yield from _find_fields_not_recorded(operation, status, media_type, with_media_type)
             else:
                 location = f"{status} {name}"
                 yield _build_not_recorded_change(
@@ -404,7 +406,7 @@ def _find_uncovered_responses(operation: Operation, exchanges: Sequence[Recorded
                 )
 
 
-def _find_uncovered_headers(
+def _find_headers_not_recorded(
     operation: Operation, response_spec: ResponseSpec, exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     for name, header in response_spec.headers.items():
@@ -415,7 +417,7 @@ def _find_uncovered_headers(
             )
 
 
-def _find_uncovered_fields(
+def _find_fields_not_recorded(
     operation: Operation, status: str, media_type: MediaType, exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     values = _group_values_by_path(exchanges)
@@ -445,7 +447,7 @@ def _group_values_by_path(exchanges: Sequence[RecordedExchange]) -> dict[str, se
     return values
 
 
-def _find_uncovered_states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
+def _find_states_not_recorded(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
     if operation.job is None:
         return
     # States are collected from the exchanges of all operations, because responses to a submit report a state too.
@@ -507,7 +509,7 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     yield from _find_infrastructure_headers(traffic)
     for conversation in traffic.conversations:
         yield from find_undocumented_transitions(conversation)
-    yield from find_uncovered_parts(traffic)
+    yield from find_documented_parts_not_recorded(traffic)
 
 
 def _find_undocumented_messages(recorded_exchange: RecordedExchange, channel: Operation) -> Iterator[DriftChange]:

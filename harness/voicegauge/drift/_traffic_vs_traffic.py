@@ -23,7 +23,7 @@ from voicegauge.drift._json_values import (
     MatchKey,
     compare_values,
     find_documented_values,
-    get_recorded_type,
+    get_recorded_json_type,
 )
 from voicegauge.drift._recorded_traffic import (
     ConversationPair,
@@ -341,7 +341,7 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
         yield from compare_headers(group_key, responses)
         yield from _compare_body_fields(group_key, responses)
     yield from compare_recorded_messages(pairing.matched_pairs)
-    for conversation in pairing.unmatched_conversations:
+    for conversation in pairing.unmatched_old_conversations:
         first = conversation[0]
         yield build_change(
             "recorded-request-not-repeated",
@@ -382,7 +382,7 @@ def _find_documented_scalars(media_type: MediaType | None, field_path: str) -> f
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])
-        if value is not MISSING and get_recorded_type(value) in ("string", "number", "boolean"):
+        if value is not MISSING and get_recorded_json_type(value) in ("string", "number", "boolean"):
             found.add(value)
     return frozenset(found)
 

@@ -301,10 +301,14 @@ def list_exchanges_with_same_documented_response(
 
     If the contract does not describe that response, return the exchanges of the same operation with the same status.
     """
-    return [other for other in traffic.exchanges if _get_response_key(other) == _get_response_key(recorded_exchange)]
+    return [
+        other
+        for other in traffic.exchanges
+        if _build_key_of_documented_response(other) == _build_key_of_documented_response(recorded_exchange)
+    ]
 
 
-def _get_response_key(recorded_exchange: RecordedExchange) -> tuple[str, str | int]:
+def _build_key_of_documented_response(recorded_exchange: RecordedExchange) -> tuple[str, str | int]:
     spec = recorded_exchange.response_spec
     return recorded_exchange.operation_id, recorded_exchange.status if spec is None else spec.pointer
 
@@ -346,7 +350,7 @@ def _iterate_values(value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
 # Proposes additions to a contract that document what recorded traffic shows, as a patch for a person to review.
 
 
-_PATCHABLE_RULE_IDS = {
+_RULE_IDS_WITH_ADDITION = {
     "observed-status-undocumented",
     "observed-media-type-undocumented",
     "observed-header-undocumented",
@@ -406,7 +410,11 @@ class ContractPatch:
         If no addition can document the change, append the change to `unpatched_changes`.
         """
         recorded_exchange = self._find_exchange(change)
-        if change.rule not in _PATCHABLE_RULE_IDS or recorded_exchange is None or recorded_exchange.operation is None:
+        if (
+            change.rule not in _RULE_IDS_WITH_ADDITION
+            or recorded_exchange is None
+            or recorded_exchange.operation is None
+        ):
             self.unpatched_changes.append(change)
             return
         try:

@@ -223,7 +223,13 @@ def _iterate_changes(old_root: DocumentNode, new_root: DocumentNode) -> Iterator
 
 DifferenceKind = Literal["addition", "removal", "changed value"]
 
-_IGNORED_RULE_ID_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
+_RULE_ID_PREFIXES_IGNORED_IN_OFFICIAL_DOCUMENTS = (
+    "api-tag-",
+    "api-operation-id-",
+    "api-security-",
+    "api-global-security-",
+    "security-",
+)
 """Starts of the ids of rules whose changes are ignored.
 
 They are about tags and operation ids, which no client sends, and about API keys: official documents rarely state how
@@ -285,7 +291,7 @@ def compare_with_official_document(
     known: list[KnownDifference] = []
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = defaultdict(list)
     for change in report.changes:
-        if change.rule.startswith(_IGNORED_RULE_ID_PREFIXES):
+        if change.rule.startswith(_RULE_ID_PREFIXES_IGNORED_IN_OFFICIAL_DOCUMENTS):
             continue
         kind = _classify_difference(change)
         # What the official document adds has no source in the contract, which does not have it.
@@ -328,15 +334,17 @@ def compare_with_official_document(
 
 
 def _iterate_left_out_operations(
-    stated_reasons: Sequence[LeftOutOperations], official_data: Any, described_operation_keys: frozenset[OperationKey]
+    stated_exclusions: Sequence[LeftOutOperations],
+    official_data: Any,
+    described_operation_keys: frozenset[OperationKey],
 ) -> Iterator[LeftOutOperation]:
     """Yield the operations of the official document that the contract leaves out, each with the first reason for it."""
-    for path, path_item in official_data.get("paths", {}).items() if stated_reasons else ():
+    for path, path_item in official_data.get("paths", {}).items() if stated_exclusions else ():
         for method in path_item:
             if method not in OPENAPI_METHODS or build_operation_key(path, method) in described_operation_keys:
                 continue
             name = f"{method.upper()} {path}"
-            for left_out in stated_reasons:
+            for left_out in stated_exclusions:
                 if any(_matches_pattern(name, pattern) for pattern in left_out.operations):
                     yield LeftOutOperation(operation=name, reason=left_out.reason)
                     break
@@ -423,7 +431,7 @@ def _list_operation_keys(document: Any) -> frozenset[OperationKey]:
 
 InputKind = Literal["contract", "recording"]
 
-_MAX_CONTRACTS_LISTED = 5
+_MAX_CONTRACTS_NAMED_IN_ERROR = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 
 
@@ -520,7 +528,7 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
     path = Path(path_or_provider_id)
     catalogue = load_catalogue(contract_folders)
     is_known = path_or_provider_id in catalogue.provider_ids
-    if path.is_dir() and not (is_known and _is_unrelated_folder(path)):
+    if path.is_dir() and not (is_known and _has_no_comparable_input(path)):
         return _find_input_in_folder(path)
     if path.is_file():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
@@ -534,7 +542,7 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
     )
 
 
-def _is_unrelated_folder(folder: Path) -> bool:
+def _has_no_comparable_input(folder: Path) -> bool:
     if any(folder.rglob("*.har")):
         return False
     try:
@@ -548,6 +556,8 @@ def _find_input_in_folder(folder: Path) -> tuple[InputKind, Path]:
         return "recording", folder
     documents = find_contract_files(folder)
     if len(documents) > 1:
-        listed = format_names([str(document.relative_to(folder)) for document in documents], _MAX_CONTRACTS_LISTED)
+        listed = format_names(
+            [str(document.relative_to(folder)) for document in documents], _MAX_CONTRACTS_NAMED_IN_ERROR
+        )
         raise UsageError(f"{folder} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

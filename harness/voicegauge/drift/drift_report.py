@@ -85,7 +85,7 @@ def register_rules(rules: Iterable[DriftRule]) -> None:
 # Defines drift reports: the changes that one comparison found, each with its position in both inputs.
 
 
-MAX_VALUE_CHARACTERS = 120
+MAX_CHARACTERS_OF_SHOWN_VALUE = 120
 """Largest number of characters of a value in a report. Longer values are shortened, so that changes stay readable."""
 
 
@@ -196,12 +196,12 @@ class DriftReport(SummarizedResult, frozen=True, kw_only=True):
 
 
 def format_shortened_json(value: Any) -> str:
-    """Format `value` as JSON on one line. The middle of a text longer than `MAX_VALUE_CHARACTERS` is left out."""
+    """Format `value` as JSON on one line. The middle is left out above `MAX_CHARACTERS_OF_SHOWN_VALUE` characters."""
     text = msgspec.json.encode(value, order="deterministic").decode()
-    if len(text) <= MAX_VALUE_CHARACTERS:
+    if len(text) <= MAX_CHARACTERS_OF_SHOWN_VALUE:
         return text
     # Both ends are kept, because two values may differ at either.
-    half = MAX_VALUE_CHARACTERS // 2 - 2
+    half = MAX_CHARACTERS_OF_SHOWN_VALUE // 2 - 2
     return f"{text[:half]} ... {text[-half:]}"
 
 
@@ -400,7 +400,7 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
 # Renders drift reports as Markdown for a pull request or an issue.
 
 
-MAX_ROWS_PER_TABLE = 200
+MAX_ROWS_PER_LEVEL = 200
 """Largest number of rows per level, because GitHub rejects comments above 65,536 characters. JSON has all changes."""
 
 
@@ -438,7 +438,7 @@ def _render_section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
         )
         for change in changes
     ]
-    table = _render_table(("Location", "Rule", "Change", "File"), rows, MAX_ROWS_PER_TABLE)
+    table = _render_table(("Location", "Rule", "Change", "File"), rows, MAX_ROWS_PER_LEVEL)
     if level is DriftLevel.COMPATIBLE:
         return ["<details>", f"<summary>{heading}</summary>", "", *table, "</details>", ""]
     return [f"## {heading}", "", *table]
@@ -457,7 +457,7 @@ def _render_table(headings: Sequence[str], rows: Sequence[tuple[str, ...]], max_
 # Renders the comparison with official documents as Markdown for an issue.
 
 
-MAX_ROWS_PER_SECTION = 40
+MAX_ROWS_PER_OFFICIAL_TABLE = 40
 """Largest number of differences per table, so that the summary of all contracts fits into an issue. JSON has all of
 them."""
 
@@ -515,7 +515,7 @@ def _render_official_table(heading: str, changes: Sequence[DriftChange]) -> Iter
         # The folder and the file, which are the same on every machine.
         line = "" if position is None else f"{'/'.join(Path(position.file).parts[-2:])}:{position.line}"
         rows.append(tuple(map(escape_markdown, (change.qualified_location, change.message, line))))
-    yield from _render_table(("Location", "Change", "Contract"), list(dict.fromkeys(rows)), MAX_ROWS_PER_SECTION)
+    yield from _render_table(("Location", "Change", "Contract"), list(dict.fromkeys(rows)), MAX_ROWS_PER_OFFICIAL_TABLE)
 
 
 # Converts drift reports to the model from which JUnit XML, SARIF and GitHub annotations are written.
