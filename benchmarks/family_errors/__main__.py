@@ -91,7 +91,7 @@ def find_statements(report: RunReport) -> Statements:
 
 
 def has_clear_difference(table: FloatArray, probability: float) -> bool:
-    """Whether any pair of columns is called different: as `compare_pairs`, with as few permutations as that takes."""
+    """Whether any pair of columns is called different: as `compare_column_pairs`, with few permutations."""
     drawn = draw_largest_differences(table, max_permuted_values_per_batch=PERMUTATIONS_PER_BATCH * table.size)
     observed = float(next(drawn)[0])
     reached = count = 1

@@ -24,7 +24,7 @@ from pathlib import Path
 if __name__ == "__main__":  # Python was started without any path but those of its own library
     sys.path.insert(0, str(Path(__file__).parents[2] / "harness"))
 
-from voicegauge.bench.loopback_server import SentDelays
+from voicegauge.bench.loopback_server import ResponseDelays
 from voicegauge.transport.clock import PacketTimingSocket
 
 SAMPLES_PER_S = 8000
@@ -44,7 +44,7 @@ class SpeechServer:
     def __init__(self, min_delay_s: float, max_delay_s: float) -> None:
         """Begin with the first response."""
         self._bounds_s = min_delay_s, max_delay_s
-        self._sent = SentDelays()
+        self._sent = ResponseDelays()
         self._delays = random.Random(0)  # noqa: S311 - an order, not a secret
         self.waits_ms_by_sha256: dict[str, float] = {}
 

@@ -27,7 +27,7 @@ from voicegauge.bench.comparison_result import (
     CompareSettings,
     MetricComparison,
     RunComparison,
-    compute_holm_levels,
+    compute_holm_significance_levels,
 )
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.target_samples import ErrorCount, TimeInSession
@@ -65,7 +65,13 @@ def index_by_target(found: RunComparison) -> dict[tuple[str, str], MetricCompari
 
 def test_holm_tests_the_smallest_p_value_hardest_and_stops_at_the_first_that_is_not_significant() -> None:
     # One-sided: 0.001 < 0.05 / 4, 0.012 < 0.05 / 3, 0.03 > 0.05 / 2; exact changes are not tested.
-    assert compute_holm_levels([0.024, None, 0.002, 0.06, 0.5], 0.05) == [0.05 / 3, 0.05, 0.05 / 4, 0.05 / 2, 0.05 / 2]
+    assert compute_holm_significance_levels([0.024, None, 0.002, 0.06, 0.5], 0.05) == [
+        0.05 / 3,
+        0.05,
+        0.05 / 4,
+        0.05 / 2,
+        0.05 / 2,
+    ]
 
 
 @pytest.mark.slow

@@ -24,7 +24,13 @@ import voicegauge
 from voicegauge.bench import places
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.part_summaries import restrict_run_to_place, summarize_places
-from voicegauge.bench.places import ClockReading, assign_places, choose_clock_reading, find_place, split_evenly
+from voicegauge.bench.places import (
+    ClockReading,
+    assign_places,
+    choose_clock_reading,
+    find_place,
+    split_requests_in_flight_evenly,
+)
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
 from voicegauge.cli import run as command
@@ -89,7 +95,7 @@ def test_warm_up_requests_take_turns_at_the_places() -> None:
 
 @given(st.integers(1, 512), st.integers(1, 20))
 def test_requests_in_flight_are_split_evenly(total: int, parts: int) -> None:
-    found = split_evenly(total, parts)
+    found = split_requests_in_flight_evenly(total, parts)
     assert max(found) - min(found) <= 1
     assert sum(found) == max(total, parts)
 

@@ -13,7 +13,11 @@ from change_detection.__main__ import EIGHT_SERVICES, FIRST, compare_eight_with_
 from change_detection.simulation import Design, Service, simulate_run
 
 from voicegauge.bench.comparison import LatencySpreads, compare_runs, measure_spreads, plan_comparison
-from voicegauge.bench.comparison_result import CompareSettings, compute_discovery_levels, compute_family_levels
+from voicegauge.bench.comparison_result import (
+    CompareSettings,
+    compute_false_discovery_significance_levels,
+    compute_family_significance_levels,
+)
 from voicegauge.bench.run_store import save_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import DataError
@@ -106,15 +110,15 @@ def test_more_nights_and_texts_find_less_and_one_night_has_only_the_assumed_vari
 
 def test_parts_of_the_latency_do_not_make_a_slowdown_harder_to_find() -> None:
     metrics = ["total_latency_ms", "ttfa_ms", "submit_latency_ms", "failures"]
-    levels, strictest = compute_family_levels(metrics, [0.5, 0.5, 0.5, 0.5], 0.01)  # type: ignore[arg-type]
+    levels, strictest = compute_family_significance_levels(metrics, [0.5, 0.5, 0.5, 0.5], 0.01)  # type: ignore[arg-type]
     assert levels == strictest == [0.004, 0.001, 0.001, 0.004]
-    alone, _ = compute_family_levels(["total_latency_ms", "failures"], [0.5, None], 0.01)
+    alone, _ = compute_family_significance_levels(["total_latency_ms", "failures"], [0.5, None], 0.01)
     assert alone == [0.01, 0.01]
 
 
 def test_of_many_changes_a_share_may_be_false_if_that_is_asked_for() -> None:
     p_values = [0.0001, 0.001, 0.004, 0.03, None, 0.9]
-    levels = compute_discovery_levels(p_values, 0.01)
+    levels = compute_false_discovery_significance_levels(p_values, 0.01)
     assert levels == [pytest.approx(0.006)] * 6
     assert [p is not None and p / 2 < levels[0] for p in p_values] == [True, True, True, False, False, False]
 

@@ -221,7 +221,7 @@ async def test_a_wait_counts_if_all_slots_are_taken_and_not_if_this_process_lose
             yield
 
     monkeypatch.setattr(LoadGate, "hold", hold_late)
-    monkeypatch.setattr("voicegauge.bench.runner.MAX_IN_FLIGHT_AT_FIXED_RATE", in_flight)
+    monkeypatch.setattr("voicegauge.bench.runner.MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE", in_flight)
 
     async def now(_request: Request) -> Response:
         await asyncio.sleep(1)

@@ -11,7 +11,7 @@ from interval_coverage.__main__ import contains, list_shapes, measure_coverage
 from ramp.__main__ import ramp, run_in_virtual_time
 from ramp.cases import LOOSE, Case, contains_truth, find_load
 
-from voicegauge.bench.resampling import compare_pairs
+from voicegauge.bench.resampling import compare_column_pairs
 
 SHAPES = {f"{shape.number}, {shape.title}": shape for shape in list_shapes()}
 
@@ -52,7 +52,7 @@ def test_whether_a_pair_differs_is_found_with_fewer_permutations_as_with_all(tar
     for seed in range(24):
         table = np.random.default_rng([seed, targets, texts]).normal(0.0, 1.0, (texts, targets))
         table[:, 0] += 0.15 * seed
-        decided = bool(compare_pairs(table, 0.025).is_clearly_lower.any())
+        decided = bool(compare_column_pairs(table, 0.025).is_clearly_lower.any())
         assert has_clear_difference(table, 0.025) == decided
         decisions.add(decided)
     assert texts == 5 or decisions == {True, False}

@@ -11,7 +11,7 @@ import pytest
 
 import voicegauge
 from voicegauge.bench.comparison import compare_runs, compare_targets
-from voicegauge.bench.comparison_result import MetricComparison, compute_family_levels
+from voicegauge.bench.comparison_result import MetricComparison, compute_family_significance_levels
 from voicegauge.bench.speech_summaries import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.errors import DataError
@@ -250,7 +250,7 @@ def test_voices_of_other_samples_and_of_two_targets_are_not_compared() -> None:
 
 def test_voices_take_a_twentieth_of_the_level_and_leave_the_rest_as_it_was() -> None:
     metrics = ["total_latency_ms", "ttfa_ms", "pitch_hz", "word_difference"]
-    _, strictest = compute_family_levels(metrics, [0.5] * 4, 0.01)  # type: ignore[arg-type]
+    _, strictest = compute_family_significance_levels(metrics, [0.5] * 4, 0.01)  # type: ignore[arg-type]
     assert strictest == pytest.approx([0.0076, 0.0019, 0.00025, 0.00025])
     assert sum(strictest) == pytest.approx(0.01)
 

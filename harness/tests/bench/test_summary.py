@@ -219,7 +219,7 @@ def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: 
     both = msgspec.structs.replace(by_request, parts=(*by_request.parts, *by_character.parts))
     line = PriceFunction(claims=(both,), max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
-    assert line.compute_text_range(characters).usd == pytest.approx(requests * 0.01 + characters * 0.0001)
+    assert line.compute_price_range_of_text(characters).usd == pytest.approx(requests * 0.01 + characters * 0.0001)
 
 
 PLANS = (

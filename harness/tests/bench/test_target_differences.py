@@ -9,7 +9,7 @@ from voicegauge.bench.resampling import (
     FloatArray,
     TargetMeasurements,
     compare_all_targets,
-    compare_pairs,
+    compare_column_pairs,
     flag_targets_not_clearly_higher,
 )
 
@@ -24,7 +24,7 @@ def draw_log_times(seed: int, texts: int, targets: int) -> FloatArray:
 @pytest.mark.parametrize(("texts", "targets", "runs"), [(8, 10, 100), (24, 5, 100)])
 def test_of_runs_of_equal_targets_few_tell_any_apart(texts: int, targets: int, runs: int) -> None:
     found = [
-        compare_pairs(draw_log_times(seed, texts, targets), 0.05, seed=seed).is_clearly_lower.any()
+        compare_column_pairs(draw_log_times(seed, texts, targets), 0.05, seed=seed).is_clearly_lower.any()
         for seed in range(runs)
     ]
     assert sum(found) <= 12  # of 100 with a probability of 5%, more have a probability of 0.15%
@@ -33,7 +33,7 @@ def test_of_runs_of_equal_targets_few_tell_any_apart(texts: int, targets: int, r
 def test_targets_that_take_twice_as_long_are_distinguished_and_the_interval_holds() -> None:
     table = draw_log_times(1, 24, 10)
     table[:, 5:] += np.log(2)
-    found = compare_pairs(table, 0.05)
+    found = compare_column_pairs(table, 0.05)
     assert found.is_clearly_lower[:5, 5:].all()
     assert not found.is_clearly_lower[:5, :5].any()
     interval = found.find_interval(7, 2)
@@ -44,7 +44,7 @@ def test_targets_that_take_twice_as_long_are_distinguished_and_the_interval_hold
 def test_the_result_is_that_of_a_loop_over_pairs_also_with_missing_values() -> None:
     table = draw_log_times(2, 12, 4)
     table[[0, 3, 3], [1, 2, 3]] = np.nan
-    found = compare_pairs(table, 0.05)
+    found = compare_column_pairs(table, 0.05)
     for i in range(4):
         for j in range(4):
             differences = table[:, i] - table[:, j]
@@ -57,24 +57,30 @@ def test_too_few_common_texts_tell_nothing_apart() -> None:
     table = draw_log_times(3, 8, 3)
     table[:, 1] += 5.0
     table[4:, 2] = np.nan
-    found = compare_pairs(table, 0.05)
+    found = compare_column_pairs(table, 0.05)
     assert found.is_clearly_lower[0, 1]
     assert np.isnan(found.means[0, 2])
     assert not found.is_clearly_lower[[0, 2], [2, 0]].any()
     assert flag_targets_not_clearly_higher([1.0, 9.0, None], found) == [True, False, False]
-    assert not compare_pairs(table[:4], 0.05).is_clearly_lower.any()
+    assert not compare_column_pairs(table[:4], 0.05).is_clearly_lower.any()
 
 
 def test_equal_targets_have_no_difference_and_no_division_by_zero() -> None:
-    found = compare_pairs(np.tile(np.arange(9.0)[:, None], (1, 3)), 0.05)
+    found = compare_column_pairs(np.tile(np.arange(9.0)[:, None], (1, 3)), 0.05)
     assert not found.is_clearly_lower.any()
     assert (found.means == 0).all()
 
 
 def test_the_same_seed_gives_the_same_limit() -> None:
     table = draw_log_times(4, 10, 6)
-    assert compare_pairs(table, 0.05, seed=1).critical_value == compare_pairs(table, 0.05, seed=1).critical_value
-    assert compare_pairs(table, 0.05, seed=1).critical_value != compare_pairs(table, 0.05, seed=2).critical_value
+    assert (
+        compare_column_pairs(table, 0.05, seed=1).critical_value
+        == compare_column_pairs(table, 0.05, seed=1).critical_value
+    )
+    assert (
+        compare_column_pairs(table, 0.05, seed=1).critical_value
+        != compare_column_pairs(table, 0.05, seed=2).critical_value
+    )
 
 
 def test_error_rates_are_weighted_by_the_length_of_the_texts() -> None:

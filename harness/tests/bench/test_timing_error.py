@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from voicegauge.bench.benchmark_plan import PlannedSample
-from voicegauge.bench.load import find_preparation_s, send_open_loop
+from voicegauge.bench.load import find_request_preparation_s, send_open_loop
 from voicegauge.bench.loopback_server import accept_connections
 from voicegauge.bench.run_config import ArrivalRate
 from voicegauge.bench.timing_error import (
-    DELAYS_MS,
+    LOOPBACK_DELAYS_MS,
     MAX_PROBES_IN_FLIGHT,
     NEW_OBJECTS_PER_GARBAGE_COLLECTION,
     EventLoopLag,
@@ -42,16 +42,16 @@ from ..builders.virtual_time import in_virtual_time
 
 async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> None:
     found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002))
-    assert (found.concurrency, found.request_count) == (2, 32 * len(DELAYS_MS))
+    assert (found.concurrency, found.request_count) == (2, 32 * len(LOOPBACK_DELAYS_MS))
     assert 0 <= found.median_error_ms <= found.p99_error_ms
 
 
 async def test_the_error_at_a_rate_is_measured_at_that_rate() -> None:
     found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002), requests_per_s=100.0)
-    assert (found.requests_per_s, found.request_count) == (100.0, 32 * len(DELAYS_MS))
+    assert (found.requests_per_s, found.request_count) == (100.0, 32 * len(LOOPBACK_DELAYS_MS))
     assert 0 <= found.median_error_ms <= found.p99_error_ms
     few = await measure_timing_error(1, lambda: Transport(min_send_interval_s=0.002), requests_per_s=20.0)
-    assert few.request_count == 20 * len(DELAYS_MS)
+    assert few.request_count == 20 * len(LOOPBACK_DELAYS_MS)
     assert describe_timing_error(few).endswith("at 20 requests/s at a server on this machine")
 
 
@@ -255,10 +255,10 @@ async def test_a_request_that_is_prepared_early_is_sent_when_it_is_due() -> None
                 send,
                 clock=RealClock(),
                 seed=0,
-                preparation_s=find_preparation_s(RealClock()),
+                preparation_s=find_request_preparation_s(RealClock()),
             )
     sent_s = [one.timing.started_ms / 1000 for one in exchanges if one.timing is not None]
     # A busy machine prepares some of them late.
     assert any(prepared < due for prepared, due in zip(prepared_s, due_s, strict=True))
     assert all(sent >= due - 1e-3 for sent, due in zip(sent_s, due_s, strict=True))
-    assert find_preparation_s(VirtualClock()) == 0.0
+    assert find_request_preparation_s(VirtualClock()) == 0.0

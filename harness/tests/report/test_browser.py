@@ -361,8 +361,8 @@ def test_the_chosen_text_length_sets_every_price_as_the_library_does(
             if not data:
                 continue
             line = msgspec.json.decode(data, type=PriceFunction)
-            million = line.compute_range_per_1m_characters(length, 2_000_000)
-            expected = {"text": line.compute_text_range(length), "million": million, "month": million.scale(2)}
+            million = line.compute_price_range_per_1m_characters(length, 2_000_000)
+            expected = {"text": line.compute_price_range_of_text(length), "million": million, "month": million.scale(2)}
             found = expected[price.get_attribute("data-price") or ""]
             assert price.text_content() == found.format_amount()
             remark = price.evaluate("one => one.closest('[data-value]')?.querySelector('[data-remark]')?.textContent")

@@ -131,7 +131,7 @@ def measure_night_levels(
     return [NightLevel(*estimate_center_of_differences(row - typical)) for row in levels]
 
 
-def combine_variances(first_variance: EstimatedVariance, second_variance: EstimatedVariance) -> EstimatedVariance:
+def add_variances(first_variance: EstimatedVariance, second_variance: EstimatedVariance) -> EstimatedVariance:
     """Return the sum of two independent estimated variances, with its degrees of freedom (Satterthwaite 1946)."""
     variances = first_variance, second_variance
     total = first_variance.variance + second_variance.variance
@@ -230,7 +230,7 @@ def estimate_typical_time_change(
     shift = compute_mean_log_median_times(new.times_by_run, texts) - compute_mean_log_median_times(
         old.times_by_run, texts
     )
-    variation = _scale_to_difference(variation_variance, old)
+    variation = _sum_side_variances(variation_variance, old)
     return _build_time_change(old, new, estimate_center_of_differences(shift), variation, text_count=len(texts))
 
 
@@ -328,12 +328,12 @@ def _build_time_change(
         (medians[0], medians[1]),
         (len(baseline_times.all_times), len(run_times.all_times)),
         difference,
-        *_add_variation_to_error(standard_error, text_count, variation_variance),
+        *_add_variation_to_standard_error(standard_error, text_count, variation_variance),
         is_logarithmic=True,
     )
 
 
-def _add_variation_to_error(
+def _add_variation_to_standard_error(
     standard_error: float, text_count: int, variation_variance: EstimatedVariance
 ) -> tuple[float | None, float]:
     """Return the standard error of a difference with the variation of the service, and its degrees of freedom.
@@ -342,11 +342,11 @@ def _add_variation_to_error(
     """
     if text_count < MIN_TEXTS_FOR_INTERVAL:
         return None, 1.0
-    variance, freedom = combine_variances(EstimatedVariance(standard_error**2, text_count - 1.0), variation_variance)
+    variance, freedom = add_variances(EstimatedVariance(standard_error**2, text_count - 1.0), variation_variance)
     return math.sqrt(variance), freedom
 
 
-def _scale_to_difference(variation_variance: EstimatedVariance, baseline_times: ComparedTimes) -> EstimatedVariance:
+def _sum_side_variances(variation_variance: EstimatedVariance, baseline_times: ComparedTimes) -> EstimatedVariance:
     """Return what variation adds to a difference: that of the new run, and that of the mean of the baseline."""
     run_count = sum(bool(times) for times in baseline_times.times_by_run)
     return variation_variance._replace(variance=variation_variance.variance * (1 + 1 / run_count))
@@ -409,8 +409,8 @@ def estimate_p95_time_change(
     if min(counts) < MIN_SAMPLES_TO_COMPARE_P95:
         note = f"a 95th percentile needs {MIN_SAMPLES_TO_COMPARE_P95} samples on each side"
     elif len(texts) >= MIN_TEXTS_FOR_INTERVAL and (spread := resample_texts(len(texts), compute_log_ratios, seed=seed)):
-        variation = _scale_to_difference(variation_variance, old) if variation_variance else EstimatedVariance(0.0, 1.0)
-        error, freedom = _add_variation_to_error(spread.standard_error, len(texts), variation)
+        variation = _sum_side_variances(variation_variance, old) if variation_variance else EstimatedVariance(0.0, 1.0)
+        error, freedom = _add_variation_to_standard_error(spread.standard_error, len(texts), variation)
     return EstimatedChange.of_difference(
         (before, after), counts, difference, error, freedom, is_logarithmic=True, note=note
     )
@@ -433,7 +433,7 @@ ASSUMED_VOICE_VARIATION = 0.003
 """How much the mean pace, pitch or spectrum of a voice is assumed to differ between runs without a change: standard
 deviation of its logarithm."""
 
-TextValue = tuple[str, float]
+ValueWithTextId = tuple[str, float]
 """Id of a text, and a value measured for one sample of it."""
 
 
@@ -486,7 +486,10 @@ def estimate_error_rate_change(
 
 
 def estimate_mean_change(
-    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue], *, is_worse_if_lower: bool = False
+    baseline_values: Sequence[ValueWithTextId],
+    run_values: Sequence[ValueWithTextId],
+    *,
+    is_worse_if_lower: bool = False,
 ) -> EstimatedChange | None:
     """Estimate the change of a mean, such as a predicted rating, over the texts that both sides have.
 
@@ -518,7 +521,7 @@ def estimate_mean_change(
 
 
 def estimate_voice_change(
-    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue]
+    baseline_values: Sequence[ValueWithTextId], run_values: Sequence[ValueWithTextId]
 ) -> EstimatedChange | None:
     """Estimate the relative change of a measure of a voice, such as its pace, over the texts that both sides have.
 
@@ -544,13 +547,13 @@ def estimate_voice_change(
         (float(np.median(old)), float(np.median(new))),
         (len(old), len(new)),
         difference,
-        *_add_variation_to_error(standard_error, len(before), variation),
+        *_add_variation_to_standard_error(standard_error, len(before), variation),
         is_logarithmic=True,
     )
 
 
 def _group_by_common_text(
-    baseline_values: Sequence[TextValue], run_values: Sequence[TextValue]
+    baseline_values: Sequence[ValueWithTextId], run_values: Sequence[ValueWithTextId]
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Return the values of each side by text id, in the order of the ids, of the texts that both sides have."""
     sides: tuple[dict[str, list[float]], dict[str, list[float]]] = {}, {}

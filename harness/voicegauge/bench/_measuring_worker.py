@@ -68,7 +68,7 @@ MAX_TIME_WITHOUT_CALL_S = 120.0
 """Time without a call from the planning machine, in seconds, after which a worker ends the run: it was killed."""
 
 
-class SentContract(NamedTuple):
+class ContractForWorker(NamedTuple):
     """The parts of a contract that are sent to a worker, which builds the validators itself."""
 
     document: Document
@@ -102,7 +102,7 @@ class SentContract(NamedTuple):
 class WorkerSetup:
     """What a worker needs to measure samples of a run; it contains no key."""
 
-    contracts: tuple[SentContract, ...]
+    contracts: tuple[ContractForWorker, ...]
     is_emulated: bool
     """Whether the worker starts an emulator of its own, and measures that."""
     emulator_settings: EmulatorSettings
@@ -177,7 +177,7 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
 # Finds the keys and servers of a run on the worker.
 
 
-def _open_access(
+def _open_provider_access(
     setup: WorkerSetup, resources: contextlib.ExitStack
 ) -> tuple[list[Contract], dict[str, ProviderAccess]]:
     """Return the contracts of a run, and the access to their providers.
@@ -232,7 +232,7 @@ class _WorkerRun:
         """Start the thread, and wait until it can begin a session.
 
         Raises:
-            VoicegaugeError: see `_open_access`.
+            VoicegaugeError: see `_open_provider_access`.
         """
         started: Future[None] = Future()
         threading.Thread(target=self._run_thread, args=(started,), name="voicegauge", daemon=True).start()
@@ -241,7 +241,7 @@ class _WorkerRun:
     def _run_thread(self, started: Future[None]) -> None:
         try:
             with contextlib.ExitStack() as resources:
-                contracts, self._access = _open_access(self._setup, resources)
+                contracts, self._access = _open_provider_access(self._setup, resources)
                 with contextlib.suppress(OSError):  # without the server, the error of times is not known
                     self._probes = TimingProbes(resources.enter_context(run_loopback_server()))
                 self._contracts = contracts

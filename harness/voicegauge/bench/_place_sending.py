@@ -16,7 +16,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from voicegauge.bench._measuring_worker import EarlierRequest, MeasuredSample, SampleOrder, SentContract, WorkerSetup
+from voicegauge.bench._measuring_worker import (
+    ContractForWorker,
+    EarlierRequest,
+    MeasuredSample,
+    SampleOrder,
+    WorkerSetup,
+)
 from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.places import (
@@ -26,7 +32,7 @@ from voicegauge.bench.places import (
     WorkerLostError,
     assign_places,
     list_rounds_by_place,
-    split_evenly,
+    split_requests_in_flight_evenly,
 )
 from voicegauge.bench.request_building import SpokenUpload
 from voicegauge.bench.run_config import ArrivalRate, ClusterSettings, RunConfig
@@ -104,7 +110,7 @@ class PlaceSender:
         if self.config.ramp_settings is not None:
             return [(rounds, self.config)]
         by_place = list_rounds_by_place(rounds, self.place_by_id)
-        shares = split_evenly(self.config.concurrency, len(by_place)) if by_place else []
+        shares = split_requests_in_flight_evenly(self.config.concurrency, len(by_place)) if by_place else []
         rate = self.config.arrival_rate
         share_of_rate = None if rate is None else ArrivalRate(rate.requests_per_s / len(by_place), rate.arrival_process)
         return [
@@ -150,9 +156,11 @@ class PlaceSender:
                 # Nothing is written before there is a worker: without any, nothing is sent.
                 async with self.measuring_workers.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
                     with contextlib.suppress(OrderNotGivenError):
-                        return await self._send_from(worker, order, settlement)
+                        return await self._send_sample_from_worker(worker, order, settlement)
 
-    async def _send_from(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> MeasuredSample:
+    async def _send_sample_from_worker(
+        self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement
+    ) -> MeasuredSample:
         """Write the submit of an order to the journal, unless its job exists already, and give it to a worker.
 
         Raises:
@@ -242,7 +250,7 @@ def _build_worker_setup(config: RunConfig, cluster: ClusterSettings) -> WorkerSe
     worker_count = max(len(cluster.places), 1)
     rate = config.arrival_rate
     return WorkerSetup(
-        contracts=tuple(map(SentContract.of_contract, contracts.values())),
+        contracts=tuple(map(ContractForWorker.of_contract, contracts.values())),
         is_emulated=cluster.emulator_settings is not None,
         emulator_settings=cluster.emulator_settings or EmulatorSettings(),
         base_urls_by_provider={name: dict(one.base_urls) for name, one in config.access_by_provider.items()},

@@ -363,7 +363,7 @@ def find_latency_start_ms(delivery: Delivery, slot_wait_ms: float = 0.0) -> floa
     submit = find_submit_timing(delivery)
     if submit is None:
         return None
-    first = delivery.first_submit_sent_ms if delivery.first_submit_sent_ms is not None else _get_sent_ms(submit)
+    first = delivery.first_submit_sent_ms if delivery.first_submit_sent_ms is not None else _compute_sent_ms(submit)
     return first - slot_wait_ms
 
 
@@ -417,7 +417,7 @@ def measure_latency(
     delay_ms = first_sent_ms - latency_start_ms
     submit_start_ms = submit.started_ms - latency_start_ms
     submit_times = _LastSubmitTimes(
-        sent_ms=_get_sent_ms(submit) - latency_start_ms,
+        sent_ms=_compute_sent_ms(submit) - latency_start_ms,
         first_byte_ms=submit_start_ms + _compute_first_byte_ms(submit),
         complete_ms=submit_start_ms + submit.total_ms,
         send_delay_ms=delay_ms,
@@ -456,7 +456,7 @@ def measure_latency(
     )
 
 
-def _get_sent_ms(timing: Timing) -> float:
+def _compute_sent_ms(timing: Timing) -> float:
     return timing.started_ms + timing.delay_before_send_ms
 
 
@@ -534,6 +534,7 @@ class ProviderStatedDuration(NamedTuple):
 
     duration_ms: float
     resolution_ms: float
+    """By how much the duration may be wrong, as timestamps are rounded: 1000 for whole seconds, otherwise 1."""
     """Precision of `duration_ms` in milliseconds: 1000 if the timestamps are in whole seconds, otherwise 1."""
 
 

@@ -24,7 +24,7 @@ from voicegauge.bench._change_estimates import (
     ComparedTimes,
     EstimatedVariance,
     MeasuredVariation,
-    TextValue,
+    ValueWithTextId,
     estimate_error_rate_change,
     estimate_mean_change,
     estimate_p95_time_change,
@@ -179,7 +179,7 @@ MetricId = Literal[
 
 VOICE_MEASURES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
 """Measures of a voice that are neither better nor worse: any change is another voice or pace than users know."""
-_METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
+_METRIC_BY_DELIVERY_MEASURE: dict[DeliveryMeasure, MetricId] = {
     "duration": "duration_difference",
     "pace": "pace_difference",
     "pitch": "pitch_difference",
@@ -187,7 +187,7 @@ _METRIC_BY_MEASURE: dict[DeliveryMeasure, MetricId] = {
     "words": "word_difference",
 }
 """The metric of each measure of the difference between two deliveries of one text."""
-STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_MEASURE.values())
+STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_DELIVERY_MEASURE.values())
 """How much two deliveries of one text differ, in the same run."""
 UNITS_BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
 """Units of metrics that are better if they are higher. The change of such a metric is estimated as its fall."""
@@ -301,7 +301,7 @@ def _estimate_latency_changes(
     # Sides of one run met the same minutes: what they share of the variation cancels out, and sessions show the rest.
     spread = None if target.sides_share_sessions else variation_estimator.estimate_variance(target)
 
-    def collect(
+    def collect_times_of_both_sides(
         collect_times: Callable[[TargetSamples], list[TimeInSession]],
     ) -> tuple[ComparedTimes, ComparedTimes]:
         baseline = ComparedTimes([collect_times(run) for run in target.baseline_samples])
@@ -312,9 +312,11 @@ def _estimate_latency_changes(
             return estimate_time_change_between_targets(baseline_times.all_times, run_times.all_times)
         return estimate_typical_time_change(baseline_times, run_times, spread)
 
-    submits = collect(lambda samples: samples.collect_times(lambda latency: latency.submit_latency_ms))
-    first_audio = collect(lambda samples: samples.collect_times(lambda latency: latency.ttfa_ms))
-    totals = collect(lambda samples: samples.total_latencies)
+    submits = collect_times_of_both_sides(
+        lambda samples: samples.collect_times(lambda latency: latency.submit_latency_ms)
+    )
+    first_audio = collect_times_of_both_sides(lambda samples: samples.collect_times(lambda latency: latency.ttfa_ms))
+    totals = collect_times_of_both_sides(lambda samples: samples.total_latencies)
     total: MetricChange | None = estimate_typical_change(*totals)
     if isinstance(total, EstimatedChange):
         total = variation_estimator.shared.add_test_against_other_targets(target.target_in_run.id, total)
@@ -401,19 +403,25 @@ def _estimate_voice_changes(target: ComparedTarget) -> list[ComparedMetric]:
     if not target.compares_voice:
         return []
 
-    def collect(
-        select_values: Callable[[TargetSamples], list[TextValue]],
-    ) -> tuple[list[TextValue], list[TextValue]]:
+    def collect_values_of_both_sides(
+        select_values: Callable[[TargetSamples], list[ValueWithTextId]],
+    ) -> tuple[list[ValueWithTextId], list[ValueWithTextId]]:
         return [one for run in target.baseline_samples for one in select_values(run)], select_values(target.run_samples)
 
-    def collect_facts(select_fact: Callable[[AudioFacts], float | None]) -> tuple[list[TextValue], list[TextValue]]:
-        return collect(lambda samples: samples.collect_audio_facts(select_fact))
+    def collect_facts_of_both_sides(
+        select_fact: Callable[[AudioFacts], float | None],
+    ) -> tuple[list[ValueWithTextId], list[ValueWithTextId]]:
+        return collect_values_of_both_sides(lambda samples: samples.collect_audio_facts(select_fact))
 
-    spectra = collect_facts(lambda facts: facts.spectral_centroid_hz)
-    similarities = collect(TargetSamples.collect_similarities)
+    spectra = collect_facts_of_both_sides(lambda facts: facts.spectral_centroid_hz)
+    similarities = collect_values_of_both_sides(TargetSamples.collect_similarities)
     changes: list[tuple[MetricId, MetricUnit, EstimatedChange | None]] = [
-        ("letters_per_s", "letters/s", estimate_voice_change(*collect(TargetSamples.collect_paces))),
-        ("pitch_hz", "hz", estimate_voice_change(*collect_facts(lambda facts: facts.pitch_hz))),
+        (
+            "letters_per_s",
+            "letters/s",
+            estimate_voice_change(*collect_values_of_both_sides(TargetSamples.collect_paces)),
+        ),
+        ("pitch_hz", "hz", estimate_voice_change(*collect_facts_of_both_sides(lambda facts: facts.pitch_hz))),
         ("spectral_centroid_hz", "hz", estimate_voice_change(*spectra)),
         ("voice_similarity", "similarity", estimate_mean_change(*similarities, is_worse_if_lower=True)),
     ]
@@ -433,7 +441,7 @@ def _estimate_steadiness_changes(target: ComparedTarget) -> list[ComparedMetric]
         for measure in DELIVERY_MEASURES
     }
     return [
-        ComparedMetric(_METRIC_BY_MEASURE[measure], "db" if measure == "level" else "rate", change)
+        ComparedMetric(_METRIC_BY_DELIVERY_MEASURE[measure], "db" if measure == "level" else "rate", change)
         for measure, change in changes.items()
         if change is not None
     ]

@@ -522,11 +522,11 @@ _transcription_lock = threading.Lock()
 def _transcribe_group(
     asr_id: str,
     asr: Asr,
-    clips_or_contents: Sequence[AudioClip | bytes],
+    clips_or_file_contents: Sequence[AudioClip | bytes],
     audio_facts: Sequence[AudioFacts],
     language: str,
 ) -> list[Transcription]:
-    contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_contents]
+    contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_file_contents]
     audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
     with _transcription_lock:
         engine = _asr_engine_by_id_and_batch_size.setdefault((asr_id, asr.clips_per_batch), asr)

@@ -68,7 +68,7 @@ def measure_audio(
         try:
             for sample in samples:
                 audio = by_file[sample.audio].result() if sample.audio is not None else None
-                measured.append(sample if audio is None else _add_measurements(sample, audio))
+                measured.append(sample if audio is None else _add_audio_measurements(sample, audio))
                 on_sample()
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -154,7 +154,7 @@ def describe_unexpected_formats(samples: Iterable[Sample], targets: Mapping[str,
     return {name: ", ".join(texts) for name, texts in clips.items()}
 
 
-def _add_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
+def _add_audio_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
     latency, streaming, silence_s = sample.latency, sample.streaming, measured_audio.facts.leading_silence_s
     if latency is not None and latency.ttfa_ms is not None and silence_s is not None:
         ttfa_ms, ttfs_ms = latency.ttfa_ms, latency.ttfa_ms + silence_s * 1000
@@ -201,13 +201,13 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
     if audio_format is None:
         return None
     return audio_format.replace_requested_properties(
-        container=_find_constant_or_default(target, "container"),
-        sample_rate=_find_constant_or_default(target, "sample_rate"),
-        bit_rate=_find_constant_or_default(target, "bit_rate"),
+        container=_find_sent_or_default_value(target, "container"),
+        sample_rate=_find_sent_or_default_value(target, "sample_rate"),
+        bit_rate=_find_sent_or_default_value(target, "bit_rate"),
     )
 
 
-def _find_constant_or_default(target: Target, field: SpeechField) -> object:
+def _find_sent_or_default_value(target: Target, field: SpeechField) -> object:
     """Return the value that benchmark requests send in a field, or its documented default, or `None`."""
     mapping = target.speech.request_fields.get(field)
     if mapping is None:
@@ -222,7 +222,7 @@ def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:
     return target.response.audio if target is not None else None
 
 
-MAX_NAMED_CLIPS = 3
+MAX_NAMED_DAMAGED_CLIPS = 3
 """Largest number of clips without their measured audio that a sentence names."""
 
 
@@ -240,9 +240,9 @@ def describe_damaged_audio(run_folder: Path, samples: Iterable[Sample]) -> str:
             damaged.append(f"{path} of {sample.id} ({'changed' if (run_folder / path).is_file() else 'missing'})")
     if not damaged:
         return ""
-    more = f" and {len(damaged) - MAX_NAMED_CLIPS:,} more" if len(damaged) > MAX_NAMED_CLIPS else ""
+    more = f" and {len(damaged) - MAX_NAMED_DAMAGED_CLIPS:,} more" if len(damaged) > MAX_NAMED_DAMAGED_CLIPS else ""
     files = f"{len(damaged):,} of {format_count(len(sample_by_file), 'audio file')}"
-    return f"{files} missing or changed since the measurement: {', '.join(damaged[:MAX_NAMED_CLIPS])}{more}"
+    return f"{files} missing or changed since the measurement: {', '.join(damaged[:MAX_NAMED_DAMAGED_CLIPS])}{more}"
 
 
 # Measures the arrival of streamed audio, chunk by chunk, and simulates its playback.

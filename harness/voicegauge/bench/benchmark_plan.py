@@ -225,7 +225,7 @@ def plan_benchmark_requests(
     if not able:
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     text_count = sum(map(len, texts_by_target.values()))
-    _require_planned_requests(text_count, len(able), settings)
+    _check_request_count(text_count, len(able), settings)
     prices_by_text = {
         target.id: _quote_prices(target, texts_by_target[target], settings, get_own_price(target.id)) for target in able
     }
@@ -246,7 +246,7 @@ def plan_benchmark_requests(
     )
 
 
-def _require_planned_requests(text_count: int, target_count: int, settings: BenchPlanSettings) -> None:
+def _check_request_count(text_count: int, target_count: int, settings: BenchPlanSettings) -> None:
     count = (text_count * settings.repetitions + target_count * settings.warmup) * settings.sessions
     if count > MAX_PLANNED_REQUESTS:
         raise UsageError(
@@ -397,7 +397,7 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
         contract_sha256=target.contract.document.sha256,
         price=TargetPrice(
             description=_describe_target_price(target, user_price_usd),
-            claims=_list_claims(target, user_price_usd),
+            claims=_list_price_claims(target, user_price_usd),
         ),
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
@@ -420,7 +420,7 @@ def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> 
     )
 
 
-def _list_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:
+def _list_price_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:
     """Return what documents state about the price; the user's own price if there is one, which nobody disputes."""
     if user_price_usd is None:
         return tuple(one.claim for one in list_all_claims(target))

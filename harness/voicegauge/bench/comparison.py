@@ -24,7 +24,7 @@ from voicegauge.bench._change_estimates import (
     MIN_RUNS_TO_MEASURE_VARIATION,
     PRIOR_DEGREES_OF_FREEDOM,
     EstimatedVariance,
-    combine_variances,
+    add_variances,
     compute_log_median_times_by_session,
     estimate_center_of_differences,
     find_common_texts,
@@ -42,14 +42,14 @@ from voicegauge.bench._target_comparison import (
     estimate_metric_changes,
 )
 from voicegauge.bench.comparison_result import (
-    ALPHA_SHARE_OF_PARTS,
+    ALPHA_SHARE_OF_LATENCY_PARTS,
     ChangeThreshold,
     ComparedRun,
     CompareSettings,
     MetricComparison,
     RunComparison,
-    compute_discovery_levels,
-    compute_family_levels,
+    compute_false_discovery_significance_levels,
+    compute_family_significance_levels,
     decide_verdict,
 )
 from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
@@ -60,7 +60,7 @@ from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceS
 # Decides whether runs can be compared, and which of their results.
 
 
-def check_comparable(baseline: Run, run: Run) -> None:
+def check_runs_are_comparable(baseline: Run, run: Run) -> None:
     """Raise an error if two runs measured different things.
 
     Raises:
@@ -68,7 +68,7 @@ def check_comparable(baseline: Run, run: Run) -> None:
     """
     old, new = baseline.manifest, run.manifest
     for side in (baseline, run):
-        check_has_samples(side)
+        check_run_has_samples(side)
     if old.suite.sha256 != new.suite.sha256:
         raise DataError(
             f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
@@ -102,7 +102,7 @@ def check_no_run_is_repeated(runs: Sequence[Run]) -> None:
                 raise DataError(f"not comparable: the run {run.manifest.run_id} is given twice: name different runs")
 
 
-def check_has_samples(run: Run) -> None:
+def check_run_has_samples(run: Run) -> None:
     """Raise an error if a run has no sample that counts."""
     if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
@@ -116,7 +116,7 @@ def find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
     """
     if runs[-1].manifest.kind != "speech":
         return ""
-    unheard, methods = _list_runs_without_and_methods(runs, [run.listening for run in runs])
+    unheard, methods = _list_runs_without_result_and_methods(runs, [run.listening for run in runs])
     if unheard:
         return f"nobody listened to {unheard[0]}, so wrong audio is not compared: voicegauge score does"
     if len(methods) > 1:
@@ -127,7 +127,7 @@ def find_reason_not_to_compare_audio(runs: Sequence[Run]) -> str:
     return ""
 
 
-def _list_runs_without_and_methods(
+def _list_runs_without_result_and_methods(
     runs: Sequence[Run], results: Sequence[ListeningSet | QualitySet | VoiceSet | None]
 ) -> tuple[list[str], list[str]]:
     """Return the ids of the runs whose result is `None`, and the methods of the other results, sorted."""
@@ -137,7 +137,7 @@ def _list_runs_without_and_methods(
 
 def find_reason_not_to_compare_ratings(runs: Sequence[Run]) -> str:
     """Return why predicted ratings are not compared; empty if they are, or if no run has any."""
-    unrated, methods = _list_runs_without_and_methods(runs, [run.predicted_quality for run in runs])
+    unrated, methods = _list_runs_without_result_and_methods(runs, [run.predicted_quality for run in runs])
     if unrated and len(unrated) < len(runs):
         return f"no ratings were predicted for {unrated[0]}, so none are compared: voicegauge score --quality does"
     if len(methods) > 1:
@@ -158,7 +158,7 @@ def find_reason_not_to_compare_voices(runs: Sequence[Run]) -> str:
         return ""
     if not have_one_voice_sample(runs):
         return "the runs had different voice samples, so their voices are not compared"
-    unknown, methods = _list_runs_without_and_methods(runs, [run.voices for run in runs])
+    unknown, methods = _list_runs_without_result_and_methods(runs, [run.voices for run in runs])
     if unknown and len(unknown) < len(runs):
         return (
             f"the voices of {unknown[0]} were not compared with the voice sample, so their similarity is not compared: "
@@ -188,11 +188,11 @@ def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
 
 def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
     """Return the newest score set of `run` with the engine and settings of `reference_score_set`, or `None`."""
-    key = _build_scoring_key(reference_score_set)
-    return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
+    key = _build_key_of_scoring_settings(reference_score_set)
+    return next((own for own in reversed(run.score_sets) if _build_key_of_scoring_settings(own) == key), None)
 
 
-def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
+def _build_key_of_scoring_settings(score_set: ScoreSet) -> tuple[object, ...]:
     return score_set.asr, score_set.normalizer, score_set.settings, score_set.has_closed_vocabulary
 
 
@@ -216,7 +216,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
     check_no_run_is_repeated([*baselines, run])
     for one in baselines:
-        check_comparable(one, run)
+        check_runs_are_comparable(one, run)
     scores = find_comparable_score_sets([*baselines, run])
     before = {target.id: target for one in baselines for target in one.manifest.targets}
     after = {target.id: target for target in run.manifest.targets}
@@ -278,7 +278,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         raise DataError(f"the run {run.manifest.run_id} has no target {baseline_target!r}; it has {', '.join(refs)}")
     if len(refs) == 1:
         raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
-    check_has_samples(run)
+    check_run_has_samples(run)
     scores = run.score_sets[-1] if run.score_sets else None
     samples = group_target_samples(
         run, scores if scores and scores.is_interpretable else None, run.listening, run.predicted_quality
@@ -355,10 +355,12 @@ def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSetting
     ]
     p_values = [metric.change.compute_p_value() for _, metric in changed]
     if settings.error_control == "discoveries":
-        levels = compute_discovery_levels(p_values, settings.alpha)
+        levels = compute_false_discovery_significance_levels(p_values, settings.alpha)
         first_levels = [settings.alpha / max(sum(p_value is not None for p_value in p_values), 1)] * len(levels)
     else:
-        levels, first_levels = compute_family_levels([metric.id for _, metric in changed], p_values, settings.alpha)
+        levels, first_levels = compute_family_significance_levels(
+            [metric.id for _, metric in changed], p_values, settings.alpha
+        )
     return [
         _judge_metric(target, metric, settings.get_threshold(metric.id), p_value, level, first_level)
         for (target, metric), p_value, level, first_level in zip(changed, p_values, levels, first_levels, strict=True)
@@ -485,7 +487,7 @@ def measure_spreads(
     others = runs[1:] if compared_run is None else [*runs[1:], compared_run]
     check_no_run_is_repeated([runs[0], *others])
     for run in others:
-        check_comparable(runs[0], run)
+        check_runs_are_comparable(runs[0], run)
     times: dict[str, list[list[TimeInSession]]] = {}
     for run in runs:
         for target, samples in group_target_samples(run, None).items():
@@ -545,13 +547,13 @@ def plan_comparison(
     """
     scale = 1 + 1 / night_count
     noise = spreads.request**2 / text_count
-    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
+    family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_LATENCY_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
     is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
     others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
     freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
     # Alone, the errors of the texts are estimated beside the variation, which contains them too if it was measured.
     variation = EstimatedVariance(scale * (spreads.night**2 + (noise if is_measured else 0.0)), freedom)
-    tests = [combine_variances(EstimatedVariance(scale * noise, text_count - 1.0), variation)]
+    tests = [add_variances(EstimatedVariance(scale * noise, text_count - 1.0), variation)]
     if is_measured and target_count > MIN_OTHER_TARGETS_AS_REFERENCE:
         # The median of the others varies by about pi / 2 times as much as their mean.
         reference = 1 + math.pi / 2 / (target_count - 1)

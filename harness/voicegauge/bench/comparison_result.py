@@ -190,7 +190,7 @@ def _name_metric_group(metric: MetricComparison) -> str:
     return "ms" if metric.unit == "ms" else metric.metric
 
 
-def _get_worsening(metric: MetricComparison) -> float:
+def _compute_worsening(metric: MetricComparison) -> float:
     """Return by how much a metric is worse, in the unit of its change; negative if it is better."""
     if metric.metric in VOICE_MEASURES:
         return abs(metric.change)
@@ -270,7 +270,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
             for one in self.metrics
             if one.verdict == "underpowered"
             and one.note != TOO_FEW_TEXTS_NOTE
-            and _get_worsening(one) >= self.settings.get_threshold(one.metric).required_detectable_change
+            and _compute_worsening(one) >= self.settings.get_threshold(one.metric).required_detectable_change
         )
 
     @property
@@ -388,7 +388,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
 # Decides at which level each change is tested, and the verdict on it.
 
 
-def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+def compute_holm_significance_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
     """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
 
     The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
@@ -405,7 +405,7 @@ def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[
     return levels
 
 
-def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
+def compute_false_discovery_significance_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
     """Return the significance level of each test by the procedure of Benjamini and Hochberg (1995).
 
     A change is found if half its two-sided p-value is below its level, which is the same for all. Of the changes found
@@ -418,12 +418,12 @@ def compute_discovery_levels(p_values: Sequence[float | None], alpha: float) -> 
 
 VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
 """Metrics of the voice of a target, and of how little its deliveries of one text differ."""
-ALPHA_SHARE_OF_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
+ALPHA_SHARE_OF_LATENCY_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
 """Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
 is small, because another voice differs by far more than chance does."""
 
 
-def compute_family_levels(
+def compute_family_significance_levels(
     metrics: Sequence[MetricId], p_values: Sequence[float | None], alpha: float
 ) -> tuple[list[float], list[float]]:
     """Return two significance levels for each p-value: that of Holm's procedure in its family, and the strictest one.
@@ -440,7 +440,7 @@ def compute_family_levels(
     for family, members in families.items():
         own_alpha = alpha * _compute_share_of_family(family, families)
         tested_count = sum(p_values[index] is not None for index in members)
-        own_levels = compute_holm_levels([p_values[index] for index in members], own_alpha)
+        own_levels = compute_holm_significance_levels([p_values[index] for index in members], own_alpha)
         for index, level in zip(members, own_levels, strict=True):
             levels[index], strictest[index] = level, own_alpha / max(tested_count, 1)
     return levels, strictest
@@ -454,7 +454,7 @@ def _compute_share_of_family(family: str, families: Collection[str]) -> float:
     if family == "voices":
         return of_voices
     has_both = "main" in families and "parts" in families
-    own = {"main": 1 - ALPHA_SHARE_OF_PARTS, "parts": ALPHA_SHARE_OF_PARTS}[family] if has_both else 1.0
+    own = {"main": 1 - ALPHA_SHARE_OF_LATENCY_PARTS, "parts": ALPHA_SHARE_OF_LATENCY_PARTS}[family] if has_both else 1.0
     return (1 - of_voices) * own
 
 

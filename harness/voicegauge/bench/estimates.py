@@ -61,7 +61,7 @@ MIN_SAMPLES_FOR_P95 = 20
 MIN_TEXTS_ABOVE_QUANTILE = 3
 """Number of texts that must be expected above a quantile for its interval to have an upper end. For the 95th percentile
 that takes 60 texts: more samples of fewer texts do not show how slow the slowest texts are."""
-MAX_EXACT_SAMPLE_COUNT = 1000
+MAX_SAMPLES_FOR_EXACT_INTERVAL = 1000
 """Largest number of samples for which the interval of a quantile is computed from the binomial distribution, and not
 from its normal approximation."""
 NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
@@ -144,31 +144,35 @@ def find_quantile_interval(
     if text_count < least:
         return None, None, f"no interval from fewer than {least} texts"
     tail = (1 - CONFIDENCE_LEVEL) / 2
-    high = _find_order_statistic(upper_bounds, fraction, tail, is_upper=True)
+    high = _find_end_of_quantile_interval(upper_bounds, fraction, tail, is_upper=True)
     needed = math.ceil(MIN_TEXTS_ABOVE_QUANTILE / (1 - fraction) - 1e-9)
     if fraction > 0.5 and (high is None or text_count < needed):
-        low = _find_order_statistic(lower_bounds, fraction, 2 * tail, is_upper=False)
+        low = _find_end_of_quantile_interval(lower_bounds, fraction, 2 * tail, is_upper=False)
         return low, None, f"no upper bound from {text_count} texts; it takes {needed} or more"
-    return _find_order_statistic(lower_bounds, fraction, tail, is_upper=False), high, ""
+    return _find_end_of_quantile_interval(lower_bounds, fraction, tail, is_upper=False), high, ""
 
 
-def _find_order_statistic(
-    sampled: SampledValues, fraction: float, tail_probability: float, *, is_upper: bool
+def _find_end_of_quantile_interval(
+    sampled_values: SampledValues, fraction: float, tail_probability: float, *, is_upper: bool
 ) -> float | None:
     """Return the lower or the upper end of the interval of a quantile; `None` if there are too few values.
 
     The median always has one: with fewer than about 6 independent values it ends at the smallest or the largest.
 
     Args:
-        sampled: the values, with the text of each.
+        sampled_values: the values, with the text of each.
         fraction: the quantile: 0.5 for the median.
         tail_probability: the probability that the quantile lies beyond this end.
         is_upper: whether the upper end is wanted.
     """
-    is_below = sampled.values <= sampled.compute_quantile(fraction)
-    effective = round(_estimate_effective_count(is_below.astype(np.float64), sampled.text_indexes, sampled.text_count))
-    count = len(sampled)
-    rank = _find_lower_rank(max(effective, 1), 1 - fraction if is_upper else fraction, tail_probability)
+    is_below = sampled_values.values <= sampled_values.compute_quantile(fraction)
+    effective = round(
+        _estimate_effective_sample_count(
+            is_below.astype(np.float64), sampled_values.text_indexes, sampled_values.text_count
+        )
+    )
+    count = len(sampled_values)
+    rank = _find_rank_of_lower_end(max(effective, 1), 1 - fraction if is_upper else fraction, tail_probability)
     if rank is None:
         if fraction != 0.5:
             return None
@@ -176,15 +180,15 @@ def _find_order_statistic(
     if is_upper:
         rank = max(effective, 1) + 1 - rank
     position = min(max(rank * (count + 1) / (max(effective, 1) + 1), 1.0), float(count))
-    return float(np.interp(position, np.arange(1, count + 1), sampled.values))
+    return float(np.interp(position, np.arange(1, count + 1), sampled_values.values))
 
 
-def _find_lower_rank(sample_count: int, fraction: float, tail_probability: float) -> float | None:
+def _find_rank_of_lower_end(sample_count: int, fraction: float, tail_probability: float) -> float | None:
     """Return the interpolated rank, from 1, of the lower end of the interval of a quantile (Nyblom 1992).
 
     `None` if even the smallest value is above the quantile with a higher probability than `tail_probability`.
     """
-    if sample_count > MAX_EXACT_SAMPLE_COUNT:
+    if sample_count > MAX_SAMPLES_FOR_EXACT_INTERVAL:
         deviation = math.sqrt(sample_count * fraction * (1 - fraction))
         return max(sample_count * fraction - NormalDist().inv_cdf(1 - tail_probability) * deviation + 0.5, 1.0)
     # Logarithms, because powers such as 0.05 ** 1000 are 0 as floating-point numbers.
@@ -205,7 +209,7 @@ def _find_lower_rank(sample_count: int, fraction: float, tail_probability: float
     return rank + 1 / (1 + odds)
 
 
-def _estimate_effective_count(values: FloatArray, text_indexes: IntegerArray, text_count: int) -> float:
+def _estimate_effective_sample_count(values: FloatArray, text_indexes: IntegerArray, text_count: int) -> float:
     """Return how many independent samples the samples of some texts are worth, to estimate the mean of `values`.
 
     It is the number of samples, divided by the design effect (Kish 1965) and by the factor by which Student's quantile
@@ -241,7 +245,7 @@ def approximate_student_quantile(degrees_of_freedom: int) -> float:
 # Estimates shares, means, and ratios of sums such as WER.
 
 
-RARE_EVENT_BOUNDS = {2: 0.3554, 1: 0.0513}
+POISSON_LOWER_BOUND_BY_EVENT_COUNT = {2: 0.3554, 1: 0.0513}
 """For one or two events, the Poisson mean with which that number or more occur with a probability of 5%: the lower end
 of the modified Wilson interval (Brown, Cai and DasGupta 2001, "Interval estimation for a binomial proportion")."""
 
@@ -259,7 +263,7 @@ def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
     if not len(sampled):
         return None
     share = float(sampled.values.mean())
-    count = _estimate_effective_count(sampled.values, sampled.text_indexes, sampled.text_count)
+    count = _estimate_effective_sample_count(sampled.values, sampled.text_indexes, sampled.text_count)
     squared = NORMAL_QUANTILE_OF_CONFIDENCE_LEVEL**2
     center = (share + squared / (2 * count)) / (1 + squared / count)
     margin = (
@@ -269,7 +273,7 @@ def estimate_share(values: Iterable[tuple[Hashable, bool]]) -> Estimate | None:
     )
     # Wilson's interval excludes rates near 0 too often if one or two samples have the property, and those near 1 alike.
     low, high = center - margin, center + margin
-    for missed, bound in RARE_EVENT_BOUNDS.items():
+    for missed, bound in POISSON_LOWER_BOUND_BY_EVENT_COUNT.items():
         if 0 < share * count < missed + 0.5:
             low = min(low, bound / count)
         if 0 < (1 - share) * count < missed + 0.5:
@@ -327,7 +331,7 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]]) -
     numerator, denominator, _ = table.sum(axis=0)
     units_of_texts = float((table[:, 1] / table[:, 2]).sum())
     value = float(numerator) / max(float(denominator), 1.0)
-    return _estimate_ratio(table[:, :2], value, n, 1.0, independent_units=units_of_texts)
+    return _estimate_ratio(table[:, :2], value, n, 1.0, denominator_of_min_upper_end=units_of_texts)
 
 
 def _estimate_ratio(
@@ -336,7 +340,7 @@ def _estimate_ratio(
     sample_count: int,
     smallest_positive_value: float | None,
     *,
-    independent_units: float | None = None,
+    denominator_of_min_upper_end: float | None = None,
 ) -> Estimate:
     """Estimate the ratio of two sums.
 
@@ -345,7 +349,7 @@ def _estimate_ratio(
         value: the ratio over all texts.
         sample_count: number of samples.
         smallest_positive_value: as in `estimate_mean`.
-        independent_units: denominator of the smallest upper end; `None` for the sum of the denominators.
+        denominator_of_min_upper_end: denominator of the smallest upper end; `None` for the sum of the denominators.
     """
     text_count = len(sums_by_text)
     if text_count < MIN_TEXTS_FOR_INTERVAL:
@@ -360,7 +364,7 @@ def _estimate_ratio(
     smallest = (
         smallest_positive_value if smallest_positive_value is not None else float(numerators[numerators > 0].mean())
     )
-    known_units = units if independent_units is None else independent_units
+    known_units = units if denominator_of_min_upper_end is None else denominator_of_min_upper_end
     ceiling = 3 * smallest / max(known_units, 3.0)
     if total == 0:
         note = f"none in {units:g}: the upper end is 3 in {known_units:g}"
@@ -372,15 +376,15 @@ def _estimate_ratio(
     return Estimate(value=value, low=value / factor, high=high, sample_count=sample_count)
 
 
-MAX_UNSMOOTHED_ITERATIONS = 400
+MAX_ITERATIONS_WITHOUT_SMOOTHING = 400
 """Largest number of iterations of the estimation without smoothing."""
 MIN_PROBABILITY_CHANGE = 1e-6
 """Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
 RELATIVE_SMOOTHING_WIDTH = 0.2
 """Standard deviation of the smoothing, relative to the typical time between two polls."""
-CELLS_PER_POLL_INTERVAL = 20
+SMOOTHING_CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
-SMOOTHING_ITERATIONS = 200
+ITERATIONS_WITH_SMOOTHING = 200
 """Number of iterations of the estimation with smoothing."""
 MAX_RELATIVE_WIDTH_AROUND_QUANTILE = 0.25
 """Largest width, divided by the upper end, of the innermost interval around a quantile at which the estimate is still
@@ -446,7 +450,7 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
         return _CensoredDistribution(times).find_quantile(0.5).value
     start = float(np.quantile(bounds[:, 0], 0.05)) - width
     end = float(np.quantile(bounds[:, 1], 0.95)) + width
-    step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_TIME_BOUNDS)
+    step = max(width / SMOOTHING_CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_TIME_BOUNDS)
     centers = np.arange(start + step / 2, end, step)
     # Far from the median it does not matter where a time lies; equal bounds are counted, which limits memory.
     rounded = np.round((np.clip(bounds, centers[0], centers[-1]) - start) / step * 4) * step / 4 + start
@@ -460,7 +464,7 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
     # Each step divides every time among the cells of its interval in proportion to the present estimate (E), adds up
     # the shares (M), and smooths them (S). Smoothing the final estimate once would keep the gaps that the iteration has
     # dug. The number of steps is fixed, because with smoothing the likelihood need not increase.
-    for _ in range(SMOOTHING_ITERATIONS):
+    for _ in range(ITERATIONS_WITH_SMOOTHING):
         masses = masses * ((counts / np.maximum(inside @ masses, 1e-300)) @ inside)
         masses = np.convolve(masses, kernel)[reach : reach + len(centers)]
         masses /= masses.sum()
@@ -520,7 +524,7 @@ class _CensoredDistribution:
         count, inside = len(self._ends), self._is_inside
         # It begins with equal probabilities: an interval that begins with 0 would keep 0 in every step.
         masses: FloatArray = np.full(count, 1 / count)
-        for _ in range(MAX_UNSMOOTHED_ITERATIONS):
+        for _ in range(MAX_ITERATIONS_WITHOUT_SMOOTHING):
             likelihoods = np.maximum(inside @ masses, 1e-300)
             updated: FloatArray = masses * ((1 / likelihoods) @ inside) / len(inside)
             change = float(np.abs(updated - masses).max())

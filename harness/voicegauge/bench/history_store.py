@@ -368,7 +368,7 @@ class HistoryStore:
             self._connection.execute("PRAGMA cell_size_check = ON")
             if self._connection.execute("PRAGMA user_version").fetchone() != (STORE_VERSION,):
                 self._create_tables()
-            self._require_own_schema()
+            self._require_expected_tables()
         except UnicodeDecodeError as error:  # of a message of SQLite, which quotes the names in a damaged file
             self._connection.close()
             raise sqlite3.DatabaseError("the file is damaged") from error
@@ -388,7 +388,7 @@ class HistoryStore:
             f"BEGIN;{dropped}{_CREATE_TABLES_SQL}PRAGMA user_version = {STORE_VERSION};COMMIT;"
         )
 
-    def _require_own_schema(self) -> None:
+    def _require_expected_tables(self) -> None:
         """Reject a database file that contains anything except the expected tables.
 
         Triggers, or views in place of tables, could run forever.
@@ -411,12 +411,14 @@ class HistoryStore:
         key = run.run_file_path, run.place
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE run_file_path = ? AND place = ?", key)
-            self._insert("runs", _list_fields(run) | file_state._asdict())
+            self._insert("runs", _collect_column_values(run) | file_state._asdict())
             for target in run.targets:
                 target_key = dict(zip(("run_file_path", "place"), key, strict=True))
-                self._insert("targets", target_key | _list_fields(target))
+                self._insert("targets", target_key | _collect_column_values(target))
                 for metric in target.metrics:
-                    self._insert("metrics", target_key | {"target_id": target.target_id} | _list_fields(metric))
+                    self._insert(
+                        "metrics", target_key | {"target_id": target.target_id} | _collect_column_values(metric)
+                    )
 
     def _insert(self, table: str, row: Mapping[str, object]) -> None:
         """Insert a row, given by the names of its columns, which are names of fields of our own records."""
@@ -458,7 +460,7 @@ class HistoryStore:
         ]
 
 
-def _list_fields(record: HistoryRun | HistoryTarget | HistoryValue) -> dict[str, object]:
+def _collect_column_values(record: HistoryRun | HistoryTarget | HistoryValue) -> dict[str, object]:
     """Return the fields of a record that are columns, by name; records inside are rows of other tables."""
     return {
         name: value for name, value in msgspec.to_builtins(record).items() if not isinstance(value, list | tuple | dict)

@@ -123,7 +123,7 @@ REQUEST_PREPARATION_S = 0.02
 the journal, and its body is built, which takes a few milliseconds."""
 
 
-def find_preparation_s(clock: Clock) -> float:
+def find_request_preparation_s(clock: Clock) -> float:
     """Return how long before it is due a request is prepared; 0 with a clock that requests cannot wait for."""
     return REQUEST_PREPARATION_S if clock.is_clock_of_exchange_timings else 0.0
 
@@ -285,7 +285,7 @@ def compute_sent_share_of_rate(due_times_s: Sequence[float], starts_s: Sequence[
     return min(1 / max(slope, stretch, 1e-9), 1.0)
 
 
-MIN_SHARE_OF_SLOTS = 0.25
+MIN_SHARE_OF_BUSY_SLOTS = 0.25
 """Share of the slots that the service must have kept busy on average if requests waited for a slot because of it."""
 
 
@@ -303,7 +303,7 @@ def has_late_slots(
     if not any(slot_waits_s.get(sample.id) for sample in samples):
         return False
     at_service_s = sum((get_latency_s(sample) or 0.0) - slot_waits_s.get(sample.id, 0.0) for sample in samples)
-    return at_service_s < MIN_SHARE_OF_SLOTS * slot_count * duration_s  # Little's law
+    return at_service_s < MIN_SHARE_OF_BUSY_SLOTS * slot_count * duration_s  # Little's law
 
 
 # Sends the samples of a plan step by step, under the loads that a ramp chooses.
@@ -446,7 +446,7 @@ class _RampStepRunner:
                 send_and_record_times,
                 clock=self.clock,
                 seed=self.seed,
-                preparation_s=find_preparation_s(self.clock),
+                preparation_s=find_request_preparation_s(self.clock),
             )
 
     def _find_start_s(self, step: _SentStep, sample: Sample) -> float:
@@ -510,7 +510,7 @@ async def send_rounds(
             clock=clock,
             seed=seed,
             should_stop_sending=should_stop_sending,
-            preparation_s=find_preparation_s(clock),
+            preparation_s=find_request_preparation_s(clock),
         )
 
 

@@ -3,8 +3,8 @@
 `/bytes/<ms>` sends its response after a delay, all at once. `/stream/<ms>` sends the head and the first chunk after the
 delay, and then further chunks. How long the server really waited is measured from the last byte of the request to the
 first byte of the response; the operating system says when the request arrived and when the response was sent. A
-response has a number (`X-Response-Number`), and a later one states the wait (`SentDelays`). The script prints its port,
-and exits when its standard input is closed. It imports little, so that it starts quickly.
+response has a number (`X-Response-Number`), and a later one states the wait (`ResponseDelays`). The script prints its
+port, and exits when its standard input is closed. It imports little, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHUNK_INTERVAL_S = 0.01
 """Time between two chunks of a stream, in seconds."""
 
 
-class SentDelays:
+class ResponseDelays:
     """The delays with which responses were sent, which are known only after the sending.
 
     A server that stated its delay in the response itself would state it too early: a process that loses the processor
@@ -58,7 +58,7 @@ class SentDelays:
 class DelayedResponseProtocol(asyncio.Protocol):
     """Protocol of one connection, whose requests must have a Content-Length or no body."""
 
-    def __init__(self, connected: PacketTimingSocket, delays: SentDelays) -> None:
+    def __init__(self, connected: PacketTimingSocket, delays: ResponseDelays) -> None:
         self._socket, self._delays, self._received = connected, delays, b""
         self._transport: asyncio.Transport
 
@@ -121,7 +121,7 @@ def _encode_chunk(data: bytes) -> bytes:
 
 async def accept_connections(listener: socket.socket) -> None:
     """Serve each connection, until the task is cancelled."""
-    loop, delays = asyncio.get_running_loop(), SentDelays()
+    loop, delays = asyncio.get_running_loop(), ResponseDelays()
     while True:
         connected, _ = await loop.sock_accept(listener)
         timed = PacketTimingSocket.adopt_connection(connected)

@@ -37,7 +37,7 @@ from voicegauge.version import __version__
 
 MAX_PLACE_CHARACTERS = 40
 """Largest number of characters of the name of a place."""
-_NUMBER_AT_END = re.compile(r"-\d+$")
+_WORKER_NUMBER_PATTERN = re.compile(r"-\d+$")
 """Matches the number that Dask adds to the names of several workers."""
 
 
@@ -55,7 +55,7 @@ def find_place(worker_name: object, address: str) -> str:
     name = str(worker_name)
     if name == address or name.isdecimal():
         return urlsplit(address).hostname or address
-    place = _NUMBER_AT_END.sub("", name)
+    place = _WORKER_NUMBER_PATTERN.sub("", name)
     if not place or place != place.strip() or not place.isprintable() or len(place) > MAX_PLACE_CHARACTERS:
         raise UsageError(
             f"the worker name {name!r} cannot be used as a place: start the worker with --name and at most "
@@ -88,10 +88,10 @@ def assign_places(rounds: Iterable[SampleRound], places: Sequence[str]) -> dict[
     return place_by_id
 
 
-def split_evenly(total: int, part_count: int) -> list[int]:
+def split_requests_in_flight_evenly(total: int, part_count: int) -> list[int]:
     """Split a number of requests in flight into parts that differ by one at the most; each part is 1 at least.
 
-    >>> split_evenly(16, 3), split_evenly(1, 2)
+    >>> split_requests_in_flight_evenly(16, 3), split_requests_in_flight_evenly(1, 2)
     ([6, 5, 5], [1, 1])
     """
     return [max(total // part_count + (index < total % part_count), 1) for index in range(part_count)]
@@ -100,9 +100,9 @@ def split_evenly(total: int, part_count: int) -> list[int]:
 # Compares clocks.
 
 
-CLOCK_READING_COUNT = 8
+READINGS_PER_CLOCK_COMPARISON = 8
 """Number of round trips of which the shortest compares a worker's clock with this machine's."""
-CLOCK_INTERVAL_S = 15.0
+CLOCK_COMPARISON_INTERVAL_S = 15.0
 """Time between two comparisons of clocks, in seconds. A comparison also shows a worker that the run goes on."""
 
 
@@ -199,7 +199,7 @@ async def find_places(address: str) -> tuple[str, ...]:
                 f"the Dask cluster at {address} has no worker: start one with `dask worker {address} --name PLACE`"
             ) from error
         workers = _read_workers(await client.scheduler.identity())
-        await _check_versions(client, workers)
+        await _check_worker_versions(client, workers)
         return tuple(sorted({one.place for one in workers}))
 
 
@@ -211,7 +211,7 @@ def _read_workers(scheduler_identity: Mapping[str, Any]) -> list[ClusterWorker]:
     ]
 
 
-async def _check_versions(client: Any, workers: Iterable[ClusterWorker]) -> None:
+async def _check_worker_versions(client: Any, workers: Iterable[ClusterWorker]) -> None:
     """Check that all workers have this version of voicegauge.
 
     Raises:
@@ -318,7 +318,7 @@ class MeasuringWorkers:
         async with worker.opening:
             if worker.is_open or worker.is_lost:
                 return
-            await _check_versions(self._client, [worker])
+            await _check_worker_versions(self._client, [worker])
             problem = await self._call_on_worker(
                 worker, _measuring_worker.prepare_run, self._build_run_name(worker), self._setup
             )
@@ -418,7 +418,7 @@ class MeasuringWorkers:
 
     async def _compare_clocks_continuously(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_INTERVAL_S)
+            await asyncio.sleep(CLOCK_COMPARISON_INTERVAL_S)
             with contextlib.suppress(OSError):
                 # A worker that a nanny has restarted is used again, beside others at its place.
                 await self._refresh_workers()
@@ -428,7 +428,7 @@ class MeasuringWorkers:
 
     async def _compare_clock(self, worker: ClusterWorker) -> None:
         readings = []
-        for _ in range(CLOCK_READING_COUNT):
+        for _ in range(READINGS_PER_CLOCK_COMPARISON):
             sent_s = time.time()
             worker_s = await self._call_on_worker(
                 worker, _measuring_worker.read_worker_clock, self._build_run_name(worker)

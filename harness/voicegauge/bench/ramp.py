@@ -199,9 +199,9 @@ MIN_THROUGHPUT_GAIN = 0.5
 """Smallest share of additional requests in flight that must become additional throughput."""
 MIN_LATENCY_RISE = 1.15
 """Smallest factor by which the mean latency of a saturated service exceeds that under lower load."""
-STANDARD_ERRORS_OF_INTERVAL = 2.3
+STANDARD_ERRORS_PER_HALF_INTERVAL = 2.3
 """Half the width of a 95% interval in standard errors, which are estimated from ten parts of a step."""
-MIN_RELATIVE_ERROR = 0.005
+MIN_RELATIVE_STANDARD_ERROR = 0.005
 """Smallest standard error of a throughput, relative to the throughput: equal parts of a step may be equal by chance."""
 THROUGHPUT_BATCH_COUNT = 10
 """Number of parts of a step whose throughputs are compared to estimate its precision."""
@@ -281,10 +281,10 @@ def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurre
 def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWithError:
     """Return the requests per second that a saturated service ends."""
     ends_s = (start_s + latency_s for start_s, latency_s in step_measurements.pair_starts_with_latencies())
-    return _measure_event_rate(_drop_first_and_last(ends_s))
+    return _measure_event_rate(_drop_first_quarter_and_last_tenth(ends_s))
 
 
-def _drop_first_and_last(times_s: Iterable[float]) -> Sequence[float]:
+def _drop_first_quarter_and_last_tenth(times_s: Iterable[float]) -> Sequence[float]:
     """Return times in ascending order, without the first quarter and the last tenth.
 
     At the beginning of a step the queue is not full yet, and its last requests do not keep the whole service busy.
@@ -293,14 +293,14 @@ def _drop_first_and_last(times_s: Iterable[float]) -> Sequence[float]:
     return ordered[len(ordered) // 4 : len(ordered) - len(ordered) // 10]
 
 
-def completes_less_than_sent(step_measurements: StepMeasurements) -> bool:
+def completes_fewer_than_sent(step_measurements: StepMeasurements) -> bool:
     """Whether requests end at a lower rate than they are sent, by more than chance explains."""
     if len(step_measurements.starts_s) < MIN_REQUESTS_PER_STEP:
         return False
-    sent = _measure_event_rate(_drop_first_and_last(step_measurements.starts_s))
+    sent = _measure_event_rate(_drop_first_quarter_and_last_tenth(step_measurements.starts_s))
     completed = measure_completion_rate(step_measurements)
     difference = MIN_COMPLETED_SHARE * sent.value - completed.value
-    return difference > STANDARD_ERRORS_OF_INTERVAL * math.hypot(sent.standard_error, completed.standard_error)
+    return difference > STANDARD_ERRORS_PER_HALF_INTERVAL * math.hypot(sent.standard_error, completed.standard_error)
 
 
 def _measure_event_rate(times_s: Sequence[float]) -> EstimateWithError:
@@ -310,7 +310,7 @@ def _measure_event_rate(times_s: Sequence[float]) -> EstimateWithError:
     edges = [times_s[index * last // THROUGHPUT_BATCH_COUNT] for index in range(THROUGHPUT_BATCH_COUNT + 1)]
     durations = np.diff(edges)
     relative = float(durations.std(ddof=1) / max(durations.mean(), 1e-9)) / math.sqrt(THROUGHPUT_BATCH_COUNT)
-    return EstimateWithError(value, value * max(relative, MIN_RELATIVE_ERROR))
+    return EstimateWithError(value, value * max(relative, MIN_RELATIVE_STANDARD_ERROR))
 
 
 # Searches the highest load (concurrency or rate) that meets a goal by doubling, and then by bisection.
@@ -322,7 +322,7 @@ STEP_REQUESTS_PER_REQUEST_IN_FLIGHT = 4
 """A step sends at least this number of requests, multiplied by the number of requests in flight."""
 MIN_STEP_DURATION_S = {"rate": 4.0, "concurrency": 1.0}
 """Shortest time for which a step sends requests, in seconds: at a rate, a queue must have time to grow."""
-LATENCIES_PER_STEP = 8
+MIN_MEDIAN_LATENCIES_PER_STEP = 8
 """A step sends requests for at least this number of median latencies."""
 MAX_REQUESTS_PER_STEP = 2000
 """Largest number of requests of one step."""
@@ -397,17 +397,17 @@ class _LoadSearch:
     _steps: list[RampStep] = field(default_factory=list)
     _highest_met_load: float | None = None
     """The highest load that met the goal: what this machine sent, which may be less than what was planned."""
-    _planned_load_of_highest_met: float | None = None
+    _planned_load_of_highest_met_load: float | None = None
     """The load that was planned for the step that sent `_highest_met_load`."""
     _lowest_missed_load: float | None = None
     _extra_step_count: int = 0
-    _loads_at_limit_of_machine: int = 0
+    _machine_limited_load_count: int = 0
     """Number of loads at which this machine sent no more than at a lower planned load."""
     _capacity: LoadCapacity | None = None
-    _tried_capacity: bool = False
-    _base_latencies_s: list[float] = field(default_factory=list)
+    _has_tried_capacity: bool = False
+    _unsaturated_latencies_s: list[float] = field(default_factory=list)
     """Latencies of the steps that did not saturate the service."""
-    _best_throughput: tuple[float, EstimateWithError] | None = None
+    _highest_unsaturated_load_and_throughput: tuple[float, EstimateWithError] | None = None
     """The load and the throughput of the highest load that did not saturate the service."""
     _typical_latency_s: float | None = None
     """Median latency of the last step that did not saturate the service; `None` before it."""
@@ -419,7 +419,7 @@ class _LoadSearch:
 
     async def try_load(self, load: float) -> None:
         """Send a step, and a second one if the first misses the goal; more if this machine sent less than planned."""
-        self._tried_capacity |= self._capacity is not None
+        self._has_tried_capacity |= self._capacity is not None
         sent_before = max((step.achieved_load or step.load for step in self._steps if step.load < load), default=0.0)
         for step_count in itertools.count(1):
             step_measurements = await self._measure_load(load, self._choose_request_count(load))
@@ -427,7 +427,7 @@ class _LoadSearch:
             self._steps.append(step)
             achieved_load = step.achieved_load or 0.0
             if step.meets_goal and achieved_load > (self._highest_met_load or 0.0):
-                self._highest_met_load, self._planned_load_of_highest_met = achieved_load, load
+                self._highest_met_load, self._planned_load_of_highest_met_load = achieved_load, load
             self._on_step_result(self.build_result(is_search_complete=False))
             if step.meets_goal and step.is_fully_sent:
                 return
@@ -438,11 +438,11 @@ class _LoadSearch:
                 if (step.is_fully_sent and step.is_valid) or is_at_limit:
                     break
                 self._extra_step_count += 1
-        if self._planned_load_of_highest_met != load:
+        if self._planned_load_of_highest_met_load != load:
             self._lowest_missed_load = load
         sent = max(step.achieved_load or step.load for step in self._steps if step.load == load)
         is_short = not any(step.is_saturated or step.is_fully_sent for step in self._steps if step.load == load)
-        self._loads_at_limit_of_machine += is_short and sent < MIN_GAIN_OF_SENT_LOAD * sent_before
+        self._machine_limited_load_count += is_short and sent < MIN_GAIN_OF_SENT_LOAD * sent_before
 
     def _choose_request_count(self, load: float) -> int:
         minimum = MIN_REQUESTS_PER_STEP
@@ -450,7 +450,7 @@ class _LoadSearch:
             minimum = max(minimum, round(STEP_REQUESTS_PER_REQUEST_IN_FLIGHT * load))
         if self._typical_latency_s is None:
             return minimum
-        duration_s = max(MIN_STEP_DURATION_S[self._load_type], LATENCIES_PER_STEP * self._typical_latency_s)
+        duration_s = max(MIN_STEP_DURATION_S[self._load_type], MIN_MEDIAN_LATENCIES_PER_STEP * self._typical_latency_s)
         rate = load / max(self._typical_latency_s, 1e-3) if self._load_type == "concurrency" else load
         return max(minimum, min(math.ceil(rate * duration_s), MAX_REQUESTS_PER_STEP))
 
@@ -493,13 +493,16 @@ class _LoadSearch:
 
     def _record_unsaturated_step(self, achieved_load: float, step_measurements: StepMeasurements) -> None:
         latencies_s = step_measurements.list_latencies_s()
-        self._base_latencies_s += latencies_s
+        self._unsaturated_latencies_s += latencies_s
         if latencies_s:
             self._typical_latency_s = statistics.median(latencies_s)
         if self._load_type == "concurrency":
             throughput = measure_closed_loop_throughput(step_measurements, achieved_load)
-            if self._best_throughput is None or achieved_load > self._best_throughput[0]:
-                self._best_throughput = achieved_load, throughput
+            if (
+                self._highest_unsaturated_load_and_throughput is None
+                or achieved_load > self._highest_unsaturated_load_and_throughput[0]
+            ):
+                self._highest_unsaturated_load_and_throughput = achieved_load, throughput
 
     def _detect_saturation(
         self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
@@ -509,15 +512,18 @@ class _LoadSearch:
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False
             is_certain = latency_growth.value >= 3 * latency_growth.standard_error
-            if not is_certain and not completes_less_than_sent(step_measurements):
+            if not is_certain and not completes_fewer_than_sent(step_measurements):
                 return False
             throughput = measure_completion_rate(step_measurements)
-            margin = STANDARD_ERRORS_OF_INTERVAL * throughput.standard_error
+            margin = STANDARD_ERRORS_PER_HALF_INTERVAL * throughput.standard_error
             self._record_capacity(throughput.value, throughput.value - margin, throughput.value + margin)
             return True
-        if self._best_throughput is None or achieved_load <= self._best_throughput[0]:
+        if (
+            self._highest_unsaturated_load_and_throughput is None
+            or achieved_load <= self._highest_unsaturated_load_and_throughput[0]
+        ):
             return False
-        best_load, best_throughput = self._best_throughput
+        best_load, best_throughput = self._highest_unsaturated_load_and_throughput
         throughput = measure_closed_loop_throughput(step_measurements, achieved_load)
         has_failures = not all(map(succeeded_at_first_attempt, step_measurements.samples))
         ratio = throughput.value / best_throughput.value
@@ -526,7 +532,7 @@ class _LoadSearch:
             throughput.standard_error / throughput.value, best_throughput.standard_error / best_throughput.value
         )
         gain_error = ratio * relative_error / (achieved_load / best_load - 1)
-        latencies_s = np.array(self._base_latencies_s)
+        latencies_s = np.array(self._unsaturated_latencies_s)
         base_latency_s = float(latencies_s.mean())
         # A throughput that does not rise while requests take as long as before is the limit of this machine.
         own_latencies_s = step_measurements.list_latencies_s() or [0.0]
@@ -539,7 +545,7 @@ class _LoadSearch:
         )
         capacity = throughput.value * base_latency_s
         # A number of requests in flight is whole: steps cannot tell a capacity from one nearer than half of one.
-        margin = max(STANDARD_ERRORS_OF_INTERVAL * relative_load_error * capacity, 0.5)
+        margin = max(STANDARD_ERRORS_PER_HALF_INTERVAL * relative_load_error * capacity, 0.5)
         self._record_capacity(capacity, capacity - margin, capacity + margin)
         return True
 
@@ -555,12 +561,12 @@ class _LoadSearch:
 
     def choose_next_load(self) -> float | None:
         """Return the next load to try; `None` if the search is over."""
-        met, missed = self._planned_load_of_highest_met, self._lowest_missed_load
-        if met is None or self._loads_at_limit_of_machine >= MAX_LOADS_AT_LIMIT_OF_MACHINE:
+        met, missed = self._planned_load_of_highest_met_load, self._lowest_missed_load
+        if met is None or self._machine_limited_load_count >= MAX_LOADS_AT_LIMIT_OF_MACHINE:
             return None
         if missed is None:
             return None if met >= self._max_load else min(met * 2, self._max_load)
-        if self._capacity is not None and not self._tried_capacity:
+        if self._capacity is not None and not self._has_tried_capacity:
             is_rate = self._load_type == "rate"
             load = TRIED_SHARE_OF_CAPACITY * self._capacity.load if is_rate else max(round(self._capacity.load), 1)
             if met < load < missed:
@@ -588,6 +594,6 @@ class _LoadSearch:
 
     def _find_lowest_load_of_valid_miss(self) -> float | None:
         """Return the lowest load above the highest one that met the goal at which a valid step missed it."""
-        highest_met = self._planned_load_of_highest_met or 0.0
+        highest_met = self._planned_load_of_highest_met_load or 0.0
         missed = (step for step in self._steps if step.is_valid and step.request_count and not step.meets_goal)
         return min((step.load for step in missed if step.load > highest_met), default=None)

@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 # Synthesizes audio uploads from the suite's texts, so that every spoken word is known.
 
 
-ESPEAK_VOICE = "klatt5"
+UPLOAD_ESPEAK_VOICE = "klatt5"
 """The espeak-ng variant that ASR engines recognize best, so that errors are due to the provider, not to the voice."""
-WORDS_PER_MINUTE = 165
+UPLOAD_WORDS_PER_MINUTE = 165
 """Speaking rate of the uploads that are synthesized."""
-SAMPLE_RATE_HZ = 24_000
+UPLOAD_SAMPLE_RATE_HZ = 24_000
 """Sample rate of the uploads that are synthesized."""
-LEADING_SILENCE_S = 0.2
+UPLOAD_LEADING_SILENCE_S = 0.2
 """Duration of the silence before the speech, because an ASR engine may drop a word that begins immediately."""
 
 
@@ -51,7 +51,7 @@ class SpokenUpload(NamedTuple):
     """An audio file with a spoken text of the suite."""
 
     file: UploadedFile
-    """The audio file: WAV, mono, 16 bits, sample rate `SAMPLE_RATE_HZ`."""
+    """The audio file: WAV, mono, 16 bits, sample rate `UPLOAD_SAMPLE_RATE_HZ`."""
     audio_duration_s: float
     """Duration of the audio in seconds, including the leading silence."""
 
@@ -80,16 +80,16 @@ def _synthesize_upload(text: SuiteText) -> SpokenUpload:
     samples = synthesize(
         text.text,
         language=text.language,
-        voice_variant=ESPEAK_VOICE,
-        words_per_minute=WORDS_PER_MINUTE,
+        voice_variant=UPLOAD_ESPEAK_VOICE,
+        words_per_minute=UPLOAD_WORDS_PER_MINUTE,
         pitch=50,
-        sample_rate_hz=SAMPLE_RATE_HZ,
+        sample_rate_hz=UPLOAD_SAMPLE_RATE_HZ,
         seed=0,
     )
-    samples = np.concatenate([np.zeros(int(SAMPLE_RATE_HZ * LEADING_SILENCE_S), np.float32), samples])
-    data, media_type = encode(samples, SAMPLE_RATE_HZ, "wav")
+    samples = np.concatenate([np.zeros(int(UPLOAD_SAMPLE_RATE_HZ * UPLOAD_LEADING_SILENCE_S), np.float32), samples])
+    data, media_type = encode(samples, UPLOAD_SAMPLE_RATE_HZ, "wav")
     file = UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data)
-    return SpokenUpload(file, len(samples) / SAMPLE_RATE_HZ)
+    return SpokenUpload(file, len(samples) / UPLOAD_SAMPLE_RATE_HZ)
 
 
 # Compares texts with the documented limits of targets, before anything is sent.

@@ -341,7 +341,8 @@ def compare_all_targets(targets: Sequence[TargetMeasurements]) -> TargetDifferen
     """Compare every target with every other one, by latency and by error rate."""
     tables = build_comparison_tables(targets)
     latency, errors = (
-        compare_pairs(table, tables.false_statement_probability) for table in (tables.log_latency, tables.error_rate)
+        compare_column_pairs(table, tables.false_statement_probability)
+        for table in (tables.log_latency, tables.error_rate)
     )
     return TargetDifferences(latency, errors, len(tables.log_latency))
 
@@ -392,7 +393,9 @@ def flag_targets_not_clearly_higher(
     return [value is not None and not is_lower[i] for i, value in enumerate(point_estimates)]
 
 
-def compare_pairs(table: FloatArray, false_statement_probability: float, *, seed: int = 0) -> PairwiseDifferences:
+def compare_column_pairs(
+    table: FloatArray, false_statement_probability: float, *, seed: int = 0
+) -> PairwiseDifferences:
     """Compare the columns of a table with each other.
 
     Args:
@@ -416,7 +419,7 @@ def draw_largest_differences(
     """Yield the largest difference of any pair of columns in standard errors: that of the table, then of permutations.
 
     Args:
-        table: as for `compare_pairs`. If no two columns have enough common texts, nothing is yielded.
+        table: as for `compare_column_pairs`. If no two columns have enough common texts, nothing is yielded.
         seed: seed of the permutations, which do not depend on the size of the batches.
         max_permuted_values_per_batch: number of values that are permuted at a time.
     """

@@ -372,7 +372,7 @@ MIN_SEND_INTERVAL_S = 0.002
 """Minimum time between the starts of two requests, in seconds, where the operating system does not say when bytes
 arrived. Sending a request takes a millisecond of work, during which the response to another one would be noticed late.
 """
-MAX_IN_FLIGHT_AT_FIXED_RATE = 512
+MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE = 512
 """Maximum number of requests in flight of a run at a fixed rate. At this number, no request is sent until one ends."""
 
 
@@ -387,7 +387,7 @@ def open_benchmark_transport(*, uses_http2: bool = False) -> Transport:
     has_packet_times = HAS_PACKET_TIMES and not uses_http2  # requests with HTTP/2 share a connection
     return Transport(
         min_send_interval_s=0.0 if has_packet_times else MIN_SEND_INTERVAL_S,
-        max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE,
+        max_connections=MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE,
         http2=uses_http2,
     )
 

@@ -55,7 +55,7 @@ NIGHTS_TO_CONFIRM_SHIFT = 2
 _ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT: dict[HistoryUnit, float] = {"letters/s": 0.04, "hz": 0.04, "similarity": 0.1}
 """How much two deliveries of one text by one voice are assumed to differ: the standard deviation of the logarithm of
 pace and frequencies, and of the similarity. It counts until enough nights show it."""
-_MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD = 0.003, 12.0
+_MIN_VOICE_SPREAD, _DEGREES_OF_FREEDOM_OF_VOICE_SPREAD = 0.003, 12.0
 """Smallest spread between nights of a voice, since some services repeat their audio exactly; and the weight of what is
 assumed, in degrees of freedom. It is large, because voices vary far less than latencies between services."""
 _UNITS_COMPARED_BY_DIFFERENCE: tuple[HistoryUnit, ...] = ("rate", "similarity")
@@ -134,7 +134,7 @@ def _find_latest_shift(
     Return `None` if there is only one segment, so that the level has not shifted.
     """
     spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
-    threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
+    threshold = _compute_shift_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
     values, counts = transformed_values[start_index:], sample_counts[start_index:]
     usual_level = np.median(values[:-NIGHTS_TO_CONFIRM_SHIFT])
     uncertainty = np.sqrt(np.maximum(1.0, np.median(counts) / np.maximum(counts, 1.0)))
@@ -158,7 +158,7 @@ def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAs
 
 
 @cache
-def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
+def _compute_shift_threshold(alpha: float, degrees_of_freedom: int) -> float:
     """Return the number of standard deviations that chance exceeds, in either direction, with probability `alpha`."""
     return float(load_scipy("stats").t.isf(alpha / 2, degrees_of_freedom))
 
@@ -224,7 +224,7 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
                 grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
     return [
         MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
-        for key, nights in sorted(grouped.items(), key=lambda item: _get_sort_key_of_series(item[0]))
+        for key, nights in sorted(grouped.items(), key=lambda item: _build_sort_key_of_series(item[0]))
     ]
 
 
@@ -249,7 +249,7 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
     )
 
 
-def _get_sort_key_of_series(key: SeriesKey) -> tuple[object, ...]:
+def _build_sort_key_of_series(key: SeriesKey) -> tuple[object, ...]:
     return (
         key.provenance != Provenance.LIVE,
         key.target,
@@ -317,7 +317,7 @@ def assume_spread(unit: HistoryUnit, night_values: Sequence[NightValue]) -> Spre
     usual_count = float(np.median([max(one.observation_count, 1) for one in night_values]))
     if unit in _ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT:
         assumed = max(_ASSUMED_SPREAD_OF_DELIVERIES_BY_UNIT[unit] / math.sqrt(usual_count), _MIN_VOICE_SPREAD)
-        return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _FREEDOM_OF_VOICE_SPREAD)
+        return SpreadAssumption(assumed, _MIN_VOICE_SPREAD, _DEGREES_OF_FREEDOM_OF_VOICE_SPREAD)
     if unit != "rate":
         return SpreadAssumption(DEFAULT_LATENCY_VARIATION, 0.0)
     sampling_spread = 0.5 / math.sqrt(usual_count)

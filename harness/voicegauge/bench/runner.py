@@ -38,8 +38,8 @@ from voicegauge.bench.request_building import (
     synthesize_texts,
 )
 from voicegauge.bench.run_config import (
-    MAX_IN_FLIGHT_AT_FIXED_RATE,
     MAX_PREPARED_CONNECTIONS,
+    MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE,
     RunConfig,
     RunOutcome,
     StopSignal,
@@ -167,7 +167,7 @@ class _PlanRunner:
         if config.max_cost_usd is not None:
             self._open_ledger(config.max_cost_usd)
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
-        in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
+        in_flight = MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
         self._clock = config.clock or RealClock()
@@ -336,9 +336,9 @@ class _PlanRunner:
             if self._config.ramp_settings is None:
                 await prepare_connections(self._estimate_requests_in_flight())
             parts = self._places.split_load(remaining) if self._places is not None else [(remaining, self._config)]
-            await asyncio.gather(*(self._send_part(rows, config, send_sample) for rows, config in parts))
+            await asyncio.gather(*(self._send_rounds(rows, config, send_sample) for rows, config in parts))
 
-    async def _send_part(self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
+    async def _send_rounds(self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
         """Send the rounds of one place, or all rounds if this machine sends them."""
 
         def keep_ramp_result(ramp_so_far: RampResult) -> None:

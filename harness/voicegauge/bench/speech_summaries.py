@@ -303,7 +303,7 @@ class SteadinessSummary(Record, frozen=True, kw_only=True):
     """Mean difference of two durations of that text, relative."""
 
 
-class _Deliveries(NamedTuple):
+class _DeliveriesOfText(NamedTuple):
     """The deliveries of one text."""
 
     audio: list[AudioFacts]
@@ -356,7 +356,7 @@ def measure_differences(
     """
     by_text = _group_deliveries(samples, scored_samples, wrong_ids)
 
-    def measure(
+    def measure_mean_differences(
         select_value: Callable[[AudioFacts], float | None], *, is_relative: bool = True
     ) -> MeanDifferencesWithTextIds:
         found = []
@@ -369,10 +369,10 @@ def measure_differences(
         return found
 
     return {
-        "duration": measure(lambda facts: facts.audio_duration_s),
-        "pace": measure(lambda facts: facts.spoken_s),
-        "pitch": measure(lambda facts: facts.pitch_hz),
-        "level": measure(lambda facts: facts.loudness_lufs, is_relative=False),
+        "duration": measure_mean_differences(lambda facts: facts.audio_duration_s),
+        "pace": measure_mean_differences(lambda facts: facts.spoken_s),
+        "pitch": measure_mean_differences(lambda facts: facts.pitch_hz),
+        "level": measure_mean_differences(lambda facts: facts.loudness_lufs, is_relative=False),
         "words": [
             (text_id, _compare_transcripts(one.scores)) for text_id, one in by_text.items() if len(one.scores) > 1
         ],
@@ -411,8 +411,8 @@ def describe_steadiness(summary: SteadinessSummary) -> str:
 
 def _group_deliveries(
     samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
-) -> dict[str, _Deliveries]:
-    by_text: dict[str, _Deliveries] = defaultdict(lambda: _Deliveries([], []))
+) -> dict[str, _DeliveriesOfText]:
+    by_text: dict[str, _DeliveriesOfText] = defaultdict(lambda: _DeliveriesOfText([], []))
     for sample in samples:
         if sample.failure is None and sample.audio is not None and sample.id not in wrong_ids:
             by_text[sample.text_id].audio.append(sample.audio)

@@ -37,7 +37,7 @@ from voicegauge.model.run import MeasuredSuite
 
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 """Characters of the ids of suites and texts, which become parts of the names of folders and files."""
-_SuiteIdentifier = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
+_SuiteOrTextId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class TextEntry(Record, frozen=True, kw_only=True):
     """One text as a file contains it, be it a suite or the user's own texts; `None` stands for the default."""
 
     text: str
-    id: _SuiteIdentifier | None = None
+    id: _SuiteOrTextId | None = None
     """Unique in the file; letters, digits, "-", "_" and "."; by default the number of the text's line, as "line-3"."""
     language: str | None = None
     """Language of the text, such as "en"; by default that of the file, or for texts without a suite `--language`."""
@@ -117,7 +117,7 @@ class TextEntry(Record, frozen=True, kw_only=True):
 class SuiteFile(Record, frozen=True, kw_only=True):
     """A suite of texts for `voicegauge bench --suite FILE`."""
 
-    id: _SuiteIdentifier
+    id: _SuiteOrTextId
     """Name of the suite, which is part of the names of its runs; letters, digits, "-", "_" and "."."""
     version: int
     """Version of the suite, a number that the author increases whenever a text changes."""
@@ -246,7 +246,7 @@ _CSV_DELIMITERS = (",", ";", "\t")
 
 
 _TEXT_TABLE_COLUMN_NAMES = TextEntry.__struct_fields__
-_EntriesWithLineNumbers = Iterator[tuple[int, TextEntry]]
+_TextEntriesWithLineNumbers = Iterator[tuple[int, TextEntry]]
 """Texts with the numbers of their lines, which count from 1."""
 
 
@@ -294,13 +294,13 @@ def _normalize_line_breaks(text: str) -> str:
     return re.sub(r"\r\n?", "\n", text)
 
 
-def _read_lines(_: Path, content: str) -> _EntriesWithLineNumbers:
+def _read_lines(_: Path, content: str) -> _TextEntriesWithLineNumbers:
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             yield number, TextEntry(text=line)
 
 
-def _read_json_lines(file: Path, content: str) -> _EntriesWithLineNumbers:
+def _read_json_lines(file: Path, content: str) -> _TextEntriesWithLineNumbers:
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
@@ -343,7 +343,7 @@ def _explain_schema_error(error: msgspec.ValidationError) -> str:
     return (f"{key} " if key else "") + explain_type_error(reason) + known
 
 
-def _read_table(file: Path, content: str) -> _EntriesWithLineNumbers:
+def _read_table(file: Path, content: str) -> _TextEntriesWithLineNumbers:
     header = content.partition("\n")[0]
     delimiter = max(_CSV_DELIMITERS, key=header.count)
     rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
@@ -386,7 +386,7 @@ def _build_table_row(file: Path, line_number: int, column_names: list[str], cell
     return TextEntry(text=cells[column_names.index("text")], **values)
 
 
-_READER_BY_SUFFIX: Mapping[str, Callable[[Path, str], _EntriesWithLineNumbers]] = {
+_READER_BY_SUFFIX: Mapping[str, Callable[[Path, str], _TextEntriesWithLineNumbers]] = {
     ".txt": _read_lines,
     ".csv": _read_table,
     ".jsonl": _read_json_lines,

@@ -47,7 +47,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
             not plan.is_free_quota and plan.monthly_fee_usd is not None for claim in self.claims for plan in claim.plans
         )
 
-    def compute_text_range(self, text_length: int) -> PriceRange:
+    def compute_price_range_of_text(self, text_length: int) -> PriceRange:
         """Return the price of a text of `text_length` characters, without a plan."""
         return compute_price_range(
             self.claims,
@@ -59,7 +59,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
             ),
         )
 
-    def compute_monthly_range(self, text_length: int, characters_per_month: int) -> PriceRange:
+    def compute_monthly_price_range(self, text_length: int, characters_per_month: int) -> PriceRange:
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
 
         By each claim, it is the price with the cheapest plan that allows this volume, or without plans.
@@ -71,7 +71,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
 
         return compute_price_range(self.claims, compute_usd)
 
-    def find_cheapest_plan(self, text_length: int, characters_per_month: int) -> PlanClaim | None:
+    def find_cheapest_account_plan(self, text_length: int, characters_per_month: int) -> PlanClaim | None:
         """Return the cheapest plan by the claim that counts; `None` without a plan.
 
         If no claim binds the provider, the plan counts that all other claims have as the cheapest one.
@@ -84,11 +84,13 @@ class PriceFunction(Record, frozen=True, kw_only=True):
             found.append(next((plan for plan in claim.plans if plan.name == name), None))
         return found[0] if len({plan and plan.name for plan in found}) == 1 else None
 
-    def compute_range_per_1m_characters(
+    def compute_price_range_per_1m_characters(
         self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
     ) -> PriceRange:
         """Return the price of a million characters, if a month has `characters_per_month` characters."""
-        return self.compute_monthly_range(text_length, characters_per_month).scale(1_000_000 / characters_per_month)
+        return self.compute_monthly_price_range(text_length, characters_per_month).scale(
+            1_000_000 / characters_per_month
+        )
 
     def _compute_price_of_month(
         self, claim: PriceClaim, text_length: int, characters_per_month: int, *, takes_maximum: bool = False
@@ -193,13 +195,13 @@ def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, fl
 
 
 def _add_usd_price(target: MeasuredTarget, usd_per_credit: float) -> MeasuredTarget:
-    claims = tuple(_convert_claim(claim, usd_per_credit) for claim in target.price.claims)
+    claims = tuple(_convert_price_claim(claim, usd_per_credit) for claim in target.price.claims)
     usd = format_price_usd(usd_per_credit, is_exact=True)
     description = f"{target.price.description}, at {usd} per credit (--credit-rate)"
     return replace(target, price=replace(target.price, claims=claims, description=description))
 
 
-def _convert_claim(claim: PriceClaim, usd_per_credit: float) -> PriceClaim:
+def _convert_price_claim(claim: PriceClaim, usd_per_credit: float) -> PriceClaim:
     if claim.compute_usd(1) is not None:
         return claim
     parts = tuple(
@@ -253,22 +255,26 @@ def compute_target_cost(
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
     line = None if takes_audio else build_price_function(target, samples, uses_measurements=uses_measurements)
-    month = line.compute_monthly_range(text_length, characters_per_month) if line else PriceRange()
+    month = line.compute_monthly_price_range(text_length, characters_per_month) if line else PriceRange()
     usd_per_request = average_over_samples(lambda s: s.cost.price_usd)
-    plan = line.find_cheapest_plan(text_length, characters_per_month) if line else None
+    plan = line.find_cheapest_account_plan(text_length, characters_per_month) if line else None
     return TargetCost(
         credits_per_request=average_over_samples(lambda s: s.cost.price_credits),
         charged_usd_per_request=average_over_samples(lambda s: s.cost.charged_usd),
         charged_credits_per_request=average_over_samples(lambda s: s.cost.charged_credits),
         charged_sample_count=len(charged),
         charge_differs_from_price=any(_charge_differs_from_price(s.cost) for s in charged),
-        price_per_request=_compute_request_range(target.price.claims, samples, usd_per_request),
+        price_per_request=_compute_price_range_per_request(target.price.claims, samples, usd_per_request),
         price_per_1m_characters=month.scale(1_000_000 / characters_per_month),
         price_per_month=month,
-        price_per_audio_minute=_compute_minute_range(target.price.claims, samples, takes_audio=takes_audio),
+        price_per_audio_minute=_compute_price_range_per_audio_minute(
+            target.price.claims, samples, takes_audio=takes_audio
+        ),
         account_plan_name=plan.name if plan else None,
-        account_plan_text=_describe_plan(plan, line.claims[0].parts[0].unit) if plan and line else "",
-        credits_per_audio_minute=_compute_credits_per_minute(target.price.claims, samples, takes_audio=takes_audio),
+        account_plan_text=_describe_account_plan(plan, line.claims[0].parts[0].unit) if plan and line else "",
+        credits_per_audio_minute=_compute_credits_per_audio_minute(
+            target.price.claims, samples, takes_audio=takes_audio
+        ),
         text_length=text_length,
         characters_per_month=characters_per_month,
         price_function=line,
@@ -282,7 +288,7 @@ def compute_target_cost(
     )
 
 
-_UNIT_TEXTS: dict[str, tuple[int, str, int, str]] = {
+_WORDS_BY_PRICE_UNIT: dict[str, tuple[int, str, int, str]] = {
     "request": (1, "request", 1, "requests"),
     "character": (1_000, "1,000 characters", 1, "characters"),
     "token": (1_000_000, "1,000,000 tokens", 1, "tokens"),
@@ -293,9 +299,9 @@ _UNIT_TEXTS: dict[str, tuple[int, str, int, str]] = {
 units those that the fee includes are counted, and these in words."""
 
 
-def _describe_plan(plan: PlanClaim, unit: str) -> str:
+def _describe_account_plan(plan: PlanClaim, unit: str) -> str:
     """Return the fee of a plan, what it includes, and its price of more, as text."""
-    size, unit_text, included_size, included_text = _UNIT_TEXTS[unit]
+    size, unit_text, included_size, included_text = _WORDS_BY_PRICE_UNIT[unit]
     fee = f"{format_price_usd(plan.monthly_fee_usd)} per month" if plan.monthly_fee_usd else "no fee"
     # 12 digits leave out the error of dividing and multiplying by the number of units.
     usd = format_price_usd(float(f"{plan.usd_per_extra_unit * size:.12g}"), is_exact=True)
@@ -306,7 +312,7 @@ def _describe_plan(plan: PlanClaim, unit: str) -> str:
     return f"{plan.name}: {fee}, {included}, then {price if plan.allows_extra_units else 'no more'}"
 
 
-def _compute_request_range(
+def _compute_price_range_per_request(
     claims: Sequence[PriceClaim], samples: Sequence[Sample], usd_per_request: float | None
 ) -> PriceRange:
     """Return the mean price of delivered samples by all claims. By the best claim, it is `usd_per_request` if known."""
@@ -330,7 +336,9 @@ def _compute_request_range(
     return found if usd_per_request is None else replace(found, usd=usd_per_request)
 
 
-def _compute_minute_range(claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool) -> PriceRange:
+def _compute_price_range_per_audio_minute(
+    claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool
+) -> PriceRange:
     """Return the price of a minute of audio, by each claim that states one."""
 
     def compute_usd(claim: PriceClaim, _takes_maximum: bool) -> float | None:
@@ -345,7 +353,7 @@ def _compute_minute_range(claims: Sequence[PriceClaim], samples: Sequence[Sample
     return PriceRange(usd=measured, low_usd=measured, high_usd=measured)
 
 
-def _compute_credits_per_minute(
+def _compute_credits_per_audio_minute(
     claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool
 ) -> float | None:
     for claim in claims:
@@ -527,15 +535,17 @@ def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float 
     For a price per minute, the duration of the audio is estimated from the number of characters.
     """
 
-    def compute(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
+    def compute_by_claim(claim: PriceClaim, *, takes_maximum: bool = False) -> float | None:
         return compute_amount(claim, DEFAULT_TEXT_LENGTH, takes_maximum=takes_maximum)
 
-    best_claim = find_best_claim(price.claims, lambda claim: compute(claim) is not None)
-    typical = None if best_claim is None else compute(best_claim)
+    best_claim = find_best_claim(price.claims, lambda claim: compute_by_claim(claim) is not None)
+    typical = None if best_claim is None else compute_by_claim(best_claim)
     if best_claim is None or typical is None:
         return None
     counted_claims = [claim for claim in price.claims if claim.claimant in COUNTED_CLAIMANTS]
-    amounts = [(claim, compute(claim), compute(claim, takes_maximum=True)) for claim in counted_claims]
+    amounts = [
+        (claim, compute_by_claim(claim), compute_by_claim(claim, takes_maximum=True)) for claim in counted_claims
+    ]
     known_amounts = [(claim, low, high) for claim, low, high in amounts if low is not None and high is not None]
     is_estimated = any(claim.exactness != "exact" or low < high for claim, low, high in known_amounts)
     return _TextPrice(

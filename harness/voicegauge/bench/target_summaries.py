@@ -79,7 +79,7 @@ from voicegauge.printable_text import describe_repetitions, format_count
 
 MAX_NAMED_TARGETS_WITH_WRONG_CHARGES = 3
 """Largest number of targets with wrong charges that a sentence names. Further targets are only counted."""
-_MAX_TARGETS_WITH_NAMED_REPETITIONS = 3
+_MAX_NAMED_TARGETS_WITH_REPEATED_REQUESTS = 3
 """Largest number of targets whose repeated requests are counted one by one."""
 
 
@@ -315,11 +315,11 @@ def describe_repeated_submits(summaries: Sequence[TargetSummary]) -> list[str]:
         for one in summaries
         if (repeated := describe_repetitions(one.repetition_count_by_cause))
     ]
-    others = len(lines) - _MAX_TARGETS_WITH_NAMED_REPETITIONS
+    others = len(lines) - _MAX_NAMED_TARGETS_WITH_REPEATED_REQUESTS
     if others <= 0:
         return lines
     return [
-        *lines[:_MAX_TARGETS_WITH_NAMED_REPETITIONS],
+        *lines[:_MAX_NAMED_TARGETS_WITH_REPEATED_REQUESTS],
         f"requests to {format_count(others, 'further target')} were repeated",
     ]
 

@@ -58,7 +58,7 @@ def run_loopback_server() -> Iterator[str]:
 # Compares measured times to first byte with the delays that the loopback server states.
 
 
-DELAYS_MS = (0, 5, 50)
+LOOPBACK_DELAYS_MS = (0, 5, 50)
 """Delays with which the loopback server is asked to respond."""
 REQUESTS_PER_DELAY = 32
 """Number of requests that are sent for each delay, unless many requests in flight need more."""
@@ -98,7 +98,7 @@ async def measure_timing_error(
                 count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
                 await sender.send_closed_loop(_repeat_delays(count), concurrency)
             else:
-                limit = round(requests_per_s * MAX_SENDING_TIME_AT_RATE_S / len(DELAYS_MS))
+                limit = round(requests_per_s * MAX_SENDING_TIME_AT_RATE_S / len(LOOPBACK_DELAYS_MS))
                 count = min(max(limit, MIN_REQUESTS_PER_DELAY_AT_RATE), REQUESTS_PER_DELAY)
                 delays_ms = _repeat_delays(count)
                 # In random order: the delays would otherwise come in three blocks, one at each time of the measurement.
@@ -109,8 +109,8 @@ async def measure_timing_error(
 
 
 def _repeat_delays(count: int) -> list[int]:
-    """Return each of `DELAYS_MS`, `count` times."""
-    return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
+    """Return each of `LOOPBACK_DELAYS_MS`, `count` times."""
+    return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in LOOPBACK_DELAYS_MS))
 
 
 class LoopbackTimes:

@@ -171,7 +171,7 @@ TEXTS_PER_OTHER_SPEAKER = 3
 """Number of texts of the run that each other speaker speaks."""
 MIN_CLIPS_OF_OTHER_SPEAKER = 3
 """Smallest number of clips of another speaker; of as many as the run has, if it has fewer."""
-_ESPEAK_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
+_ESPEAK_SAMPLE_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
 """Sample rate, speaking rate and pitch of the speakers of espeak-ng."""
 
 
@@ -224,7 +224,7 @@ def compare_run_voices(
     cloning = {target.id for target in run.manifest.targets if target.clones_voice}
     return VoiceSet(
         method=encoder.method,
-        voices=tuple(_build_voice(sample, vector, usable, cloning) for sample, vector in vectors),
+        voices=tuple(_build_measured_voice(sample, vector, usable, cloning) for sample, vector in vectors),
         sample_cosines=() if isinstance(scale, str) else scale.ceiling,
         other_speakers=()
         if isinstance(scale, str)
@@ -233,8 +233,10 @@ def compare_run_voices(
     )
 
 
-def _build_voice(sample: Sample, vector: FloatArray, scale: VoiceScale | None, cloning: set[str]) -> MeasuredVoice:
-    is_placed = scale is not None and sample.target in cloning
+def _build_measured_voice(
+    sample: Sample, vector: FloatArray, scale: VoiceScale | None, cloning_target_ids: set[str]
+) -> MeasuredVoice:
+    is_placed = scale is not None and sample.target in cloning_target_ids
     return MeasuredVoice(
         sample_id=sample.id,
         # 16 bits take half of the space of 32 in run.json, and change a cosine by less than 0.001.
@@ -272,7 +274,7 @@ def _measure_similarity_scale(
     if encoded is None:
         return "the voice sample has too little speech"
     speakers = defaultdict[str, list[FloatArray]](list)
-    for name, vector in _list_other_speakers(run, vectors, encoder):
+    for name, vector in _iterate_other_speakers(run, vectors, encoder):
         speakers[name].append(vector)
     usable_speakers = {
         name: clips for name, clips in speakers.items() if len(clips) >= min(MIN_CLIPS_OF_OTHER_SPEAKER, len(vectors))
@@ -295,7 +297,7 @@ def _encode_sample_of_run(
     return encode_voice_sample(encoder, decoded.samples, decoded.sample_rate_hz)
 
 
-def _list_other_speakers(
+def _iterate_other_speakers(
     run: Run, vectors: Sequence[tuple[Sample, FloatArray]], encoder: VoiceEncoder
 ) -> Iterator[tuple[str, FloatArray]]:
     """Yield names and voice vectors of speakers other than the one of the voice sample, who speak texts of the run.
@@ -316,13 +318,13 @@ def _list_other_speakers(
     texts = {sample.text: sample.language for sample, _ in vectors}
     for text, language in list(texts.items())[:TEXTS_PER_OTHER_SPEAKER]:
         for variant in ESPEAK_SPEAKERS:
-            samples = _synthesize_in_variant(text, language, variant)
-            vector = None if samples is None else encoder.encode(samples, _ESPEAK_RATE_HZ)
+            samples = _synthesize_in_espeak_variant(text, language, variant)
+            vector = None if samples is None else encoder.encode(samples, _ESPEAK_SAMPLE_RATE_HZ)
             if vector is not None:
                 yield f"espeak-ng {variant}", vector
 
 
-def _synthesize_in_variant(text: str, language: str, variant: str) -> Samples | None:
+def _synthesize_in_espeak_variant(text: str, language: str, variant: str) -> Samples | None:
     """Return a text in a voice of espeak-ng; `None` if it lacks the language, or if the text is too long."""
     try:
         return synthesize(
@@ -331,7 +333,7 @@ def _synthesize_in_variant(text: str, language: str, variant: str) -> Samples | 
             voice_variant=variant,
             words_per_minute=_ESPEAK_WORDS_PER_MINUTE,
             pitch=_ESPEAK_PITCH,
-            sample_rate_hz=_ESPEAK_RATE_HZ,
+            sample_rate_hz=_ESPEAK_SAMPLE_RATE_HZ,
             seed=0,
         )
     except ValueError:
