@@ -231,7 +231,7 @@ def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
 
 @pytest.mark.parametrize("body", [b"[" + b'"ab",' * 9_000 + b"0]", b"no line end, " * 2_000, b"line\n" * 5_000])
 def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.MAX_TEXT_CHARACTERS", 16_000)
+    monkeypatch.setattr("voicegauge.recording.redaction.MAX_MASKED_TEXT_CHARACTERS", 16_000)
     with pytest.raises(DataError, match="has to be searched for credentials"):
         _save(tmp_path / "a.har", _exchange(answer=body), names_to_keep=["application/json"])
 

@@ -63,7 +63,7 @@ def test_what_cannot_be_decoded_has_no_measures(decoded_files: list[bytes]) -> N
 def test_audio_that_was_used_long_ago_is_forgotten(decoded_files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     files = [make_wav(str(number)) for number in range(4)]
     decoded_size = 3 * len(files[0])  # 16-bit samples, and the same as 32-bit floats
-    monkeypatch.setattr(speech_signal, "MAX_REMEMBERED_BYTES", 2 * decoded_size)
+    monkeypatch.setattr(speech_signal, "MAX_REMEMBERED_AUDIO_BYTES", 2 * decoded_size)
     for file in (*files, files[3], files[0]):
         assert find_measured_audio(file).decoded_audio is not None
     assert decoded_files == [*files, files[0]]

@@ -33,7 +33,7 @@ from voicegauge.emulator._speech_synthesis import (
     synthesize,
 )
 from voicegauge.formats.locations import MISSING, Location, read_pointer
-from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, has_voice_for
+from voicegauge.speech.espeak import MAX_SPOKEN_TEXT_CHARACTERS, guess_language, has_voice_for
 
 _SENTENCE_PATTERN = re.compile(r".*?[.!?]+(?=\s)\s*", re.DOTALL)
 """Matches the first complete sentence of a text, with the space after it."""
@@ -282,9 +282,9 @@ class EmulatedSocket(EmulatedConnection):
             turn.unspoken_text, turn.character_count = "", 0  # an earlier text was never asked for, and is not read
         turn.character_count += len(text)
         turn.unspoken_text += text
-        if len(turn.unspoken_text) > MAX_TEXT_CHARACTERS:
+        if len(turn.unspoken_text) > MAX_SPOKEN_TEXT_CHARACTERS:
             await self._report_error_or_close(
-                f"a sentence has more than {MAX_TEXT_CHARACTERS} characters", context=turn.context
+                f"a sentence has more than {MAX_SPOKEN_TEXT_CHARACTERS} characters", context=turn.context
             )
             turn.unspoken_text = ""
             return

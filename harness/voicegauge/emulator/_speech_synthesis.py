@@ -22,7 +22,13 @@ from voicegauge.emulator._request import ParsedRequest, Rejection, find_default_
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Record
 from voicegauge.speech.encoding import DEFAULT_BITRATE_KBPS
-from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, SpokenWord, guess_language, has_voice_for, list_voice_variants
+from voicegauge.speech.espeak import (
+    MAX_SPOKEN_TEXT_CHARACTERS,
+    SpokenWord,
+    guess_language,
+    has_voice_for,
+    list_voice_variants,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,7 +213,7 @@ def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool) ->
         raise Rejection(
             "invalid", name, f"{name or 'body'}: the text is blank: {raw!r:.80}", schema_keyword="minLength"
         )
-    return (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
+    return (text or "Nothing.")[:MAX_SPOKEN_TEXT_CHARACTERS]
 
 
 def _read_documented_format(

@@ -379,7 +379,7 @@ def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
 
 
 def _judge_entities(
-    expected: list[TextPart], recognized: list[TextPart], edits: list[AlignmentEdit]
+    expected_parts: list[TextPart], recognized_parts: list[TextPart], edits: list[AlignmentEdit]
 ) -> tuple[EntityScore, ...]:
     """Return each entity of the text; it is wrong if its words have an error or another entity is inserted there."""
     wrong: set[int] = set()
@@ -393,8 +393,8 @@ def _judge_entities(
             neighbours = _find_parts_beside_insertion(edits, index)
             is_inside = len(neighbours) == 2 and neighbours[0] == neighbours[1]
             is_entity = (
-                0 <= edit.hypothesis_part_index < len(recognized)
-                and recognized[edit.hypothesis_part_index].kind is not None
+                0 <= edit.hypothesis_part_index < len(recognized_parts)
+                and recognized_parts[edit.hypothesis_part_index].kind is not None
             )
             if is_inside or is_entity:
                 wrong.update(neighbours)
@@ -407,7 +407,7 @@ def _judge_entities(
             is_right=number not in wrong,
             recognized=" ".join(recognized_words.get(number, [])),
         )
-        for number, part in enumerate(expected)
+        for number, part in enumerate(expected_parts)
         if part.kind is not None
     )
 

@@ -369,17 +369,17 @@ _MIN_SUBPROTOCOL_KEY_CHARACTERS = 16
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
 
 
-def find_used_credentials(contract: Contract, exchange: Exchange, *, of_request_only: bool = False) -> list[str]:
+def find_used_credentials(contract: Contract, exchange: Exchange, *, in_request_only: bool = False) -> list[str]:
     """Return the values of the headers, cookies, query parameters and body fields that are for credentials.
 
     Args:
         contract: contract of the provider, whose security schemes name the headers and parameters of its keys.
         exchange: an exchange that is not redacted yet.
-        of_request_only: whether to leave out the response, in which services often send new cookies and sessions.
+        in_request_only: whether to leave out the response, in which services often send new cookies and sessions.
     """
     names = {str(scheme.get("name")).lower() for scheme in contract.security_schemes.values() if scheme.get("name")}
     request, response = exchange.request, exchange.response
-    messages: tuple[Request | Response, ...] = (request,) if of_request_only else (request, response)
+    messages: tuple[Request | Response, ...] = (request,) if in_request_only else (request, response)
     found = [value for message in messages for value in find_credentials_in_headers(message.headers, names)]
     query = urlsplit(request.url).query
     for name, value in parse_qsl(query, keep_blank_values=True):

@@ -83,7 +83,7 @@ _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie
 _MAX_LOCATION_CHARACTERS = 120
 """Number of characters after which the location of a field is cut. Locations may be long, because they contain names of
 JSON fields that the provider chose."""
-MAX_TEXT_CHARACTERS = 4 * 2**20
+MAX_MASKED_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
 _CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
@@ -401,7 +401,7 @@ class Redactor:
         return self._mask_credentials(text)
 
     def _mask_credentials(self, text: str) -> str:
-        if len(text) > MAX_TEXT_CHARACTERS:
+        if len(text) > MAX_MASKED_TEXT_CHARACTERS:
             _require_searchable_size(_count_characters_to_search(text))
         for name in self._masked_queries:
             text = mask_query_parameter(text, name)
@@ -584,8 +584,8 @@ def _count_characters_to_search(text: str) -> int:
 
 
 def _require_searchable_size(character_count: int) -> None:
-    if character_count > MAX_TEXT_CHARACTERS:
-        text = f"a text of more than {MAX_TEXT_CHARACTERS // 2**20} MiB has to be searched for credentials"
+    if character_count > MAX_MASKED_TEXT_CHARACTERS:
+        text = f"a text of more than {MAX_MASKED_TEXT_CHARACTERS // 2**20} MiB has to be searched for credentials"
         raise DataError(f"the recording is not written: {text}")
 
 

@@ -422,7 +422,7 @@ class SocketScript:
         """Return the messages that the service sends before the client's first, each with its delay in milliseconds."""
         return self._take_recorded_answers()
 
-    def take_message(self, data: bytes, *, is_binary: bool) -> list[tuple[float, SocketMessage]] | str:
+    def take_client_message(self, data: bytes, *, is_binary: bool) -> list[tuple[float, SocketMessage]] | str:
         """Take a message of the client.
 
         Returns:
@@ -539,7 +539,7 @@ class ReplayedSocket:
                 text = event.get("text")
                 is_binary = text is None
                 data = event["bytes"] if text is None else text.encode()
-                answers = self._script.take_message(data, is_binary=is_binary)
+                answers = self._script.take_client_message(data, is_binary=is_binary)
                 if isinstance(answers, str):
                     sending.cancel()
                     reason = answers.encode()[:_MAX_CLOSE_REASON_BYTES].decode(errors="ignore")

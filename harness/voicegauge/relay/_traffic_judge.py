@@ -96,7 +96,7 @@ class TrafficRedactor:
             DataError: there are more than `MAX_REDACTED_SECRETS` credentials.
         """
         # What a response contains is masked in this exchange; a client that uses it later sends it in a request.
-        used = find_used_credentials(self._contract, exchange, of_request_only=True)
+        used = find_used_credentials(self._contract, exchange, in_request_only=True)
         found = [one for one in used if one not in self.secrets]
         if not found:
             return []

@@ -251,7 +251,7 @@ def _build_price_columns(text_length: int, characters_per_month: int) -> tuple[T
 def build_comparison_rows(
     targets: Sequence[TargetSummary], columns: Sequence[TableColumn], *, is_rehearsal: bool = False
 ) -> tuple[TableRow, ...]:
-    """Return one row per target of one run, sorted by `get_row_sort_key`.
+    """Return one row per target of one run, sorted by `build_row_sort_key`.
 
     The rows of a rehearsal (`Manifest.is_rehearsal`) are sorted by name, and none of their cells is the best.
     """
@@ -262,14 +262,14 @@ def build_comparison_rows(
     best = [_flag_best_targets(targets, column.key) or _flag_lowest_prices(targets, column.key) for column in columns]
     # By the order of `targets`, before the rows are sorted.
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
-    return tuple(sorted(rows, key=get_row_sort_key))
+    return tuple(sorted(rows, key=build_row_sort_key))
 
 
 SORT_COLUMN_KEYS = ("wer", "cer", "latency")
 """Keys of the columns by which rows are sorted, most important first; columns that are not shown are skipped."""
 
 
-def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
+def build_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
     """Return the key that sorts rows of one or several runs by `SORT_COLUMN_KEYS`, then by name.
 
     Rows with a missing number are last.

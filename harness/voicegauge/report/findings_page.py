@@ -27,7 +27,7 @@ from voicegauge.report.text_format import render_template, shorten_to_one_line
 
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
 SCRIPT_FILES = ("start.js", "fragment.js", "players.js", "findings.js")
-MAX_TEXT_CHARACTERS = 700
+MAX_SHOWN_TEXT_CHARACTERS = 700
 """Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
 CONTEXT_LINE_COUNT = 1
 """Number of lines shown before and after the violated line of a contract."""
@@ -104,7 +104,7 @@ def render_findings_page(page: FindingsPage) -> str:
 
 
 def _shorten_text(text: str) -> str:
-    return text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[:MAX_TEXT_CHARACTERS].rstrip()} …"
+    return text if len(text) <= MAX_SHOWN_TEXT_CHARACTERS else f"{text[:MAX_SHOWN_TEXT_CHARACTERS].rstrip()} …"
 
 
 def format_location(location: FileLocation | None) -> str:

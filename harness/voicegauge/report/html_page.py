@@ -48,8 +48,8 @@ from voicegauge.report._result_tables import (
     build_comparison_columns,
     build_comparison_rows,
     build_heat_tables,
+    build_row_sort_key,
     format_time_bounds,
-    get_row_sort_key,
 )
 from voicegauge.report.findings_page import NO_CHECK_AND_DRIFT_REPORTS, CheckAndDriftReports
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
@@ -313,7 +313,7 @@ def _render_template(
     rows = [(view, row) for view in run_views for row in view.table_rows]
     has_rehearsal = any(run.manifest.is_rehearsal for run in report.runs)
     # A position in a table is a rank, too.
-    rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else get_row_sort_key(pair[1]))
+    rows.sort(key=lambda pair: pair[1].summary.target if has_rehearsal else build_row_sort_key(pair[1]))
     keys = set() if has_rehearsal else {column.key for column in columns}
     # At first the page shows the weights of the first run whose headline says what to choose.
     shown = next((run for run in report.runs if run.ranking.decision), report.runs[0])
@@ -397,7 +397,7 @@ INDEX_FILE_NAME = "index.html"
 HISTORY_FILE_NAME = "history.html"
 """File name of the page of a history; the index links to it if it is in the folder of the site."""
 SITE_STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
-MAX_TARGETS_SHOWN = 6
+MAX_TARGETS_SHOWN_PER_RUN = 6
 """Largest number of targets that the entry of a run in the index names."""
 MAX_RUN_ID_CHARACTERS_IN_FILE_NAME = 80
 """Maximum number of characters of a run's id that are used in the file name of its page."""
@@ -436,12 +436,12 @@ class SiteEntry(NamedTuple):
     @property
     def shown_targets(self) -> tuple[str, ...]:
         """Ids of the targets that the entry names."""
-        return tuple(target.target for target in self.run_report.targets[:MAX_TARGETS_SHOWN])
+        return tuple(target.target for target in self.run_report.targets[:MAX_TARGETS_SHOWN_PER_RUN])
 
     @property
     def hidden_target_count(self) -> int:
         """Number of targets that the entry does not name."""
-        return max(len(self.run_report.targets) - MAX_TARGETS_SHOWN, 0)
+        return max(len(self.run_report.targets) - MAX_TARGETS_SHOWN_PER_RUN, 0)
 
     @property
     def request_count(self) -> int:
@@ -510,20 +510,20 @@ def write_site(
         write_file(folder / f"{names[number]}.html", render_page(analyzed, site_links=links).encode())
         entry = SiteEntry(f"{names[number]}.html", analyzed.report.runs[0], None)
         if entry.has_results:
-            before = latest.get(_get_comparison_key(one[1]))
+            before = latest.get(_build_comparison_key(one[1]))
             if before is not None:
                 run_pair = (ordered[before], one)
                 comparison = _write_comparison_page(folder, run_pair, (names[before], names[number]), text_length)
                 entry = entry._replace(comparison_link=comparison)
             # After the comparison, and only with results: a run without any would hide the one before.
-            latest[_get_comparison_key(one[1])] = number
+            latest[_build_comparison_key(one[1])] = number
         entries.append(entry)
         on_page_written(number + 1, len(ordered))
     write_file(folder / INDEX_FILE_NAME, _render_index(entries[::-1], has_history=has_history).encode())
     return folder / INDEX_FILE_NAME
 
 
-def _get_comparison_key(run: Run) -> tuple[str, ...]:
+def _build_comparison_key(run: Run) -> tuple[str, ...]:
     """Return the properties in which two runs must be equal to be compared."""
     manifest = run.manifest
     conditions = (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "")

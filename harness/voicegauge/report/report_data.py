@@ -223,7 +223,7 @@ def _describe_start_times(runs: Sequence[Run]) -> str:
     )
 
 
-MAX_MESSAGE_LENGTH = 300
+MAX_FAILURE_MESSAGE_CHARACTERS = 300
 """Number of characters that are kept of a failure message, because a provider may send a whole HTML page."""
 
 
@@ -457,7 +457,12 @@ def _summarize_run(
 def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
     failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_counted]
     counts = Counter(
-        (sample.target, failure.kind, failure.http_status, shorten_to_one_line(failure.message, MAX_MESSAGE_LENGTH))
+        (
+            sample.target,
+            failure.kind,
+            failure.http_status,
+            shorten_to_one_line(failure.message, MAX_FAILURE_MESSAGE_CHARACTERS),
+        )
         for sample, failure in failed
     )
     # Those of warm-up requests too: they have the same cause.

@@ -35,7 +35,7 @@ _MAX_SILENT_SAMPLE_MAGNITUDE = 0.002
 """Largest magnitude of a sample that is silent."""
 _NOISE_BLOCK_FRAMES = 2**16
 """Number of frames to which noise is added at a time."""
-MAX_TEXT_CHARACTERS = 100_000
+MAX_SPOKEN_TEXT_CHARACTERS = 100_000
 MAX_CACHED_SAMPLES_BYTES = 16 * 2**20
 """How much recent speech is kept, in bytes of samples: six minutes."""
 MAX_CACHED_REPLIES = 1_000
@@ -112,7 +112,7 @@ class SynthesisSettings(TypedDict):
 
 
 def synthesize(text: str, **settings: Unpack[SynthesisSettings]) -> Samples:
-    """Synthesize a text of at most `MAX_TEXT_CHARACTERS` to mono samples of shape (frames,), full scale at 1.0.
+    """Synthesize a text of at most `MAX_SPOKEN_TEXT_CHARACTERS` to mono samples of shape (frames,), full scale at 1.0.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -172,7 +172,7 @@ def transcribe_phonemes(text: str, *, language: str) -> tuple[str, ...]:
     Words are separated by spaces, and vowels are preceded by stress marks. Two short words may be one.
 
     Args:
-        text: the text, of at most `MAX_TEXT_CHARACTERS` characters.
+        text: the text, of at most `MAX_SPOKEN_TEXT_CHARACTERS` characters.
         language: tag of the language, such as "en".
 
     Raises:
@@ -323,8 +323,8 @@ class _EspeakProcess:
         Raises:
             ValueError: the text is too long, or espeak-ng reported an error.
         """
-        if len(command["text"]) > MAX_TEXT_CHARACTERS:
-            raise ValueError(f"text of {len(command['text'])} characters; at most {MAX_TEXT_CHARACTERS}")
+        if len(command["text"]) > MAX_SPOKEN_TEXT_CHARACTERS:
+            raise ValueError(f"text of {len(command['text'])} characters; at most {MAX_SPOKEN_TEXT_CHARACTERS}")
         command_line = json.dumps(command)
         with self._lock:
             if command_line in self._replies:

@@ -157,19 +157,23 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     return LongTextComparison(share, placed_differences, intervals)
 
 
-def _align_phonemes(recognized: NDArray[np.int64], expected: NDArray[np.int64]) -> list[tuple[int, int]]:
+def _align_phonemes(
+    recognized_phonemes: NDArray[np.int64], expected_phonemes: NDArray[np.int64]
+) -> list[tuple[int, int]]:
     """Return the best alignment as pairs of indices; -1 stands for a gap on that side."""
-    columns = np.arange(len(expected) + 1)
+    columns = np.arange(len(expected_phonemes) + 1)
     score = np.where(columns > 0, _GAP_START_SCORE + _GAP_STEP_SCORE * columns, 0).astype(np.int32)
-    recognized_gap = np.full(len(expected) + 1, -(10**8), np.int32)
+    recognized_gap = np.full(len(expected_phonemes) + 1, -(10**8), np.int32)
     # Of the scores, only one row is kept; of the directions a byte for each cell: 100 MB for the longest texts.
-    steps = np.zeros((len(recognized) + 1, len(expected) + 1), np.uint8)
+    steps = np.zeros((len(recognized_phonemes) + 1, len(expected_phonemes) + 1), np.uint8)
     steps[0, 1:] = _FROM_TEXT_GAP | _TEXT_GAP_CONTINUES_FLAG
-    for row, phoneme in enumerate(recognized, 1):
+    for row, phoneme in enumerate(recognized_phonemes, 1):
         opened, longer = score + (_GAP_START_SCORE + _GAP_STEP_SCORE), recognized_gap + _GAP_STEP_SCORE
         recognized_gap = np.maximum(opened, longer)
         base = recognized_gap.copy()
-        base[1:] = np.maximum(base[1:], score[:-1] + np.where(expected == phoneme, _MATCH_SCORE, _MISMATCH_SCORE))
+        base[1:] = np.maximum(
+            base[1:], score[:-1] + np.where(expected_phonemes == phoneme, _MATCH_SCORE, _MISMATCH_SCORE)
+        )
         # A gap of the text begins at any column to the left: the best one is a running maximum.
         reach = np.maximum.accumulate(base - _GAP_STEP_SCORE * columns)
         text_gap = np.full_like(base, -(10**8))
@@ -210,45 +214,46 @@ def _trace_back_alignment(directions: NDArray[np.uint8]) -> list[tuple[int, int]
 
 
 def _list_differences(
-    pairs: list[tuple[int, int]],
-    recognized: NDArray[np.int64],
+    aligned_pairs: list[tuple[int, int]],
+    recognized_phonemes: NDArray[np.int64],
     times_s: NDArray[np.float64],
-    expected: NDArray[np.int64],
+    expected_phonemes: NDArray[np.int64],
     word_starts: NDArray[np.int64],
     end_s: float,
 ) -> Iterator[LongTextDifference]:
     """Yield the gaps of an alignment that are long enough, as differences."""
     stop = 0
-    for (is_left_out, is_added), group in itertools.groupby(pairs, key=lambda pair: (pair[0] < 0, pair[1] < 0)):
+    for (is_left_out, is_added), group in itertools.groupby(aligned_pairs, key=lambda pair: (pair[0] < 0, pair[1] < 0)):
         part = list(group)
         stop += len(part)
         if not (is_left_out or is_added) or len(part) < MIN_PART_PHONEMES:
             continue
-        after = next((h for h, _ in pairs[stop:] if h >= 0), None)
+        after = next((h for h, _ in aligned_pairs[stop:] if h >= 0), None)
         after_s = end_s if after is None else float(times_s[after])
         if is_left_out:
             first, last = (_find_index_of_word(word_starts, e) for e in (part[0][1], part[-1][1]))
             yield LongTextDifference("left out", after_s, after_s, first, last - first + 1, len(part))
             continue
-        added_phonemes = recognized[part[0][0] : part[-1][0] + 1]
-        again = _find_adjacent_repetition(recognized, part[0][0], part[-1][0] + 1)
+        added_phonemes = recognized_phonemes[part[0][0] : part[-1][0] + 1]
+        again = _find_adjacent_repetition(recognized_phonemes, part[0][0], part[-1][0] + 1)
         if again is not None:
-            aligned = _find_aligned_phonemes(pairs, again - len(part), again + len(part))
+            aligned = _find_aligned_phonemes(aligned_pairs, again - len(part), again + len(part))
             first, last = (_find_index_of_word(word_starts, e) for e in aligned)
             stop_s = float(times_s[again + len(part)]) if again + len(part) < len(times_s) else end_s
             yield LongTextDifference(
                 "said again", float(times_s[again]), stop_s, max(first, 0), max(last - first + 1, 1), len(part)
             )
             continue
-        start_s, next_phoneme = float(times_s[part[0][0]]), next((e for _, e in pairs[stop:] if e >= 0), len(expected))
-        place = _find_repeated_phonemes(added_phonemes, expected)
+        start_s = float(times_s[part[0][0]])
+        next_phoneme = next((e for _, e in aligned_pairs[stop:] if e >= 0), len(expected_phonemes))
+        place = _find_repeated_phonemes(added_phonemes, expected_phonemes)
         if place is None:
             word = _find_index_of_word(word_starts, next_phoneme)
             yield LongTextDifference("not in the text", start_s, after_s, max(word, 0), 0, len(part))
         else:
             if place[0] >= next_phoneme - 2:  # of two equal parts in a row, the second one is said again
                 start_s = after_s
-                after_s = next((float(times_s[h]) for h, e in pairs[stop:] if h >= 0 and e > place[1]), end_s)
+                after_s = next((float(times_s[h]) for h, e in aligned_pairs[stop:] if h >= 0 and e > place[1]), end_s)
             first, last = (_find_index_of_word(word_starts, e) for e in place)
             yield LongTextDifference("said again", start_s, after_s, first, last - first + 1, len(part))
 
@@ -259,7 +264,7 @@ def _find_index_of_word(word_starts: NDArray[np.int64], phoneme_position: int) -
 
 
 def _is_place_ambiguous(
-    difference: LongTextDifference, expected: NDArray[np.int64], word_starts: NDArray[np.int64]
+    difference: LongTextDifference, expected_phonemes: NDArray[np.int64], word_starts: NDArray[np.int64]
 ) -> bool:
     """Whether a text without the part of a difference, or with it once more, is the same at several places.
 
@@ -269,7 +274,7 @@ def _is_place_ambiguous(
         return False
     start = int(word_starts[difference.first_word])
     for lag in range(difference.phoneme_count - _MAX_LAG_DEVIATION, difference.phoneme_count + _MAX_LAG_DEVIATION + 1):
-        is_equal = expected[:-lag] == expected[lag:]
+        is_equal = expected_phonemes[:-lag] == expected_phonemes[lag:]
         before, after = (
             is_equal[max(start - _COMPARED_PHONEME_COUNT, 0) : start],
             is_equal[start:][:_COMPARED_PHONEME_COUNT],
@@ -284,7 +289,7 @@ def _find_likely_repetitions(
     differences: list[LongTextDifference],
     log_probabilities: LogProbabilities,
     pronunciation: Pronunciation,
-    pairs: list[tuple[int, int]],
+    aligned_pairs: list[tuple[int, int]],
     times_s: NDArray[np.float64],
 ) -> Iterator[LongTextDifference]:
     """Yield `differences`; added parts that say words of the text again are replaced by these repetitions.
@@ -305,7 +310,7 @@ def _find_likely_repetitions(
             and _count_phonemes_between(times_s, pieces[-1], rest[0]) <= (MAX_ALIGNED_PHONEMES_WITHIN_ADDED_PART)
         ):
             pieces.append(rest.pop(0))
-        again = _find_likely_repetition(pieces, log_probabilities, pronunciation, pairs, times_s)
+        again = _find_likely_repetition(pieces, log_probabilities, pronunciation, aligned_pairs, times_s)
         yield from pieces if again is None else [again]
 
 
@@ -318,7 +323,7 @@ def _find_likely_repetition(
     pieces: list[LongTextDifference],
     log_probabilities: LogProbabilities,
     pronunciation: Pronunciation,
-    pairs: list[tuple[int, int]],
+    aligned_pairs: list[tuple[int, int]],
     times_s: NDArray[np.float64],
 ) -> LongTextDifference | None:
     """Return the adjacent words of the text that an added part, given in pieces, repeats; `None` if it repeats none."""
@@ -326,7 +331,7 @@ def _find_likely_repetition(
     length = int(stop - start)
     if length > _MAX_PHONEMES_COMPARED_EVERYWHERE:
         return None
-    around = [(h, e) for h, e in pairs if start - 1.3 * length <= h < stop + 1.3 * length]
+    around = [(h, e) for h, e in aligned_pairs if start - 1.3 * length <= h < stop + 1.3 * length]
     spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
     if not phonemes:
         return None
@@ -372,7 +377,7 @@ def _have_repeated_words_high_deficits(
     return greater > MAX_DEFICIT_RATIO_OF_REPETITION * usual + MAX_DEFICIT_EXCESS_OF_REPETITION
 
 
-def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: int) -> int | None:
+def _find_adjacent_repetition(recognized_phonemes: NDArray[np.int64], start: int, stop: int) -> int | None:
     """Return the index at which the second of two equal, adjacent parts begins; `None` if the added part is in neither.
 
     Of two equal parts, an alignment may take any stretch of one part's length as the added one, such as the end of the
@@ -382,7 +387,9 @@ def _find_adjacent_repetition(recognized: NDArray[np.int64], start: int, stop: i
     if length > _MAX_PHONEMES_COMPARED_EVERYWHERE:
         return None
     agreeing_by_begin = {
-        begin: _count_agreeing_phonemes(recognized[begin - length : begin], recognized[begin : begin + length])
+        begin: _count_agreeing_phonemes(
+            recognized_phonemes[begin - length : begin], recognized_phonemes[begin : begin + length]
+        )
         for begin in range(max(start, length), stop + 1)
     }
     best = max(agreeing_by_begin, key=lambda begin: agreeing_by_begin[begin], default=None)
@@ -396,12 +403,12 @@ def _count_agreeing_phonemes(first: NDArray[np.int64], second: NDArray[np.int64]
     return sum(h >= 0 and e >= 0 and bool(first[h] == second[e]) for h, e in _align_phonemes(first, second))
 
 
-def _find_aligned_phonemes(pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
+def _find_aligned_phonemes(aligned_pairs: list[tuple[int, int]], start: int, stop: int) -> tuple[int, int]:
     """Return the indices of the first and the last phoneme of the text that recognized ones are aligned with.
 
     Of the recognized phonemes, those from `start` up to but not including `stop` count. (0, 0) if none is aligned.
     """
-    aligned = [e for h, e in pairs if start <= h < stop and e >= 0]
+    aligned = [e for h, e in aligned_pairs if start <= h < stop and e >= 0]
     return (aligned[0], aligned[-1]) if aligned else (0, 0)
 
 

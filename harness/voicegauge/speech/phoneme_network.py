@@ -158,31 +158,31 @@ def _apply_convolution(x: Array, weight: Array, bias: Array, stride: int) -> Arr
     return convolved
 
 
-def _apply_linear_layer(x: Array, name: str) -> Array:
-    """Return the result of a linear layer; `name` is the start of the names of its weights."""
+def _apply_linear_layer(x: Array, layer_name: str) -> Array:
+    """Return the result of a linear layer; `layer_name` is the start of the names of its weights."""
     weights = _load_weights()
-    projected: Array = x @ weights[f"{name}.weight"].T
-    return projected + weights[f"{name}.bias"] if f"{name}.bias" in weights else projected
+    projected: Array = x @ weights[f"{layer_name}.weight"].T
+    return projected + weights[f"{layer_name}.bias"] if f"{layer_name}.bias" in weights else projected
 
 
-def _apply_layer_norm(x: Array, name: str) -> Array:
-    """Return the result of a layer normalization; `name` is the start of the names of its weights."""
+def _apply_layer_norm(x: Array, layer_name: str) -> Array:
+    """Return the result of a layer normalization; `layer_name` is the start of the names of its weights."""
     weights = _load_weights()
     centred = x - x.mean(axis=1, keepdims=True)
     scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(1e-5))
-    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    return scaled * weights[f"{layer_name}.weight"] + weights[f"{layer_name}.bias"]
 
 
-def _apply_attention(x: Array, name: str) -> Array:
-    """Return the result of multi-head self-attention; `name` is the start of the names of its weights."""
+def _apply_attention(x: Array, layer_name: str) -> Array:
+    """Return the result of multi-head self-attention; `layer_name` is the start of the names of its weights."""
     query, key, value = (
-        _apply_linear_layer(x, f"{name}.{part}").reshape(len(x), ATTENTION_HEAD_COUNT, -1).transpose(1, 0, 2)
+        _apply_linear_layer(x, f"{layer_name}.{part}").reshape(len(x), ATTENTION_HEAD_COUNT, -1).transpose(1, 0, 2)
         for part in ("query", "key", "value")
     )
     scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ value
-    return _apply_linear_layer(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{name}.out")
+    return _apply_linear_layer(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{layer_name}.out")
 
 
 def _apply_gelu(x: Array) -> Array:

@@ -339,40 +339,46 @@ class RateComparison(NamedTuple):
     """Whether raw samples and file have the same waveform; otherwise pace and pitch were compared."""
 
 
-def find_raw_sample_rate(file: DecodedAudio, raw: DecodedAudio) -> RateComparison:
+def find_raw_sample_rate(file_audio: DecodedAudio, raw_audio: DecodedAudio) -> RateComparison:
     """Return the sample rate of raw samples, compared with a file of the same text in the same voice.
 
     If both come from one synthesis, the waveforms show the rate. If not, pace and pitch do, which a wrong rate changes
     by the same factor.
 
     Args:
-        file: the audio of a file that states its rate.
-        raw: the raw samples, at the rate that is documented for them.
+        file_audio: the audio of a file that states its rate.
+        raw_audio: the raw samples, at the rate that is documented for them.
     """
-    if max(file.duration_s, raw.duration_s) > MAX_COMPARED_RAW_S:
+    if max(file_audio.duration_s, raw_audio.duration_s) > MAX_COMPARED_RAW_S:
         return RateComparison(None, f"the speech is longer than {MAX_COMPARED_RAW_S:g} s")
 
     def correlate_at(sample_rate_hz: int) -> float:
-        return correlate_shifted_waveforms(resample(file.samples, file.sample_rate_hz, sample_rate_hz), raw.samples)
+        return correlate_shifted_waveforms(
+            resample(file_audio.samples, file_audio.sample_rate_hz, sample_rate_hz), raw_audio.samples
+        )
 
-    declared_hz = raw.sample_rate_hz
+    declared_hz = raw_audio.sample_rate_hz
     correlations = {declared_hz: correlate_at(declared_hz)}
     if correlations[declared_hz] < MIN_SAME_WAVEFORM_CORRELATION:
         correlations |= {rate: correlate_at(rate) for rate in USUAL_SAMPLE_RATES_HZ if rate != declared_hz}
     likeliest = max(correlations, key=lambda rate: correlations[rate])
     if correlations[likeliest] >= MIN_SAME_WAVEFORM_CORRELATION:
-        explanation = f"at that rate, they have the waveform of the same text as {file.container}"
+        explanation = f"at that rate, they have the waveform of the same text as {file_audio.container}"
         return RateComparison(likeliest, explanation, is_same_synthesis=True)
     return _compare_pace_and_pitch(
-        measure_voice(file.samples, file.sample_rate_hz), measure_voice(raw.samples, declared_hz), declared_hz
+        measure_voice(file_audio.samples, file_audio.sample_rate_hz),
+        measure_voice(raw_audio.samples, declared_hz),
+        declared_hz,
     )
 
 
-def _compare_pace_and_pitch(file: VoiceMeasures, raw: VoiceMeasures, declared_rate_hz: int) -> RateComparison:
+def _compare_pace_and_pitch(
+    file_measures: VoiceMeasures, raw_measures: VoiceMeasures, declared_rate_hz: int
+) -> RateComparison:
     another = "the waveform is that of another synthesis than the file"
-    if not (file.spoken_s and raw.spoken_s and file.pitch_hz and raw.pitch_hz):
+    if not (file_measures.spoken_s and raw_measures.spoken_s and file_measures.pitch_hz and raw_measures.pitch_hz):
         return RateComparison(None, f"{another}, and the pitch cannot be measured")
-    faster, higher = file.spoken_s / raw.spoken_s, raw.pitch_hz / file.pitch_hz
+    faster, higher = file_measures.spoken_s / raw_measures.spoken_s, raw_measures.pitch_hz / file_measures.pitch_hz
     logs = math.log(faster), math.log(higher)
     explanation = f"read at {declared_rate_hz} Hz, they are {faster:.2f} times as fast and {higher:.2f} times as high"
     if max(map(abs, logs)) <= MAX_SAME_RATE_DEVIATION:
@@ -393,7 +399,7 @@ def _compare_pace_and_pitch(file: VoiceMeasures, raw: VoiceMeasures, declared_ra
 
 RATED_SAMPLE_RATE_HZ = 16_000
 """Sample rate at which clips are rated, in hertz."""
-WINDOW_S = 9.01
+RATED_WINDOW_S = 9.01
 """Duration of the windows that the models rate, in seconds. They start every second; shorter clips are repeated."""
 MAX_RATED_S = 120.0
 """Duration of the part of a clip that is rated, from its start, in seconds."""
@@ -467,13 +473,13 @@ def predict_quality(samples: Samples, sample_rate_hz: int) -> PredictedQuality:
 
 def predict_quality_at_analysis_rate(audio: Samples) -> PredictedQuality:
     """Return the predicted ratings of samples of shape (frames,) at `RATED_SAMPLE_RATE_HZ`."""
-    size = int(WINDOW_S * RATED_SAMPLE_RATE_HZ)
+    size = int(RATED_WINDOW_S * RATED_SAMPLE_RATE_HZ)
     while len(audio) < size:
         audio = np.concatenate([audio, audio])
-    window_count = int(math.floor(len(audio) / RATED_SAMPLE_RATE_HZ) - WINDOW_S) + 1
+    window_count = int(math.floor(len(audio) / RATED_SAMPLE_RATE_HZ) - RATED_WINDOW_S) + 1
     # As in the reference, the end is rounded down after floating-point arithmetic: windows from the eighth on lack a
     # sample, and are left out.
-    ends = [int((number + WINDOW_S) * RATED_SAMPLE_RATE_HZ) for number in range(window_count)]
+    ends = [int((number + RATED_WINDOW_S) * RATED_SAMPLE_RATE_HZ) for number in range(window_count)]
     starts = [
         number * RATED_SAMPLE_RATE_HZ
         for number, end in enumerate(ends)

@@ -440,7 +440,7 @@ def find_clicks(samples: Samples, sample_rate_hz: int) -> list[float]:
 # format.
 
 
-MAX_REMEMBERED_BYTES = 16 * 2**20
+MAX_REMEMBERED_AUDIO_BYTES = 16 * 2**20
 """Maximum size of the remembered audio, files and samples together. Above it, the audio that was used longest ago is
 forgotten."""
 
@@ -472,7 +472,7 @@ class MeasuredAudio(EncodedAudio):
 
 
 _recent_audio: OrderedDict[tuple[bytes, RawAudioFormat | None], MeasuredAudio] = OrderedDict()
-"""The audio that was used last, by its bytes and declared format, up to `MAX_REMEMBERED_BYTES`."""
+"""The audio that was used last, by its bytes and declared format, up to `MAX_REMEMBERED_AUDIO_BYTES`."""
 _recent_audio_lock = threading.Lock()
 
 
@@ -487,7 +487,7 @@ def find_measured_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = 
     with _recent_audio_lock:
         if key not in _recent_audio:
             # Only now, because the size of what was added last was not known before it was decoded.
-            excess = sum(one.size_in_memory_bytes for one in _recent_audio.values()) - MAX_REMEMBERED_BYTES
+            excess = sum(one.size_in_memory_bytes for one in _recent_audio.values()) - MAX_REMEMBERED_AUDIO_BYTES
             while excess > 0:
                 excess -= _recent_audio.popitem(last=False)[1].size_in_memory_bytes
             _recent_audio[key] = MeasuredAudio(audio_bytes, raw_format=raw_format)

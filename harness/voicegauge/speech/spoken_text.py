@@ -470,14 +470,14 @@ class _EditedWord(NamedTuple):
     """Logarithm of how much likelier the clip is with the edited text."""
 
 
-def _explains_difference(edited: _EditedWord, alignment: TextAlignment) -> bool:
+def _explains_difference(edited_word: _EditedWord, alignment: TextAlignment) -> bool:
     """Whether an edit is within the word with the highest deficit, or explains much of that deficit."""
     worst = int(np.argmax(alignment.word_deficits))
     lacking = max(*alignment.word_deficits, *alignment.gap_deficits)
-    start_s, word = edited.judgement.start_s, alignment.words[worst]
+    start_s, word = edited_word.judgement.start_s, alignment.words[worst]
     is_within = start_s is not None and word.start_s <= start_s < word.end_s
     is_largest = alignment.word_deficits[worst] == lacking
-    return edited.evidence >= MIN_SHARE_EXPLAINED_BY_EDIT * lacking or (is_within and is_largest)
+    return edited_word.evidence >= MIN_SHARE_EXPLAINED_BY_EDIT * lacking or (is_within and is_largest)
 
 
 def _judge_aligned_words(
