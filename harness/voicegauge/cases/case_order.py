@@ -134,7 +134,8 @@ SendingTurn = Literal["first-delivery", "rejection", "new-values", "later-delive
 """The part of a plan that a case belongs to, in the order of sending; `DESCRIPTION_BY_TURN` says why it is there."""
 DESCRIPTION_BY_TURN: dict[SendingTurn, str] = {
     "first-delivery": "one delivery of each target, which shows the complete response",
-    "rejection": "requests that should be rejected, which are free, operation by operation",
+    "rejection": "requests that should be rejected, which are free, operation by operation: at the emulator first "
+    "one for each documented reason, then requests without a key, then invalid values",
     "new-values": "single requests, next always the one with most values, and pairs of values, that none before had; "
     f"after every {REQUESTS_BETWEEN_DELIVERIES} that cost money a delivery for rules that compare two",
     "later-delivery": "the remaining deliveries",
@@ -156,7 +157,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     each operation and compared parameter, except the format, which the metamorphic rules need.
 
     Args:
-        cases: the cases as planned, by operation, with its rejections in the order of `RejectionReason`.
+        cases: the cases as planned, by operation.
         max_billable_requests: largest number of billable requests to keep; all of them by default.
     """
     by_turn: dict[SendingTurn, list[ConformanceCase]] = {turn: [] for turn in get_args(SendingTurn)}

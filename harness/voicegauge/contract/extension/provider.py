@@ -192,8 +192,10 @@ RejectionReason = Literal[
     "internal",
     "busy",
 ]
-"""Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response. A check
-sends the rejections of an operation in this order."""
+"""Why a provider rejects a request. `x-rejection-reason` gives the reason for the example of an error response.
+
+A check of the emulator requests the documented reasons of an operation in this order, except `invalid` and
+`unauthorized` if other cases show them, as requests with invalid values and without a key do."""
 STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),
