@@ -203,7 +203,7 @@ class RequestConstraints:
 
     def _iterate_tried_constraints(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
         for group in self._groups:
-            found = _read_values(request.read_root_value(group[0]), group[0].value_path)
+            found = _read_values_at_path(request.read_root_value(group[0]), group[0].value_path)
             for constraint in group:
                 constraint_result = constraint.determine_result(found)
                 if constraint_result is not None:
@@ -302,7 +302,7 @@ def _compute_json_shape(value: Any) -> Any:
     return MISSING if value is MISSING else type(value)
 
 
-def _read_values(root_value: Any, value_path: Sequence[str]) -> list[Any]:
+def _read_values_at_path(root_value: Any, value_path: Sequence[str]) -> list[Any]:
     """Return every value at `value_path`, in which "*" stands for all items of a list."""
     values = [] if root_value is MISSING else [root_value]
     for key in value_path:

@@ -34,7 +34,7 @@ def group_rejections_of_missing_targets(
         cases: results of the cases.
         target_by_case_id: the targets that the requests of the cases address.
     """
-    missing = _find_missing_targets(cases)
+    missing = _find_rejected_targets(cases)
     where_by_target: dict[str, FindingLocation] = {}
     status_by_case_id = {case.id: case.status for case in cases}
     for finding in findings:
@@ -54,7 +54,7 @@ def _describe_rejection(status: int | None) -> str:
     return f"rejected with {status}"
 
 
-def _find_missing_targets(cases: Iterable[CaseResult]) -> set[str]:
+def _find_rejected_targets(cases: Iterable[CaseResult]) -> set[str]:
     """Return the targets whose deliveries are all rejected; none if the service accepts no target's deliveries."""
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
@@ -140,7 +140,7 @@ def group_rejections_of_values(
         target_by_case_id: the targets that the requests of the cases address.
         values_by_case_id: the values of the requests that should be accepted.
     """
-    missing = _find_missing_targets(cases)
+    missing = _find_rejected_targets(cases)
     results = {case.id: case for case in cases}
     rejected = {
         finding.case_id: finding
@@ -199,14 +199,14 @@ def _choose_location(locations: Sequence[FindingLocation], value_location: str) 
 # Groups what is wrong in the same cases.
 
 
-_EFFECTS_OF_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
+_RULE_IDS_VIOLATED_BY_OTHER_WORDS = ("audio-length", "long-text-cut", "spoken-words-differ", "format-changes-speech")
 """Ids of the rules that audio with other words than the requested ones violates too."""
-_EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
+_EFFECT_RULE_IDS_BY_CAUSE_RULE_ID: Mapping[str, tuple[str, ...]] = {
     "audio-not-audio": ("audio-silent", "audio-length"),
-    "audio-not-speech": ("spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
-    "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
-    "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_EFFECTS_OF_OTHER_WORDS),
-    "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_EFFECTS_OF_OTHER_WORDS),
+    "audio-not-speech": ("spoken-text-other", *_RULE_IDS_VIOLATED_BY_OTHER_WORDS),
+    "audio-swapped": ("audio-of-other-text", "spoken-text-other", *_RULE_IDS_VIOLATED_BY_OTHER_WORDS),
+    "audio-of-other-text": ("audio-swapped", "spoken-text-other", *_RULE_IDS_VIOLATED_BY_OTHER_WORDS),
+    "spoken-text-other": ("audio-swapped", "audio-of-other-text", *_RULE_IDS_VIOLATED_BY_OTHER_WORDS),
     "auth-not-enforced": ("charge-wrong",),
     "empty-body": ("audio-missing",),
     "content-type": ("audio-media-type", "audio-missing"),
@@ -216,7 +216,7 @@ _EFFECTS_BY_CAUSE: Mapping[str, tuple[str, ...]] = {
 }
 """By rule id, the rules that the same defect also violates. If the same cases violate several rules that are keys, the
 first key is the cause, because it says most about the defect."""
-_EFFECTS_AT_SAME_VALUE = frozenset({"job-state-unknown", "job-completed-without-output"})
+_EFFECT_RULE_IDS_AT_SAME_VALUE = frozenset({"job-state-unknown", "job-completed-without-output"})
 """Rules that are violated by the same defect only if they are about the same value."""
 _SEVERITIES_BY_RANK = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 """The severities, most severe first."""
@@ -236,13 +236,13 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
         groups.setdefault(_get_rule_in_operation(one), []).append(one)
     cause_by_effect: dict[_RuleInOperation, _RuleInOperation] = {}
     kept = list(findings)
-    rules = list(_EFFECTS_BY_CAUSE)
+    rules = list(_EFFECT_RULE_IDS_BY_CAUSE_RULE_ID)
     causes = (key for key in groups if key[0] in rules)
     case_ids_by_key = {key: {one.case_id for one in group} - {None} for key, group in groups.items()}
     # The cause with most cases first: an effect that two rules explain then belongs to the one that explains more.
     for cause in sorted(causes, key=lambda key: (-len(case_ids_by_key[key]), rules.index(key[0]))):
         rule, operation, severity = cause
-        for effect in _EFFECTS_BY_CAUSE[rule]:
+        for effect in _EFFECT_RULE_IDS_BY_CAUSE_RULE_ID[rule]:
             for less_severe in _SEVERITIES_BY_RANK[_SEVERITIES_BY_RANK.index(severity) :]:
                 key = (effect, operation, less_severe)
                 is_known = key in cause_by_effect or key in _iterate_causes(cause, cause_by_effect)
@@ -267,7 +267,7 @@ def _iterate_causes(
 
 
 def _are_effects(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
-    """Whether each effect is in the same case as a cause; for `_EFFECTS_AT_SAME_VALUE`, also at the same value."""
+    """Whether each effect is in the case of a cause; for `_EFFECT_RULE_IDS_AT_SAME_VALUE`, also at the same value."""
     rule = effects[0].rule
     located = {_locate_effect(one, rule) for one in effects}
     return all(case is not None for case, _ in located) and located <= {_locate_effect(one, rule) for one in causes}
@@ -275,7 +275,7 @@ def _are_effects(effects: Sequence[Finding], causes: Sequence[Finding]) -> bool:
 
 def _locate_effect(finding: Finding, effect_rule: str) -> tuple[str | None, str | None]:
     """Return what a violation of `effect_rule` shares with its cause: the case; of some rules also the value."""
-    return finding.case_id, finding.where.traffic_pointer if effect_rule in _EFFECTS_AT_SAME_VALUE else None
+    return finding.case_id, finding.where.traffic_pointer if effect_rule in _EFFECT_RULE_IDS_AT_SAME_VALUE else None
 
 
 def _move_effects_to_cause(

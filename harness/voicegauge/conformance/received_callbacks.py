@@ -268,7 +268,7 @@ class CallbackMonitor:
             state=None if state is None else self._mask_secrets(state[:MAX_QUOTED_CHARACTERS]),
             findings=findings,
             verdict="failed" if findings else "passed",
-            fits_contract=_is_recognizable(single),
+            fits_contract=_is_recognizable_callback(single),
             sender_verification="verified" if _has_valid_signature(together) else "unverified",
         )
 
@@ -300,7 +300,7 @@ def _has_id_and_state(candidate: RequestCallbacks) -> bool:
     return _collect_matching_evidence(candidate)[:2] == (True, True)
 
 
-def _is_recognizable(candidate: RequestCallbacks) -> bool:
+def _is_recognizable_callback(candidate: RequestCallbacks) -> bool:
     """Whether the callback has a job id and a documented state, or is valid."""
     return _has_id_and_state(candidate) or _collect_matching_evidence(candidate)[-1]
 

@@ -100,7 +100,7 @@ def _count_characters_in_parentheses(text: str) -> int:
 
 _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
-_BITRATE_TOLERANCE = 0.15
+_RELATIVE_BIT_RATE_TOLERANCE = 0.15
 """Accepted relative difference between the measured and the documented bit rate. In a short file, an encoder with a
 variable bit rate does not reach its mean."""
 _AUDIO_CONTRACT_CONDITION = "x-job.audio, x-speech.response.audio, x-speech.targets.*.response_audio"
@@ -395,7 +395,7 @@ def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation
     measured_kbps = None if speech_delivery.measured_audio is None else speech_delivery.measured_audio.bitrate_kbps
     if measured_kbps is None or not has_mp3_bitrate(decoded.sample_rate_hz, documented.bitrate_kbps):
         return  # a request may ask for a bit rate that MP3 does not have
-    if abs(measured_kbps / documented.bitrate_kbps - 1) > _BITRATE_TOLERANCE:
+    if abs(measured_kbps / documented.bitrate_kbps - 1) > _RELATIVE_BIT_RATE_TOLERANCE:
         yield Violation(
             f"expected {documented.bitrate_kbps} kbit/s{_describe_format(speech_delivery)}, "
             f"got {measured_kbps:.0f} kbit/s",
