@@ -200,11 +200,11 @@ class CoverageCounter:
             return
         if call is None:
             call = Call(operation, exchange)
-        self._counters.requests[operation, *self._find_constraints(call)] += 1
+        self._counters.requests[operation, *self._find_tried_and_violated_constraints(call)] += 1
         self._counters.responses[operation, call.status] += 1
         self._count_reported_state(call)
 
-    def _find_constraints(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
+    def _find_tried_and_violated_constraints(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
         """Return the constraints that a request tries, and JSON pointers to the keywords that it violates.
 
         A third of the requests of a plan equal an earlier one: they differ in their key, or ask for another rejection.

@@ -72,7 +72,7 @@ def _find_rejected_targets(cases: Iterable[CaseResult]) -> set[str]:
 _MAX_COMPARED_TEXT_CHARACTERS = 100
 """Maximum length of a compared text value. A longer text is not one of the choices that a document lists."""
 _MIN_REJECTED_REQUESTS_WITH_VALUE = 2
-"""Smallest count of a value in rejected requests, as `_find_cause` counts, with which the value is the cause."""
+"""Least count of a value in rejected requests, as `_find_causing_value` counts, with which the value is the cause."""
 RequestedValue = tuple[str, str | float | bool]
 """Where a request has a value, such as "body#/response_format", and the value."""
 
@@ -160,7 +160,7 @@ def group_rejections_of_values(
         where_by_location: dict[str, FindingLocation] = {}
         # The most common value first, and its requests leave: a request with FLAC and a rejected speed counts for one
         # of them only, so that the second value is blamed only if requests are left that the first does not explain.
-        while (cause := _find_cause(waiting.values(), where_by_location)) is not None:
+        while (cause := _find_causing_value(waiting.values(), where_by_location)) is not None:
             group = [case_id for case_id, values in waiting.items() if cause in values]
             location, value = cause
             wheres = [rejected[case_id].where for case_id in group]
@@ -174,7 +174,7 @@ def group_rejections_of_values(
         yield replaced[finding.case_id] if is_grouped else finding
 
 
-def _find_cause(
+def _find_causing_value(
     values_of_requests: Iterable[frozenset[RequestedValue]], known_locations: Container[str]
 ) -> RequestedValue | None:
     """Return the value that most requests have; `None` if no value is common to several requests.

@@ -305,7 +305,7 @@ def read_recorded_socket(
             # What the service answers may be its reaction, but must still have the form of its messages.
             connection = SocketConnection(target, msgspec.structs.replace(traffic, close=None))
             return RecordedSocket((connection,) if traffic.is_open else (), own_mistake)
-    connection = SocketConnection(target, *_find_expectation(target, traffic))
+    connection = SocketConnection(target, *_find_judged_traffic_and_expectation(target, traffic))
     if connection.expectation != "accepted" or not traffic.is_open or audio_format is None:
         return RecordedSocket((connection,), unknown_format if audio_format is None else None)
     return RecordedSocket(
@@ -342,7 +342,9 @@ def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraff
     return None
 
 
-def _find_expectation(target: BaseSocketTarget, traffic: SocketTraffic) -> tuple[SocketTraffic, ConnectionExpectation]:
+def _find_judged_traffic_and_expectation(
+    target: BaseSocketTarget, traffic: SocketTraffic
+) -> tuple[SocketTraffic, ConnectionExpectation]:
     """Return the traffic and the expectation by which a connection is judged.
 
     A close that a documented limit explains is removed from the traffic.

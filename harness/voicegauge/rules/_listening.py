@@ -24,11 +24,11 @@ from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 def _build_sound_violation(speech_delivery: SpeechDelivery, message: str, start_s: float | None = None) -> Violation:
     """Return a violation about what is audible `start_s` seconds after the beginning, with the measures as evidence."""
-    pointer = _get_speech_pointer(speech_delivery)
+    pointer = _get_x_speech_pointer(speech_delivery)
     return Violation(message, pointer, evidence=speech_delivery.audio_evidence, audio_start_s=start_s)
 
 
-def _get_speech_pointer(speech_delivery: SpeechDelivery) -> str:
+def _get_x_speech_pointer(speech_delivery: SpeechDelivery) -> str:
     return f"{speech_delivery.operation.pointer}/x-speech"
 
 
@@ -151,7 +151,7 @@ def _check_audio_clipped(speech_delivery: SpeechDelivery) -> Iterator[Violation]
     if audio.clipped_share > MAX_CLIPPED_SHARE:
         yield Violation(
             f"{audio.clipped_share:.0%} of the samples are at full scale, with neighbours at full scale",
-            _get_speech_pointer(speech_delivery),
+            _get_x_speech_pointer(speech_delivery),
         )
 
 
@@ -184,7 +184,7 @@ def _check_audio_of_other_text(delivery_among_others: DeliveryAmongOthers) -> It
         speech_delivery = delivery_among_others.speech_delivery
         yield Violation(
             "the same samples as for another text of this run",
-            _get_speech_pointer(speech_delivery),
+            _get_x_speech_pointer(speech_delivery),
             evidence=f"requested: {speech_delivery.speech_request.text[:80]} | before: {other[:80]}",
         )
 
