@@ -23,6 +23,27 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands over when packets arrived")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def keep_packet_times() -> Iterator[None]:
+    """Keep open a socket that asks for packet times, and wait until there are any.
+
+    Linux begins to note when packets arrive a moment after the first socket of the machine asks for it: its
+    `net_enable_timestamp` leaves that to a work queue. Until then the time of arrival is that of reading.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        sender = stack.enter_context(socket.create_connection(listener.getsockname()))
+        receiver = stack.enter_context(PacketTimingSocket.adopt_connection(listener.accept()[0]))
+        for _ in range(1000 if sys.platform == "linux" else 0):
+            sender.sendall(b"x")
+            time.sleep(0.001)
+            reading_s = time.perf_counter()
+            receiver.recv(10)
+            if receiver.arrival_time_s < reading_s:
+                break
+        yield
+
+
 @contextlib.contextmanager
 def respond_from_thread(
     before_response: Callable[[bytes], None],
