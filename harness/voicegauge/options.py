@@ -458,7 +458,7 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
     for one in options:
         value = getattr(given_request, one.name)
         if one.spec.role is not OptionRole.GROUP and not _has_type(value, one.annotation):
-            entry = _find_wrong_number_key_and_type(value, one.annotation)
+            entry = _find_wrong_number_key_and_required_type(value, one.annotation)
             if entry is not None:
                 key, number_type = entry
                 raise UsageError(f"{one.name}[{key!r}] is {value[key]!r}: its type is {number_type.__name__}")
@@ -490,7 +490,7 @@ def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[
     return checked
 
 
-def _find_wrong_number_key_and_type(value: Any, annotation: Any) -> tuple[Any, type] | None:
+def _find_wrong_number_key_and_required_type(value: Any, annotation: Any) -> tuple[Any, type] | None:
     """Return the key of the first wrong value in a mapping of numbers, and the right type; `None` if all are right."""
     if not isinstance(value, Mapping):
         return None

@@ -288,7 +288,7 @@ def remove_cases_sent_earlier(
 
 
 def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
-    """Tell the listener how many requests will be sent, for how much, and what will stay in the account."""
+    """Tell the listener how many requests will be sent, for how much, and which created voices will stay."""
     may_cost = plan.price_usd or ((plan.worst_case_usd or plan.ids_without_price) and live_options.total_budget_usd)
     limit = f"; at most {describe_budget(live_options)}" if may_cost else ""
     listener.notice(f"{describe_plan(plan)}{limit}")

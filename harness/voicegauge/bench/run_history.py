@@ -146,7 +146,7 @@ def _find_latest_shift(
 
 
 def _estimate_spread(transformed_values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
-    """Return the standard deviation between nights without a shift, and its degrees of freedom."""
+    """Return the standard deviation of nights around an unchanged level, and its degrees of freedom."""
     differences = np.diff(transformed_values)
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2

@@ -274,7 +274,7 @@ def _add_targets_without_delivery(
     all_cases: Collection[ConformanceCase],
     ids_without_price: Collection[str],
 ) -> CasePlan:
-    """Return a copy of `plan` that names the targets without a delivery in it.
+    """Return a copy of `plan` that lists the targets of which it delivers no audio, each with the reason.
 
     Args:
         plan: the plan.

@@ -101,7 +101,12 @@ def _find_problem_of_output_in_existing_folder(root: Path, path_in_root: PurePat
 
 
 def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> None:
-    """Create the folder of an output, which `find_output_problem` has accepted, and record that voicegauge created it.
+    """Create the topmost folder of the path of an output, and record that voicegauge created it, and the output in it.
+
+    Args:
+        value: path of the output, relative to `folder`; `find_output_problem` has accepted it.
+        folder: the folder of the settings file.
+        is_folder: whether the output is a folder.
 
     Raises:
         StorageError: a file cannot be written.

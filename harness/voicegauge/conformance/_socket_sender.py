@@ -314,7 +314,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         self._sessions.append((session, audio_format))
         return session
 
-    async def _find_open_session(self, audio_format: SocketFormat | None = None) -> SocketSession:
+    async def _reuse_or_open_session(self, audio_format: SocketFormat | None = None) -> SocketSession:
         """Return the latest session if another turn can be spoken in it, otherwise a new session."""
         wanted = audio_format or self._target.default_format
         if self._sessions and not self._target.spec.turn.is_only_one:
@@ -339,7 +339,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             flushed_part: the beginning of the text, after which a flush is sent.
             audio_format: the audio format; by default the first one of the target.
         """
-        session = await self._find_open_session(audio_format)
+        session = await self._reuse_or_open_session(audio_format)
         if not session.connection.is_open:
             return None
         context = session.begin_turn()
@@ -385,7 +385,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
 
     async def _speak_in_parallel(self) -> None:
         alone = [await self._speak_text(text) for text in (TURN_TEXT, SIMULTANEOUS_TURN_TEXT)]
-        session = await self._find_open_session()
+        session = await self._reuse_or_open_session()
         if not session.connection.is_open:
             return
         contexts = [session.begin_turn() for _ in range(2)]
@@ -412,7 +412,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         for _ in range(self._scenario.interruption_count):
             if self._unfinished_count >= MAX_UNFINISHED_LIVE_TURNS and not self._service.is_emulated:
                 return
-            session = await self._find_open_session()
+            session = await self._reuse_or_open_session()
             if not session.connection.is_open:
                 return
             turn = await interrupt_turn(session, LONG_TEXT)

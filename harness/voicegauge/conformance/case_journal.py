@@ -298,7 +298,7 @@ class CaseJournal:
     def create_submit_recorder(
         self, case_id: str, price_usd: float | None, *, is_companion: bool = False
     ) -> SubmitRecorder | None:
-        """Return an observer that records the requests of a case; `None` if they are free."""
+        """Return an observer that records the requests of a case; `None` if they are free (a price of `None` or 0)."""
         if not price_usd:
             return None
         if case_id in self._unrepeated:

@@ -222,8 +222,8 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     def partly_judged_reason(self) -> str | None:
         """Why the check does not pass although everything judged passes, in one line; `None` without a reason.
 
-        A budget that does not pay for the plan is a reason, and a target whose price is not known. For a short check
-        only what was planned and could not be paid for is one: the user has chosen the limits that exclude the rest.
+        The reasons are a budget that does not pay for the plan, and a target whose price is not known. If the user has
+        limited the check (`is_short`), only planned cases that could not be paid for count.
         """
         if self.left_out_reason_by_target and not self.is_short:
             return f"partly judged: {_describe_first_unjudged_item(self.left_out_reason_by_target)}"

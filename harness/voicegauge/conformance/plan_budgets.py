@@ -133,9 +133,9 @@ def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudge
 def fit_plan_to_budgets(
     plan: CasePlan, priced_plan: PricedPlan, budgets: Sequence[RemainingBudget], known_case_ids: Collection[str] = ()
 ) -> CasePlan:
-    """Return `plan` without the billable requests that do not fit into what is left of `budgets`, in their order.
+    """Return `plan`, in its order, without the billable cases that the rest of `budgets` does not pay for.
 
-    The plan is returned as it is if no delivery fits, because then nothing would be left to judge.
+    If nothing that delivers audio would be left to judge, the plan is returned unchanged.
 
     Args:
         plan: the plan.

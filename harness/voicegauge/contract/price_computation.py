@@ -149,11 +149,11 @@ def quote_price(
         for takes_maximum in (False, True)
     )
     credits = [cost.credits for cost in typical.values() if cost.credits is not None]
-    best_credits = _find_best_priced_claim(claims, lambda one: typical[id(one)].credits is not None)
+    best_credits = _find_newest_binding_claim(claims, lambda one: typical[id(one)].credits is not None)
     price_credits = typical[id(best_credits)].credits if best_credits is not None else max(credits, default=None)
     if user_price_usd is not None:
         return PriceQuote(user_price_usd, price_credits, user_price_usd)
-    best = _find_best_priced_claim(claims, lambda one: typical[id(one)].usd is not None)
+    best = _find_newest_binding_claim(claims, lambda one: typical[id(one)].usd is not None)
     reserved = [cost.usd for costs in (typical, highest) for cost in costs.values() if cost.usd is not None]
     return PriceQuote(typical[id(best)].usd if best is not None else None, price_credits, max(reserved, default=None))
 
@@ -208,7 +208,7 @@ def list_all_claims(target: BaseTarget | Operation, plan_names: Collection[str] 
     ]
 
 
-def _find_best_priced_claim(
+def _find_newest_binding_claim(
     claims: Sequence[PricedClaim], has_amount: Callable[[PricedClaim], bool]
 ) -> PricedClaim | None:
     """Return the newest claim with an amount that binds the provider; `None` if there is none."""
@@ -272,7 +272,7 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
     currency = target.contract.provider.credits
     credits_name = currency.name if currency else "credits"
     binding = [one for one in claims if one.claim.claimant in BINDING_CLAIMANTS]
-    first = _find_best_priced_claim(claims, lambda one: one.states_usd) or _find_best_priced_claim(
+    first = _find_newest_binding_claim(claims, lambda one: one.states_usd) or _find_newest_binding_claim(
         claims, lambda _: True
     )
     first = first or next(iter(binding), None)

@@ -464,7 +464,14 @@ def _build_han_reading_below_10000(number: int, language: str) -> Expression:
 
 
 def _build_han_place_reading(digit: int, name: str, *, is_first: bool, language: str) -> Expression:
-    """Return the readings of one digit with the name of its place, such as 百 for hundreds; empty for ones."""
+    """Return the readings of a digit of a number, with the name of its place.
+
+    Args:
+        digit: the digit, from 1 to 9.
+        name: the name of the place, such as 百 for hundreds; "" for the ones.
+        is_first: whether the digit is the first of the number, where 十 needs no 一.
+        language: "zh" or "ja".
+    """
     word = phrase(_CHINESE_DIGITS[digit + 1])
     if digit == 2 and name != "十" and language == "zh":
         word = phrase("二|两")
