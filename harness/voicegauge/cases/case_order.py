@@ -134,8 +134,8 @@ SendingTurn = Literal["first-delivery", "rejection", "new-values", "later-delive
 """The part of a plan that a case belongs to, in the order of sending; `DESCRIPTION_BY_TURN` says why it is there."""
 DESCRIPTION_BY_TURN: dict[SendingTurn, str] = {
     "first-delivery": "one delivery of each target, which shows the complete response",
-    "rejection": "requests that should be rejected, which are free, operation by operation: at the emulator first "
-    "one for each documented reason, then requests without a key, then invalid values",
+    "rejection": "requests that should be rejected, which are free, operation by operation; of an operation that "
+    "speaks, the emulator is first sent one for each documented reason",
     "new-values": "single requests, next always the one with most values, and pairs of values, that none before had; "
     f"after every {REQUESTS_BETWEEN_DELIVERIES} that cost money a delivery for rules that compare two",
     "later-delivery": "the remaining deliveries",
