@@ -334,7 +334,7 @@ def test_a_document_of_a_stranger_reads_no_files_of_this_machine(contracts: str,
         (["acme", "--from", "a.json"], "--from needs it"),
         (["--official", "--propose", "a.diff"], "--official is combined with"),
         (["--official", "--junit", "a.xml"], "--official is combined with"),
-        (["acme"], "Name two inputs"),
+        (["acme"], "name two inputs"),
     ],
 )
 def test_bad_arguments_are_refused(contracts: str, capsys, arguments, message) -> None:

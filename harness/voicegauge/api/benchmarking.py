@@ -61,6 +61,7 @@ from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet
+from voicegauge.printable_text import format_count
 from voicegauge.report.html_page import write_report
 
 # Saves, scores and summarizes a run whose requests were sent.
@@ -155,14 +156,16 @@ def _finish_interrupted_benchmark(
 ) -> BenchResult:
     """Return the result of a run that Ctrl-C or the time limit stopped. Nothing of it is scored."""
     request = planned_benchmark.request
-    of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp_settings is None else ""
+    count = format_count(len(run.samples), "sample")
+    if config.ramp_settings is None:
+        count = f"{len(run.samples)} of {format_count(planned_benchmark.plan.request_count, 'sample')}"
     cause = "stopped by --max-time" if stop_signal.is_time_over else "interrupted"
     result = _build_result(
         run_folder,
         run,
         planned_benchmark.plan,
         request.text_length,
-        stop_message=f"{cause} after {len(run.samples)}{of_planned} samples",
+        stop_message=f"{cause} after {count}",
         stop_reason="time" if stop_signal.is_time_over else "interrupted",
     )
     if request.on_result is not None:

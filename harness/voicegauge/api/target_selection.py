@@ -494,7 +494,9 @@ def require_known_base_url_servers(base_urls: Mapping[str, str], contracts: Sequ
 
 
 def _build_unknown_server_error(contract: Contract, server: str) -> UsageError:
-    return UsageError(f"--base-url: {contract.id} has no server {server!r}; it has {', '.join(contract.servers)}")
+    return UsageError(
+        f"--base-url: {contract.id} has no server {server!r}; it has {', '.join(map(repr, contract.servers))}"
+    )
 
 
 def check_provider_budgets(live_options: LiveOptions, contracts: Sequence[Contract]) -> None:

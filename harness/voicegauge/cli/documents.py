@@ -228,7 +228,7 @@ def drift_command(
         official_request = dataclasses.replace(official_request, providers=options.inputs)
         return _compare_official_documents(official_request, options, files.json_path)
     if len(options.inputs) != 2:
-        raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
+        raise click.UsageError("name two inputs, OLD and NEW, or providers with --official")
     old, new = options.inputs
     patch_file, format_name = options.patch_file, options.format_name
     if patch_file is not None and request.client_use_paths:

@@ -142,7 +142,7 @@ def asr_command() -> None:
 
 @create_command_of_requests("list", JsonOutput)
 def list_installed(output: JsonOutput) -> None:
-    """List the speech recognizers that can transcribe on this machine without a download."""
+    """List recognizers that work without a download."""
     from voicegauge.api.listings import list_asr_engines
 
     result = list_asr_engines()
@@ -175,9 +175,10 @@ class InstallOptions:
 
 @create_command_of_requests("install", InstallOptions, has_time_limit=True)
 def install(options: InstallOptions) -> None:
-    """Install the official weights of MODEL, such as base.en, verified by their SHA-256.
+    """Install the official weights of MODEL.
 
-    The weights are saved in ~/.cache/whisper, where openai-whisper looks for them.
+    MODEL is a name such as base.en. The weights are verified by their SHA-256 and saved in
+    ~/.cache/whisper, where openai-whisper looks for them.
     """
     from voicegauge.api.listings import install_weights
     from voicegauge.cli._progress import TerminalProgress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -62,12 +63,16 @@ def record_command(request: RecordRequest, output: RecordOutputs) -> int | None:
         raise_error_of_refused_plan(plan.budget_forecast)
         return None
     asks = not request.overwrite and sys.stdin.isatty()
+
+    def show(result: RecordResult) -> None:
+        show_result(result, output.json_path, lambda: _print_record_result(result, request))
+
     result = run_record(
         dataclasses.replace(
             request,
             overwrite=_confirm_overwrite if asks else request.overwrite,
             # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
-            on_result=lambda result: show_result(result, output.json_path, lambda: _print_record_result(result)),
+            on_result=show,
             progress=TerminalProgress(),
         )
     )
@@ -107,7 +112,7 @@ def _describe_recording_changes(changes: RecordingChanges) -> str:
     return f"{counts}; changed: {format_names(changes.differing_fields, MAX_CHANGED_FIELDS_SHOWN)}"
 
 
-def _print_record_result(result: RecordResult) -> None:
+def _print_record_result(result: RecordResult, request: RecordRequest) -> None:
     from voicegauge.cli._check_tables import print_resources
 
     out = create_console()
@@ -127,11 +132,9 @@ def _print_record_result(result: RecordResult) -> None:
     print_resources(out, result.resource_summary)
     if result.finding_count:
         rules = ", ".join(f"{count} {rule}" for rule, count in result.finding_count_by_rule.items())
-        out.print(
-            f"{format_count(result.finding_count, 'finding')} in what was recorded ({rules}): voicegauge check "
-            "--recordings shows them",
-            style="yellow",
-        )
+        command = shlex.join(["voicegauge", "check", *request.targets, "--recordings", str(request.out)])
+        count = format_count(result.finding_count, "finding")
+        out.print(f"{count} in what was recorded ({rules}): {command} shows them", style="yellow")
     if result.spent_usd:
         out.print(f"{format_price_usd(result.spent_usd)} spent")
     if result.spent_by_earlier_runs_usd:

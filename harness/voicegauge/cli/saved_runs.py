@@ -244,8 +244,8 @@ def score_command(request: ScoreRequest, output: JsonOutput) -> None:
     """Listen to the saved RUN (its folder or its run.json), transcribe it and count the errors.
 
     "auto" uses Whisper if its official weights are installed, otherwise faster-whisper if
-    that is installed. Otherwise it uses, for emulated runs only, the small bundled Whisper,
-    which is made for the bundled suites. A live run is not transcribed without official
+    that is installed. Otherwise it uses, for emulated runs only, a bundled recognizer, which
+    is made for the bundled suites. A live run is not transcribed without official
     weights; "none" only listens. The scores are saved in the run together with the scores of
     other engines. What was transcribed before --max-time or Ctrl-C is kept: the same command
     goes on.

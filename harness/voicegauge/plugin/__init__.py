@@ -82,7 +82,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _describe_option(declared: DeclaredOption) -> str:
     spec, required = declared.spec, [f"--vg-{name}" for name in declared.requires if name in {"live", "emulated"}]
     text = f"with --vg-live: {spec.help}" if required == ["--vg-live"] else spec.help
-    text = text if spec.default_text is None else f"{text} Default: {spec.default_text}."
+    if spec.default_text is not None:
+        # A default that depends on budgets of single providers follows a semicolon; an option of pytest has one value.
+        text = f"{text} Default: {spec.default_text.partition(';')[0]}."
     return text.replace("%", "%%")
 
 
