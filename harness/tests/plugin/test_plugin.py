@@ -95,6 +95,7 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
     ("options", "said"),
     [
         (("--vg-fault", "ignored-key", "--vg-live"), "which --vg-live does not use"),
+        (("--vg-fault", "ignored-kye"), "did you mean ignored-key?"),
         (("--vg-price", "acme/voice-1=0.02"), "--vg-price goes with --vg-live"),
         (("--vg-price", "acme/voice-1", "--vg-live"), "write NAME=USD"),
         (("--vg-max-calls", "-1"), "--vg-max-calls -1"),

@@ -113,8 +113,22 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"{get_plugin_flag(declared)} {value}: must be a number {describe_bounds(declared.spec)}"
             )
     check_live_options(config)
+    # A contract that cannot be used, and the wrong name of a fault, are one line, before the tests are collected.
     if config.getoption("--vg-contracts"):
-        _load_catalogue(config)  # a contract that cannot be used is one line, before the tests are collected
+        _load_catalogue(config)
+    if fault_names := config.getoption("--vg-fault"):
+        _check_fault_names(config, fault_names)
+
+
+def _check_fault_names(config: pytest.Config, fault_names: Sequence[str]) -> None:
+    from voicegauge.emulator.fault_injection import validate_fault_names
+    from voicegauge.errors import UnknownNameError
+
+    try:
+        # Loading all contracts takes seconds: only a fault of one provider, "stuck-job@acme", needs them.
+        validate_fault_names(fault_names, _load_catalogue(config) if any("@" in name for name in fault_names) else ())
+    except UnknownNameError as error:
+        raise pytest.UsageError(f"--vg-fault: {error}") from error
 
 
 @pytest.hookimpl(trylast=True)
