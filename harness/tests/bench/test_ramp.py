@@ -125,6 +125,32 @@ def ramp_with_slow_sender(
     return run_in_virtual_time(ramp())
 
 
+def test_a_stopped_ramp_does_not_wait_for_the_requests_of_its_step_that_are_not_due() -> None:
+    sent: list[PlannedSample] = []
+
+    async def send(planned: PlannedSample, _due_s: float | None) -> None:
+        sent.append(planned)
+
+    async def collect(_planned: Sequence[PlannedSample], _step_number: int) -> Sequence[Sample]:
+        return ()
+
+    async def ramp() -> float:
+        start_s = asyncio.get_running_loop().time()
+        await send_ramp(
+            build_rounds(4000, "a"),
+            RampSettings("rate", parse_goal("success>=0.99"), 64.0),
+            send,
+            collect,
+            clock=RealClock(),
+            seed=0,
+            should_stop_sending=lambda: len(sent) == 3,
+        )
+        return asyncio.get_running_loop().time() - start_s
+
+    assert run_in_virtual_time(ramp()) == pytest.approx(3.0, abs=0.1)
+    assert len(sent) == 3
+
+
 @pytest.mark.parametrize("level_unit", ["concurrency", "rate"])
 def test_a_load_that_this_machine_did_not_send_is_not_reached(level_unit: Literal["concurrency", "rate"]) -> None:
     found = ramp_with_slow_sender(level_unit, sent_per_s=10.0)

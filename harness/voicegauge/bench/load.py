@@ -328,6 +328,7 @@ async def send_ramp(
     *,
     clock: Clock,
     seed: int,
+    should_stop_sending: Callable[[], bool] = lambda: False,
     load_gate: LoadGate | None = None,
     on_ramp_step: RampStepListener = lambda _number, _load: None,
     on_step_result: RampResultListener = lambda _unfinished: None,
@@ -341,6 +342,7 @@ async def send_ramp(
         collect_samples: returns the samples of one step.
         clock: the clock of durations.
         seed: seed of the intervals of a Poisson process.
+        should_stop_sending: returns whether no further sample is to be sent.
         load_gate: the gate through which `send_sample` sends each request; `None` if it has none.
         on_ramp_step: called when a step begins.
         on_step_result: called before the first step and after each step with what was found so far.
@@ -351,6 +353,7 @@ async def send_ramp(
         collect_samples=collect_samples,
         clock=clock,
         seed=seed,
+        should_stop_sending=should_stop_sending,
         load_gate=load_gate,
         on_ramp_step=on_ramp_step,
         remaining=itertools.chain.from_iterable(rounds),
@@ -385,6 +388,7 @@ class _RampStepRunner:
     collect_samples: SampleCollector
     clock: Clock
     seed: int
+    should_stop_sending: Callable[[], bool]
     load_gate: LoadGate | None
     on_ramp_step: RampStepListener
     remaining: Iterator[PlannedSample]
@@ -446,6 +450,7 @@ class _RampStepRunner:
                 send_and_record_times,
                 clock=self.clock,
                 seed=self.seed,
+                should_stop_sending=self.should_stop_sending,
                 preparation_s=find_request_preparation_s(self.clock),
             )
 
@@ -481,7 +486,7 @@ async def send_rounds(
         send_sample: sends one sample.
         collect_samples: returns the samples of one step of a ramp.
         clock: the clock of due times and durations.
-        should_stop_sending: returns whether no further sample is to be sent at a fixed rate.
+        should_stop_sending: returns whether no further sample is to be sent.
         load_gate: the gate through which `send_sample` sends each request.
         on_ramp_step: called when a step of a ramp begins.
         on_step_result: called with what a ramp found so far before the first step and after each, and with its result.
@@ -495,6 +500,7 @@ async def send_rounds(
             collect_samples,
             clock=clock,
             seed=seed,
+            should_stop_sending=should_stop_sending,
             load_gate=load_gate,
             on_ramp_step=on_ramp_step,
             on_step_result=on_step_result,
