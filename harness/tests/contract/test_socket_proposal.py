@@ -61,7 +61,7 @@ def read_socket(overlay: str) -> dict[str, Any]:
 
 
 def complete(overlay: str) -> str:
-    """Replace each TODO, and say how a turn ends."""
+    """Replace each TODO, the mark of `init` for what a person decides, and say how a turn ends."""
     completed = overlay.replace("effect: TODO", "effect: stops").replace("title: TODO", "title: Polly")
     completed = completed.replace("codec: TODO", "codec: pcm_s16le").replace("rate_hz: TODO", "rate_hz: 24000")
     turn = "turn: {ends_with: turn-end, accepts_pieces: false}"
