@@ -80,13 +80,14 @@ def read_number(written_number: str, language: str) -> Expression:
     first = read_whole_number(digits, language, is_grouped=digits != whole)
     if not decimals:
         return first
-    if digits == "0" and language == "en":
+    if digits == "0" and language == "en":  # "point five"
         first = optional(first)
-    return sequence(first, phrase(words.point), _read_decimals(decimals, language))
+    return sequence(first, phrase(words.decimal_sign_words), _read_decimals(decimals, language))
 
 
 def _read_decimals(decimals: str, language: str) -> Expression:
     """Return the readings of the digits after a decimal sign: singly, or as a number."""
+    # "3.14" may be "three point fourteen". Longer rows of digits are always read singly.
     number = decimals.lstrip("0")
     zeros = read_digits(decimals[: len(decimals) - len(number)], language)
     if not number or len(number) == 1 or len(number) > MIN_DIGITS_READ_SINGLY:
@@ -100,16 +101,17 @@ def read_whole_number(digits: str, language: str, *, is_grouped: bool = False) -
     if len(digits) > 1 and digits[0] == "0":
         rest = digits.lstrip("0")
         zeros = [read_digit("0", language)] * (len(digits) - len(rest))
+        # The zeros of "007" may be read before the number, as in "oh oh seven": usual for short numbers only.
         as_number = [sequence(*zeros, read_cardinal(int(rest), language))] if 1 < len(rest) <= 4 else []
         return choice([_read_digits_singly(digits, language), *as_number])
     if number > MAX_READ_NUMBER:
         return _read_digits_singly(digits, language)
     readings = [read_cardinal(number, language)]
-    if is_grouped:
+    if is_grouped:  # "1,204" is neither a year nor a code, but may be "twelve hundred four" in English
         return choice(
             [*readings, *(_list_year_readings(digits, "en") if language == "en" and len(digits) == 4 else [])]
         )
-    if len(digits) == 4:
+    if len(digits) == 4:  # a year, or a number that is read like one
         readings = [*_list_year_readings(digits, language), *readings]
     if len(digits) >= MIN_DIGITS_READ_SINGLY:
         readings.append(_read_digits_singly(digits, language))
@@ -125,7 +127,7 @@ def _list_year_readings(digits: str, language: str) -> list[Expression]:
         as_hundreds = sequence(
             read_cardinal(century, "en"), phrase("hundred"), phrase("(and)"), read_cardinal(rest, "en")
         )
-        return [as_hundreds] if century % 10 else []
+        return [as_hundreds] if century % 10 else []  # 2005 is not "twenty hundred five"
     if language == "de" and 11 <= century <= 19:
         hundreds = list_german_words(century)[0] + "hundert"
         links = ["", "und"] if 0 < rest < 100 else [""]
@@ -177,6 +179,7 @@ def read_ordinal(number: int, language: str) -> Expression:
     if language == "en":
         return _read_english_ordinal(number)
     if language == "de":
+        # From 20 on, and for round hundreds, German ordinals end in "-ste", below in "-te".
         stems = {1: ["erst"], 3: ["dritt"], 7: ["siebt", "siebent"], 8: ["acht"]}.get(number)
         if stems is None:
             ending = "t" if number % 100 and number % 100 < 20 else "st"
@@ -189,6 +192,7 @@ def read_ordinal(number: int, language: str) -> Expression:
     ordinals = _ORDINALS_BY_LANGUAGE[language].split()
     readings = [phrase(ordinals[number - 1])] if 0 < number <= len(ordinals) else []
     if language == "it" and number > len(ordinals):
+        # The last vowel is dropped before "-esimo", except after "tre" and "sei": ventitreesimo, ventiseiesimo.
         words = [one[0] for one in iterate_readings(read_cardinal(number, "it")) if len(one) == 1]
         stems = [one if one.endswith(("tre", "sei")) else one[:-1] for one in words]
         readings += [phrase("|".join(f"{stem}esim{end}" for stem in stems for end in "oa"))] if stems else []
@@ -207,6 +211,7 @@ def _read_english_ordinal(number: int) -> Expression:
 
 def _read_french_ordinal(number: int) -> Expression:
     readings = [phrase("premier|première")] if number == 1 else [phrase("second|seconde")] if number == 2 else []
+    # A large number has thousands of readings with regional words: the first ones are enough for an ordinal.
     for words in list(iterate_readings(read_cardinal(number, "fr")))[:64]:
         last = {"cinq": "cinqu", "neuf": "neuv"}.get(words[-1], words[-1])
         last = last[:-1] if last.endswith(("e", "s")) and last != "trois" else last
@@ -268,7 +273,7 @@ def read_money(written_amount: str, currency_sign: str, scale_word: str | None, 
         return sequence(read_number(written_amount, language), unit)
     if int(decimals) == 0:
         return choice([sequence(amount, unit), sequence(read_number(written_amount, language), unit)])
-    cent, cents = words.cents.get(currency_sign, words.cents[""])
+    cent, cents = words.hundredths.get(currency_sign, words.hundredths[""])
     hundredths = read_cardinal(int(decimals), language)
     short = read_digits(decimals, language) if decimals[0] == "0" else hundredths
     cent_word = phrase(cent if decimals == "01" else cents)
@@ -288,6 +293,7 @@ def read_telephone_number(written_number: str, language: str) -> Expression:
     groups = re.findall(r"\d+", written_number)
     plus = phrase(f"({WORDS_BY_LANGUAGE[language].plus})") if "+" in written_number else SILENCE
     dash = phrase({"en": "(dash)"}.get(language, "")) if "-" in written_number else SILENCE
+    # How digits are grouped on paper is how most people and voices pause, so each group has its own readings.
     by_groups = sequence(plus, *(sequence(_read_telephone_group(group, language), dash) for group in groups))
     if (
         len(groups) == 1
@@ -443,6 +449,7 @@ def read_roman_number(roman_number: str, language: str) -> Expression | None:
     """Return the readings of a Roman number up to 39; `None` if it is not one."""
     if not _ROMAN_PATTERN.fullmatch(roman_number):
         return None
+    # A digit before a larger one is subtracted: IX is 10 - 1.
     values = [_VALUE_BY_ROMAN_DIGIT[letter] for letter in roman_number]
     pairs = zip(values, [*values[1:], 0], strict=True)
     number = sum(-value if value < following else value for value, following in pairs)
@@ -494,7 +501,7 @@ def read_numeric_date(day: int, month: int, year: str, language: str) -> Express
     """Return the readings of a date in digits: with the name of its month, or as numbers in the usual order."""
     words = WORDS_BY_LANGUAGE[language]
     numbers = [read_cardinal(day, language), read_cardinal(month, language)]
-    in_order = numbers if words.day_first else numbers[::-1]
+    in_order = numbers if words.is_day_first else numbers[::-1]
     slash = phrase("(slash)|de|del" if words.date_link else "(slash)")
     readings = [
         read_date(day, month, year, language),
@@ -530,6 +537,7 @@ def _read_seconds(second: int | None, language: str) -> Expression:
     if second is None:
         return SILENCE
     words = WORDS_BY_LANGUAGE[language]
+    # The word for seconds, and "and" before them, may be left out: "ten thirty fifteen".
     number = read_cardinal(second, language)
     if second < 10:
         number = choice([read_number(f"{second:02d}", language), number])
@@ -541,7 +549,7 @@ def _read_clock_time(hour: int, minute: int, language: str) -> Expression:
     """Return the readings of an hour and a minute, without a half of the day."""
     words = WORDS_BY_LANGUAGE[language]
     hours = read_cardinal(hour, language)
-    hour_word = phrase("|".join(words.hour))
+    hour_word = phrase("|".join(words.hour_words))
     if minute == 0:
         full_hour_readings = [sequence(hours, optional(hour_word))]
         if language == "en":
@@ -550,7 +558,7 @@ def _read_clock_time(hour: int, minute: int, language: str) -> Expression:
     number = read_cardinal(minute, language)
     minutes = choice([read_digits(f"{minute:02d}", language), number]) if minute < 10 else number
     link = {"es": "(y)", "it": "(e)", "pt": "(e)"}.get(language, "")
-    minute_word = phrase(f"({words.minute})") if words.minute else SILENCE
+    minute_word = phrase(f"({words.minute_words})") if words.minute_words else SILENCE
     readings = [sequence(hours, optional(hour_word), phrase(link), minutes, minute_word)]
     if language == "en" or hour == 24:
         readings = [sequence(hours, minutes)]
@@ -564,6 +572,7 @@ def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[E
     patterns = "|".join(filter(None, [patterns, words.minutes_past, words.minutes_to]))
     texts = {
         "hour": _list_cardinal_readings(hour, language),
+        # "Quarter to one" at 12:45: after 12, clocks with hands begin again at 1, those with 24 hours at 0.
         "next": _list_cardinal_readings(hour % 12 + 1 if hour <= 12 else (hour + 1) % 24, language),
     }
     past, to = _list_cardinal_readings(minute, language), _list_cardinal_readings(60 - minute, language)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from voicegauge.readings import _entity_readings as entity_readings
@@ -34,13 +34,13 @@ abbreviations and names."""
 READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
 """Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
 digits."""
-_SIGN_REGEX = r"(?P<minus>(?<![\w.,)])[-−+])?"
+_SIGN_BEFORE_NUMBER = r"(?P<minus>(?<![\w.,)])[-−+])?"
 """Regular expression of a sign before a number, which may be missing."""
 _WORD_END = r"(?![\w])"
 """Regular expression of the end of a word."""
-_PHONE_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
+_PHONE_NUMBER_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
 """Regular expression of what may be a telephone number."""
-MIN_PHONE_DIGITS = 7
+MIN_DIGITS_OF_PHONE_NUMBER = 7
 """Smallest number of digits of a telephone number."""
 _WEB_ADDRESS_PATTERN = (
     r"(?:https?://)?(?:www\.)?(?:[A-Za-z][\w-]*\.)+(?:com|org|net|edu|gov|io|de|fr|es|it|pt|eu|uk|br)\b(?:/[\w/-]*\w)?"
@@ -83,22 +83,14 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
         language: code of the language, without region.
     """
     if language not in READ_LANGUAGES:
-        for match in re.finditer(r"\d{1,3}(?:[,.٬]\d{3})+(?!\d)|\d+(?:[.,٫]\d+)?", text):
-            yield Entity("number", match.start(), match.end(), _read_unknown_number(match[0]))
+        # Without number words, a number has one reading: its digits. Separators differ between languages and between
+        # engines, so groups of thousands are joined, and every decimal sign becomes a point.
+        for number in re.finditer(r"\d{1,3}(?:[,.٬]\d{3})+(?!\d)|\d+(?:[.,٫]\d+)?", text):
+            is_grouped = re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", number[0])
+            digits = re.sub(r"\D", "", number[0]) if is_grouped else re.sub(r"[,٫]", ".", number[0])
+            yield Entity("number", number.start(), number.end(), WordSequence((digits,)))
         return
     patterns = _build_patterns(language) if language in WORDS_BY_LANGUAGE else _CHINESE_PATTERNS
-    yield from _iterate_matches(text, language, patterns)
-
-
-def _read_unknown_number(written_number: str) -> Expression:
-    """Return a number as its digits, for languages whose number words are not known."""
-    if re.fullmatch(r"\d{1,3}(?:[,.٬]\d{3})+", written_number):
-        return WordSequence((re.sub(r"\D", "", written_number),))
-    return WordSequence((re.sub(r"[,٫]", ".", written_number),))
-
-
-def _iterate_matches(text: str, language: str, patterns: Sequence[_EntityPattern]) -> Iterator[Entity]:
-    """Yield the earliest match at each position; if several patterns match there, the first of them counts."""
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
     while True:
@@ -110,6 +102,7 @@ def _iterate_matches(text: str, language: str, patterns: Sequence[_EntityPattern
         next_matches = [(match.start(), index, match) for index, match in enumerate(upcoming) if match is not None]
         if not next_matches:
             return
+        # The earliest match counts; of several at one position, that of the first pattern.
         start, index, match = min(next_matches, key=lambda one: one[:2])
         readings = patterns[index].read_match(match, language)
         if readings is None:
@@ -121,12 +114,12 @@ def _iterate_matches(text: str, language: str, patterns: Sequence[_EntityPattern
 
 @functools.cache
 def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
+    """Return the patterns of a European language, in the order in which they are tried at one position."""
     words = WORDS_BY_LANGUAGE[language]
     number = entity_readings.build_number_pattern(language)
     currency = "|".join(map(re.escape, sorted(words.currencies, key=len, reverse=True)))
     unit = "|".join(map(re.escape, sorted(words.units, key=len, reverse=True)))
     scale = r"(?:\s?(?P<scale>[tT]housand|[mMbB]il\w+|[tT]rillion|mrd|Mrd|Mio|mln|mld|bn|mn|[kKMB])\.?(?![\w]))?"
-    month = "|".join(sorted(_list_month_names(language), key=len, reverse=True))
     abbreviations, spellings_by_name = entity_readings.ABBREVIATIONS[language], entity_readings.SPELLINGS_BY_NAME
     abbreviated = rf"\b(?:{'|'.join(sorted(abbreviations, key=len, reverse=True))})(?:\.|(?![\w'])(?=\s[A-ZÀ-Ý\d])|$)"
     signs = "".join(map(re.escape, words.signs))
@@ -136,7 +129,7 @@ def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
 
     def build_signed_pattern(entity_kind: EntityKind, regex: str, reader: _MatchReader) -> _EntityPattern:
         """Build a pattern of a number before which a sign may stand."""
-        return _EntityPattern(entity_kind, re.compile(_SIGN_REGEX + regex), _build_signed_match_reader(reader))
+        return _EntityPattern(entity_kind, re.compile(_SIGN_BEFORE_NUMBER + regex), _build_signed_match_reader(reader))
 
     def build_whole_match_pattern(
         entity_kind: EntityKind, regex: str, reader: Callable[[str, str], Expression | None]
@@ -144,24 +137,34 @@ def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
         """Build a pattern whose whole match `reader` reads."""
         return _EntityPattern(entity_kind, re.compile(regex), lambda match, language: reader(match[0], language))
 
+    # What contains numbers comes before numbers, and the longer form before the shorter: at "3/4/2026" there is a date
+    # and not the fraction 3/4, at "5%" a percentage and not the number 5, and at "12 km" a length.
     return (
         build_whole_match_pattern(
             "address", r"[\w.+-]*\w@\w[\w-]*(?:\.\w[\w-]*)+", entity_readings.read_internet_address
         ),
         build_whole_match_pattern("address", _WEB_ADDRESS_PATTERN, entity_readings.read_internet_address),
-        build_pattern("date", r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b", _read_iso_date),
+        build_pattern(
+            "date",
+            r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b",
+            lambda match, language: _read_valid_date(int(match["day"]), int(match["month"]), match["year"], language),
+        ),
         build_pattern("date", _SHORT_DATE_PATTERN, _read_short_date),
-        *_build_month_patterns(language, month, build_pattern),
+        *_build_month_patterns(language, build_pattern),
         *_build_time_patterns(language, build_pattern),
         build_pattern("code", r"\b\d{1,3}(?:\.\d{1,3}){2,}\b", _read_dotted_numbers),
-        build_pattern("phone", _PHONE_PATTERN, _read_phone),
+        build_pattern("phone", _PHONE_NUMBER_PATTERN, _read_phone),
         build_pattern("phone", r"\+\d{7,}|\b\d{7,}\b(?![.,]\d)", _read_phone),
         build_signed_pattern("money", rf"(?P<sign>{currency})\s?(?P<number>{number}){scale}", _read_money),
         build_signed_pattern("money", rf"\b(?P<number>{number}){scale}\s?(?P<sign>{currency}){_WORD_END}", _read_money),
         build_pattern(
             "range", rf"\b(?P<one>{number})\s?[-–—]\s?(?P<two>{number})(?P<percent>\s?%)?(?![\w-])", _read_range
         ),
-        build_signed_pattern("percent", rf"(?P<number>{number})\s?%", _read_percent),
+        build_signed_pattern(
+            "percent",
+            rf"(?P<number>{number})\s?%",
+            lambda match, language: sequence(_read_number(match, language), phrase(words.percent)),
+        ),
         build_pattern("number", r"\b(?P<century>\d{2})?(?P<decade>\d)0'?s\b", _read_decade),
         build_signed_pattern("unit", rf"(?<![\w.])(?P<number>{number})\s?(?P<unit>{unit}){_WORD_END}", _read_quantity),
         *_build_ordinal_patterns(language, build_pattern),
@@ -180,19 +183,16 @@ def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
 
 
 _EntityPatternBuilder = Callable[..., _EntityPattern]
+"""Function (kind of the entity, regular expression, function that reads its matches, flags) that builds a pattern."""
 
 
-def _list_month_names(language: str) -> list[str]:
+def _build_month_patterns(language: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
+    """Return the patterns of dates with the name of a month."""
     names = [one for names in WORDS_BY_LANGUAGE[language].months for one in names.split("|")]
-    return [
-        *names,
-        *(f"{one[:3]}\\." for one in names),
-        *([f"{one[:3]}\\b" for one in names] if language == "en" else []),
-        "Sept\\.?",
-    ]
-
-
-def _build_month_patterns(language: str, month: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
+    # Names that are cut to three letters need a full stop, or "mar" would be a month in Spanish texts; in
+    # English, where months begin with capital letters, the end of the word is enough.
+    cut_names = [f"{one[:3]}{end}" for end in (r"\.", *([r"\b"] if language == "en" else [])) for one in names]
+    month = "|".join(sorted([*names, *cut_names, r"Sept\.?"], key=len, reverse=True))
     year = r"(?:,?\s+(?P<year>\d{4})\b)?"
     if language == "en":
         day = r"(?:the\s+)?(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
@@ -231,16 +231,18 @@ def _build_ordinal_patterns(language: str, build_pattern: _EntityPatternBuilder)
         "it": r"\.?[oa]",
         "pt": r"\.?[oa]",
     }.get(language)
-    return [build_pattern("ordinal", rf"\b(?P<number>\d+){ending}\b", _read_ordinal)] if ending else []
 
+    def read_ordinal(match: re.Match[str], language: str) -> Expression:
+        return entity_readings.read_ordinal(int(match["number"]), language)
 
-def _read_iso_date(match: re.Match[str], language: str) -> Expression | None:
-    return _read_valid_date(int(match["day"]), int(match["month"]), match["year"], language)
+    return [build_pattern("ordinal", rf"\b(?P<number>\d+){ending}\b", read_ordinal)] if ending else []
 
 
 def _read_short_date(match: re.Match[str], language: str) -> Expression | None:
     one, two = int(match["one"]), int(match["two"])
-    day, month = (one, two) if WORDS_BY_LANGUAGE[language].day_first or match["sep"] == "." else (two, one)
+    # With points, the day is first in English too: "4.3.2026" is written so in Europe only.
+    day, month = (one, two) if WORDS_BY_LANGUAGE[language].is_day_first or match["sep"] == "." else (two, one)
+    # The other order where only that is a date: 13/4/2026 in an English text, 4/13/2026 in a French one.
     if month > 12 and day <= 12 and match["sep"] == "/":
         day, month = month, day
     return _read_valid_date(day, month, match["year"], language)
@@ -268,15 +270,16 @@ def _read_time(match: re.Match[str], language: str) -> Expression | None:
 
 def _read_dotted_numbers(match: re.Match[str], language: str) -> Expression | None:
     if language != "en" and re.fullmatch(r"\d{1,3}(?:\.\d{3})+", match[0]):
-        return None
+        return None  # a number with points between its thousands, which a later pattern reads
     return entity_readings.read_dotted_numbers(match[0], language)
 
 
 def _read_phone(match: re.Match[str], language: str) -> Expression | None:
     written = match[0]
     digit_count = sum(map(str.isdigit, written))
+    # Outside English, "12 345 678" may be a number too: it has both readings. With points it is a number only.
     is_grouped_number = re.fullmatch(r"[1-9]\d{0,2}(?:[ .]\d{3})+", written) and language != "en"
-    if digit_count < MIN_PHONE_DIGITS or (is_grouped_number and "." in written):
+    if digit_count < MIN_DIGITS_OF_PHONE_NUMBER or (is_grouped_number and "." in written):
         return None
     reading = entity_readings.read_telephone_number(written, language)
     return choice([entity_readings.read_number(written, language), reading]) if is_grouped_number else reading
@@ -303,10 +306,6 @@ def _read_money(match: re.Match[str], language: str) -> Expression:
     return entity_readings.read_money(match["number"], match["sign"], match["scale"], language)
 
 
-def _read_percent(match: re.Match[str], language: str) -> Expression:
-    return sequence(_read_number(match, language), phrase(WORDS_BY_LANGUAGE[language].percent))
-
-
 def _read_quantity(match: re.Match[str], language: str) -> Expression:
     one, many = WORDS_BY_LANGUAGE[language].units[match["unit"]]
     forms = f"{one}|{many}" if match["number"] == "1" else f"{many}|{one}"
@@ -331,10 +330,6 @@ def _read_decade(match: re.Match[str], language: str) -> Expression | None:
     return sequence(century, phrase(decade))
 
 
-def _read_ordinal(match: re.Match[str], language: str) -> Expression:
-    return entity_readings.read_ordinal(int(match["number"]), language)
-
-
 def _read_fraction(match: re.Match[str], language: str) -> Expression:
     fraction = entity_readings.read_fraction(match["top"], match["bottom"], language)
     if not match["whole"]:
@@ -344,6 +339,7 @@ def _read_fraction(match: re.Match[str], language: str) -> Expression:
 
 
 def _read_code(match: re.Match[str], language: str) -> Expression:
+    # "5k" and "20M" look like codes, and may be said as numbers.
     scaled = re.fullmatch(r"(\d+)([kKM])", match[0])
     scale = WORDS_BY_LANGUAGE[language].scales.get(scaled[2].lower()) if scaled else None
     reading = entity_readings.read_code(match[0], language)
@@ -384,7 +380,7 @@ def _read_chinese_number(written_number: str, language: str) -> Expression:
         readings.append(read_cardinal(int(whole), language))
     if len(whole) >= 3 or not readings:
         readings.append(read_digits(whole, language))
-    point = {"ja": "点|てん"}.get(language, "点")
+    point = "点|てん" if language == "ja" else "点"
     rest = sequence(phrase(point), read_digits(decimals, language)) if decimals else SILENCE
     return sequence(choice(readings), rest)
 
@@ -399,10 +395,6 @@ def _read_chinese_date(match: re.Match[str], language: str) -> Expression:
         read_cardinal(day, language),
         phrase("日|号" if language == "zh" else "日"),
     )
-
-
-def _read_chinese_year(match: re.Match[str], language: str) -> Expression:
-    return choice([read_digits(match[0], language), read_cardinal(int(match[0]), language)])
 
 
 def _read_chinese_time(match: re.Match[str], language: str) -> Expression:
@@ -443,14 +435,6 @@ def _read_chinese_money(match: re.Match[str], language: str) -> Expression:
     return sequence(_read_chinese_number(match["number"], language), phrase(names[match["sign"]]))
 
 
-def _read_chinese_quantity(match: re.Match[str], language: str) -> Expression:
-    return sequence(_read_chinese_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]]))
-
-
-def _read_chinese_long_number(match: re.Match[str], language: str) -> Expression:
-    return sequence(*(read_digits(group, language) for group in re.findall(r"\d+", match[0])))
-
-
 def _read_chinese_minus(match: re.Match[str], language: str) -> Expression:
     minus = phrase("负|零下" if language == "zh" else "マイナス")
     unit = phrase(_CHINESE_UNITS[match["unit"]]) if match["unit"] else SILENCE
@@ -468,9 +452,17 @@ _CHINESE_PATTERNS = (
         re.compile(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?!\d)"),
         _read_chinese_date,
     ),
-    _EntityPattern("date", re.compile(r"\d{4}(?=年)"), _read_chinese_year),
+    _EntityPattern(
+        "date",
+        re.compile(r"\d{4}(?=年)"),
+        lambda match, language: choice([read_digits(match[0], language), read_cardinal(int(match[0]), language)]),
+    ),
     _EntityPattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_chinese_time),
-    _EntityPattern("phone", re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"), _read_chinese_long_number),
+    _EntityPattern(
+        "phone",
+        re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"),
+        lambda match, language: sequence(*(read_digits(one, language) for one in re.findall(r"\d+", match[0]))),
+    ),
     _EntityPattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER})%"), _read_chinese_percent),
     _EntityPattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER})"), _read_chinese_money),
     _EntityPattern(
@@ -481,7 +473,9 @@ _CHINESE_PATTERNS = (
     _EntityPattern(
         "unit",
         re.compile(rf"(?P<number>{_CHINESE_NUMBER})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
-        _read_chinese_quantity,
+        lambda match, language: sequence(
+            _read_chinese_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]])
+        ),
     ),
     _EntityPattern(
         "number", re.compile(_CHINESE_NUMBER), lambda match, language: _read_chinese_number(match[0], language)

@@ -13,7 +13,7 @@ class LanguageWords(NamedTuple):
 
     decimal_sign: str
     """The sign before decimals: "." or ","."""
-    point: str
+    decimal_sign_words: str
     """How the decimal sign within a number is read."""
     months: tuple[str, ...]
     """Names of the months, from January."""
@@ -21,11 +21,11 @@ class LanguageWords(NamedTuple):
     """How the first day of a month is read; empty if it is read as a number like the other days."""
     date_link: str
     """What may be read between day and month, and between month and year."""
-    day_first: bool
+    is_day_first: bool
     """Whether the day is before the month in 3/4/2026."""
     currencies: dict[str, tuple[str, str]]
     """Readings of the currency after 1 and after other numbers, by its sign or code."""
-    cents: dict[str, tuple[str, str]]
+    hundredths: dict[str, tuple[str, str]]
     """Readings of a hundredth of a currency after 1 and after other numbers, by the sign or code of the currency. The
     empty key is for all other currencies."""
     money_link: str
@@ -38,10 +38,10 @@ class LanguageWords(NamedTuple):
     """Readings of a minus sign."""
     plus: str
     """Reading of a "+" before a number or a telephone number."""
-    hour: tuple[str, str]
+    hour_words: tuple[str, str]
     """What may be read after the hour, for hour 1 and for other hours."""
-    minute: str
-    """What may be read after the minutes."""
+    minute_words: str
+    """What may be read after the minutes; empty if nothing may."""
     half_past: str
     """How half past an hour is read, with "{hour}" or "{next}" for the hours; empty if the language has no such
     reading."""
@@ -58,11 +58,11 @@ class LanguageWords(NamedTuple):
     afternoon: str
     """Readings of "p.m."."""
     scales: dict[str, str]
-    """Readings of letters after a number, such as "k"; and of words for large numbers after a currency."""
+    """Readings of what multiplies a number, such as "k" or "mio", by the letters after the number in lower case."""
     range_word: str
     """What is read between the ends of a range."""
     signs: dict[str, str]
-    """Readings of other signs."""
+    """Readings of signs that stand alone, such as "&", by the sign."""
 
 
 def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
@@ -83,11 +83,11 @@ def _split_month_names(text: str) -> tuple[str, ...]:
 
 _ENGLISH = LanguageWords(
     decimal_sign=".",
-    point="point",
+    decimal_sign_words="point",
     months=_split_month_names("January February March April May June July August September October November December"),
     first_day="",
     date_link="",
-    day_first=False,
+    is_day_first=False,
     currencies=_build_units(
         "$,USD,US$=dollar|US dollar|U S dollar/dollars|US dollars|U S dollars",
         "€,EUR=euro/euros|euro",
@@ -96,7 +96,7 @@ _ENGLISH = LanguageWords(
         "₹,INR=rupee/rupees",
         "CHF=Swiss franc|franc/Swiss francs|francs",
     ),
-    cents=_build_units("£,GBP=penny|p/pence|p", "₹,INR=paisa/paise", "=cent/cents"),
+    hundredths=_build_units("£,GBP=penny|p/pence|p", "₹,INR=paisa/paise", "=cent/cents"),
     money_link="and",
     units=_build_units(
         "mg=milligram/milligrams|milligram",
@@ -140,8 +140,8 @@ _ENGLISH = LanguageWords(
     percent="percent",
     minus="minus|negative",
     plus="plus",
-    hour=("o'clock", "o'clock"),
-    minute="",
+    hour_words=("o'clock", "o'clock"),
+    minute_words="",
     half_past="half past {hour}",
     quarter_past="(a) quarter past {hour}|(a) quarter after {hour}",
     quarter_to="(a) quarter to {next}|(a) quarter of {next}",
@@ -156,13 +156,13 @@ _ENGLISH = LanguageWords(
 
 _GERMAN = LanguageWords(
     decimal_sign=",",
-    point="Komma",
+    decimal_sign_words="Komma",
     months=_split_month_names(
         "Januar|Jänner Februar|Feber März April Mai Juni|Juno Juli|Julei August September Oktober November Dezember"
     ),
     first_day="",
     date_link="",
-    day_first=True,
+    is_day_first=True,
     currencies=_build_units(
         "€,EUR=Euro",
         "$,USD,US$=Dollar|US Dollar",
@@ -170,7 +170,7 @@ _GERMAN = LanguageWords(
         "¥,JPY=Yen",
         "CHF=Franken|Schweizer Franken",
     ),
-    cents=_build_units("£,GBP=Penny/Pence", "CHF=Rappen", "=Cent"),
+    hundredths=_build_units("£,GBP=Penny/Pence", "CHF=Rappen", "=Cent"),
     money_link="und",
     units=_build_units(
         "mg=Milligramm",
@@ -205,8 +205,8 @@ _GERMAN = LanguageWords(
     percent="Prozent",
     minus="minus",
     plus="plus",
-    hour=("Uhr", "Uhr"),
-    minute="",
+    hour_words=("Uhr", "Uhr"),
+    minute_words="",
     half_past="halb {next}",
     quarter_past="Viertel nach {hour}|viertel {next}",
     quarter_to="Viertel vor {next}|drei viertel {next}|dreiviertel {next}",
@@ -221,13 +221,13 @@ _GERMAN = LanguageWords(
 
 _SPANISH = LanguageWords(
     decimal_sign=",",
-    point="coma|punto",
+    decimal_sign_words="coma|punto",
     months=_split_month_names(
         "enero febrero marzo abril mayo junio julio agosto septiembre|setiembre octubre noviembre diciembre"
     ),
     first_day="primero",
     date_link="de|del",
-    day_first=True,
+    is_day_first=True,
     currencies=_build_units(
         "€,EUR=euro/euros",
         "$,USD,US$=dólar|peso/dólares|pesos",
@@ -235,7 +235,7 @@ _SPANISH = LanguageWords(
         "¥,JPY=yen/yenes",
         "CHF=franco/francos|francos suizos",
     ),
-    cents=_build_units("£,GBP=penique/peniques", "=céntimo|centavo/céntimos|centavos"),
+    hundredths=_build_units("£,GBP=penique/peniques", "=céntimo|centavo/céntimos|centavos"),
     money_link="con|y",
     units=_build_units(
         "mg=miligramo/miligramos",
@@ -263,8 +263,8 @@ _SPANISH = LanguageWords(
     percent="por ciento",
     minus="menos",
     plus="más",
-    hour=("hora|en punto", "horas|en punto"),
-    minute="minutos",
+    hour_words=("hora|en punto", "horas|en punto"),
+    minute_words="minutos",
     half_past="{hour} y media",
     quarter_past="{hour} y cuarto",
     quarter_to="{next} menos cuarto",
@@ -279,11 +279,11 @@ _SPANISH = LanguageWords(
 
 _FRENCH = LanguageWords(
     decimal_sign=",",
-    point="virgule",
+    decimal_sign_words="virgule",
     months=_split_month_names("janvier février mars avril mai juin juillet août septembre octobre novembre décembre"),
     first_day="premier",
     date_link="",
-    day_first=True,
+    is_day_first=True,
     currencies=_build_units(
         "€,EUR=euro/euros",
         "$,USD,US$=dollar/dollars",
@@ -291,7 +291,7 @@ _FRENCH = LanguageWords(
         "¥,JPY=yen/yens",
         "CHF=franc|franc suisse/francs|francs suisses",
     ),
-    cents=_build_units("£,GBP=penny/pence", "=centime|cent/centimes|cents"),
+    hundredths=_build_units("£,GBP=penny/pence", "=centime|cent/centimes|cents"),
     money_link="et",
     units=_build_units(
         "mg=milligramme/milligrammes",
@@ -319,8 +319,8 @@ _FRENCH = LanguageWords(
     percent="pour cent|pourcent",
     minus="moins",
     plus="plus",
-    hour=("heure", "heures"),
-    minute="minutes",
+    hour_words=("heure", "heures"),
+    minute_words="minutes",
     half_past="{hour} heures et demie|{hour} heure et demie",
     quarter_past="{hour} heures et quart|{hour} heure et quart",
     quarter_to="{next} heures moins le quart|{next} heure moins le quart",
@@ -335,13 +335,13 @@ _FRENCH = LanguageWords(
 
 _ITALIAN = LanguageWords(
     decimal_sign=",",
-    point="virgola",
+    decimal_sign_words="virgola",
     months=_split_month_names(
         "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre"
     ),
     first_day="primo",
     date_link="",
-    day_first=True,
+    is_day_first=True,
     currencies=_build_units(
         "€,EUR=euro",
         "$,USD,US$=dollaro/dollari",
@@ -349,7 +349,7 @@ _ITALIAN = LanguageWords(
         "¥,JPY=yen",
         "CHF=franco/franchi|franchi svizzeri",
     ),
-    cents=_build_units("£,GBP=penny/pence", "=centesimo/centesimi"),
+    hundredths=_build_units("£,GBP=penny/pence", "=centesimo/centesimi"),
     money_link="e",
     units=_build_units(
         "mg=milligrammo/milligrammi",
@@ -376,8 +376,8 @@ _ITALIAN = LanguageWords(
     percent="percento|per cento",
     minus="meno",
     plus="più",
-    hour=("in punto", "in punto"),
-    minute="minuti",
+    hour_words=("in punto", "in punto"),
+    minute_words="minuti",
     half_past="{hour} e mezza|{hour} e mezzo",
     quarter_past="{hour} e un quarto",
     quarter_to="{next} meno un quarto",
@@ -392,13 +392,13 @@ _ITALIAN = LanguageWords(
 
 _PORTUGUESE = LanguageWords(
     decimal_sign=",",
-    point="vírgula",
+    decimal_sign_words="vírgula",
     months=_split_month_names(
         "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro"
     ),
     first_day="primeiro",
     date_link="de",
-    day_first=True,
+    is_day_first=True,
     currencies=_build_units(
         "R$,BRL=real/reais",
         "€,EUR=euro/euros",
@@ -406,7 +406,7 @@ _PORTUGUESE = LanguageWords(
         "£,GBP=libra/libras",
         "¥,JPY=iene/ienes",
     ),
-    cents=_build_units("£,GBP=pêni/pence", "€,EUR=cêntimo|centavo/cêntimos|centavos", "=centavo/centavos"),
+    hundredths=_build_units("£,GBP=pêni/pence", "€,EUR=cêntimo|centavo/cêntimos|centavos", "=centavo/centavos"),
     money_link="e",
     units=_build_units(
         "mg=miligrama/miligramas",
@@ -433,8 +433,8 @@ _PORTUGUESE = LanguageWords(
     percent="por cento|porcento",
     minus="menos",
     plus="mais",
-    hour=("hora|em ponto", "horas|em ponto"),
-    minute="minutos",
+    hour_words=("hora|em ponto", "horas|em ponto"),
+    minute_words="minutos",
     half_past="{hour} e meia|{hour} horas e meia",
     quarter_past="{hour} e um quarto|{hour} e quinze",
     quarter_to="um quarto para as {next}|quinze para as {next}",

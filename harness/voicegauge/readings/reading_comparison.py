@@ -61,6 +61,7 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
     """
     if is_transcript:  # before signs such as "㈀" are decomposed: the parentheses in them mark no note
         text = _TRANSCRIPT_NOTE_PATTERN.sub(_remove_transcript_note, text)
+    # Before "½" becomes "1/2": "2½" would otherwise become "21/2".
     text = _FRACTION_SIGN_PATTERN.sub(" ", text)
     text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
@@ -210,7 +211,7 @@ def align_lattices(reference: WordLattice, hypothesis: WordLattice) -> list[Alig
 
 
 def _compute_costs(reference: WordLattice, hypothesis: WordLattice) -> list[list[int]]:
-    """Return the fewest errors of paths that end at each pair of nodes."""
+    """Return the fewest errors of paths that end at each pair of nodes, by node of the reference and hypothesis."""
     columns = list(zip(hypothesis.words, hypothesis.predecessors, strict=True))
     costs: list[list[int]] = []
     for row, word in enumerate(reference.words):
@@ -239,6 +240,10 @@ def _trace_back_alignment(
     reference: WordLattice, hypothesis: WordLattice, costs: list[list[int]]
 ) -> Iterator[AlignmentEdit]:
     """Yield the edits of the cheapest pair of paths from the end to the start."""
+
+    def find_pair_with_cost(rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
+        return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
+
     row, column = reference.end, hypothesis.end
     while row or column:
         word, other = reference.words[row], hypothesis.words[column]
@@ -249,20 +254,17 @@ def _trace_back_alignment(
             row = min(rows, key=lambda one: costs[one][column])
         elif column and other is None:
             column = min(columns, key=lambda one: costs[row][one])
-        elif row and column and (found := _find_node_pair(costs, rows, columns, cost - (word != other))):
+        elif row and column and (pair := find_pair_with_cost(rows, columns, cost - (word != other))) is not None:
+            # A pair of words comes before a deletion or an insertion of the same cost, so that each error of a
+            # recognizer stands beside the word that was spoken.
             yield AlignmentEdit("equal" if word == other else "substitution", word or "", other or "", *parts)
-            row, column = found
+            row, column = pair
         elif row and (up := next((one for one in rows if costs[one][column] == cost - 1), None)) is not None:
             yield AlignmentEdit("deletion", word or "", "", *parts)
             row = up
         else:
             yield AlignmentEdit("insertion", "", other or "", *parts)
             column = next(one for one in columns if costs[row][one] == cost - 1)
-
-
-def _find_node_pair(costs: list[list[int]], rows: list[int], columns: list[int], cost: int) -> tuple[int, int] | None:
-    """Return the first of some rows and columns whose cost is `cost`, as a pair; `None` if there are none."""
-    return next(((row, column) for row in rows for column in columns if costs[row][column] == cost), None)
 
 
 # Compares a transcript with the text that was to be spoken, by their readings.
@@ -390,6 +392,8 @@ def _judge_entities(
         if edit.kind in ("substitution", "deletion"):
             wrong.add(edit.reference_part_index)
         elif edit.kind == "insertion":
+            # A word that is added within an entity changes it. Beside an entity, only a whole entity does, such as a
+            # second number: an added plain word is an error of the words there.
             neighbours = _find_parts_beside_insertion(edits, index)
             is_inside = len(neighbours) == 2 and neighbours[0] == neighbours[1]
             is_entity = (

@@ -124,6 +124,8 @@ def _prune_expression(expression: Expression, vocabulary: frozenset[str]) -> tup
             return ExpressionSequence(tuple(one for one, _ in pruned)), sum(count for _, count in pruned)
         case ExpressionChoice(alternatives):
             pruned_alternatives = [_prune_expression(one, vocabulary) for one in alternatives]
+            # If no alternative consists of known words, keeping one is enough: all of them have errors, and the
+            # alignment takes longer with each.
             fewest = min(count for _, count in pruned_alternatives)
             best_alternatives = [one for one, count in pruned_alternatives if count == fewest]
             return choice(best_alternatives if fewest == 0 else best_alternatives[:1]), fewest
@@ -285,7 +287,7 @@ def _build_german_reading(number: int) -> Expression:
     if number == 1:
         return phrase("eins|ein|eine|einen|einem|einer")
     readings = list_german_words(number)
-    if number >= 1000 and number % 1000:
+    if number >= 1000 and number % 1000:  # long numbers are also written in two words
         head, rest = divmod(number, 1000)
         split = [f"{one} {other}" for one in list_german_words(head * 1000) for other in list_german_words(rest)]
         readings = [*readings, *split]
@@ -354,6 +356,7 @@ def _build_french_reading_below_100(number: int) -> Expression:
     if tens < 7:
         link = phrase("et") if ones == 1 else SILENCE
         return _append_reading_of_rest(phrase(_FRENCH_TENS[tens]), ones, _build_french_reading_below_100, link)
+    # Belgium and Switzerland count 70, 80 and 90 by tens; France adds to 60 and to 4 times 20.
     regional_tens = phrase({7: "septante", 8: "huitante|octante", 9: "nonante"}[tens])
     optional_link = phrase("(et)") if ones == 1 else SILENCE
     regional = _append_reading_of_rest(regional_tens, ones, _build_french_reading_below_100, optional_link)
@@ -390,6 +393,7 @@ def _list_italian_words(number: int) -> list[str]:
         return _ITALIAN_WORDS_BELOW_20[number].split("|")
     if number < 100:
         tens, ones = divmod(number, 10)
+        # Before "uno" and "otto" the last vowel is dropped: ventuno, ventotto.
         stem = _ITALIAN_TENS[tens][:-1] if ones in (1, 8) else _ITALIAN_TENS[tens]
         if ones == 1:
             return [f"{stem}uno", f"{stem}un"]
@@ -398,6 +402,7 @@ def _list_italian_words(number: int) -> list[str]:
         hundreds, rest = divmod(number, 100)
         start = f"{'' if hundreds == 1 else _ITALIAN_WORDS_BELOW_20[hundreds]}cento"
         others = _list_italian_words(rest) if rest else [""]
+        # Both "centootto" and "centotto" are written.
         elided = [f"{start[:-1]}{one}" for one in others if 80 <= rest < 90 or rest == 8]
         return [*(f"{start}{one}" for one in others), *elided]
     head, rest = divmod(number, 1000)
@@ -434,12 +439,13 @@ def _build_han_reading(number: int, language: str) -> Expression:
     """Return the readings of a number in Chinese or Japanese."""
     if number == 0:
         return read_digit("0", language)
-    if number >= 10**4:
+    if number >= 10**4:  # numbers are grouped by ten thousands, not by thousands
         scale, name = _find_largest_scale(number, ((10**8, "亿|億"), (10**4, "万|萬")))
         head, rest = divmod(number, scale)
         first = _build_han_reading(head, language)
         if head == 2 and language == "zh":
             first = choice([first, phrase("两")])
+        # Chinese says 零 where a place is skipped; Japanese says nothing there.
         gap = phrase("零|〇") if rest < scale // 10 and language == "zh" else SILENCE
         return _append_reading_of_rest(
             sequence(first, phrase(name)), rest, partial(_build_han_reading, language=language), gap
