@@ -268,8 +268,8 @@ async def test_a_client_that_does_not_read_stops_the_service_instead_of_filling_
         await client.recv()
         before = -1
         while before != sent:  # until the service is held up
-            # The kernel's buffers of the two connections hold up to 72 MiB where tcp_rmem allows 32 MiB, so a bound close
-            # to the limit under test fails on some machines. Without that limit the flood would never end.
+            # The kernel's buffers of the two connections hold up to 72 MiB where tcp_rmem allows 32 MiB, so a bound
+            # close to the limit under test fails on some machines. Without that limit the flood would never end.
             assert sent * 65_536 < 512 * relay_server.MAX_WAITING_BYTES
             before = sent
             await asyncio.sleep(0.3)
