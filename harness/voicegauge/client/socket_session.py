@@ -18,7 +18,6 @@ from voicegauge.client.keys import replace_key
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import ClientAction, SocketFormat
-from voicegauge.contract.socket_messages import select_message_constants
 from voicegauge.contract.socket_turns import SocketTurn, TranscribedConversation, TranscriptReader, TurnReader
 from voicegauge.errors import TransportError
 from voicegauge.model.base import TextPacing
@@ -201,7 +200,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             action,
             text=text,
             context=context,
-            settings=select_message_constants(self._constants),
+            settings={location: value for location, value in self._constants.items() if location.is_in_body},
             key=self._message_key,
             nonce=next(self._message_numbers),
             audio=audio,

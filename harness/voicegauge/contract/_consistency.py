@@ -67,6 +67,7 @@ def check_security(operation: Operation) -> None:
                 raise operation.contract.document.build_error(
                     pointer, f"{name!r} is not a security scheme; known: {known}"
                 )
+            # Of the other operations of an official document, nobody sends a request: their schemes need not be usable.
             if operation.speech or operation.job or operation.audio_input:
                 reason = _explain_unusable_security_scheme(operation.contract, name)
                 if reason is not None:
@@ -86,6 +87,7 @@ def _explain_unusable_security_scheme(contract: Contract, scheme_name: str) -> s
             return "must have the flow clientCredentials: no other OAuth 2 flow works without a user"
         if key.id_variable is None:
             return "needs x-key.id_variable: the variable of the client id"
+        # The slash at the end keeps https://api.acme.com.evil.example from passing for https://api.acme.com.
         if not any(f"{token_url}/".startswith(f"{server.url}/") for server in contract.servers.values()):
             return f"gets tokens from {token_url}, which is not on one of the servers: add it to servers, with x-name"
         return None
@@ -344,6 +346,7 @@ def remove_contradicting_additional_properties(document: Document) -> list[str]:
             resolved.append((found, at or f"{pointer}/allOf/{index}"))
         described = {name for part, _ in resolved if isinstance(part, dict) for name in part.get("properties") or ()}
         for part, at in resolved:
+            # Each part of an `allOf` is judged alone: it does not see the properties of its siblings.
             is_closed = isinstance(part, dict) and part.get("additionalProperties") is False
             if is_closed and described - {*part.get("properties", ())}:
                 contradicting[at] = part
@@ -415,6 +418,7 @@ def check_usage_locations(target: BaseTarget) -> None:
     Raises:
         ContractError: a location is not documented.
     """
+    # A job reports what it used when it has ended: in its result, else in its status.
     status = target.job_operation
     result = status.job.result_operation_id if status is not None and status.job is not None else None
     reporting = target.contract.find_operation(result) if result is not None else status or target.operation
@@ -477,6 +481,7 @@ def _iterate_plan_price_problems(
         yield pointer, f"{plan_name!r} is not a plan in x-limits.plan_limits; known: {', '.join(plans) or 'none'}"
     if not plan.allows_extra_units and plan.included_units_per_month is None:
         yield f"{pointer}/allows_extra_units", "a plan without extra units needs included_units_per_month"
+    # `select_plan` replaces the amounts in both currencies: the one that a plan does not state would be lost.
     different = {*_list_currency_fields(plan)} ^ {*_list_currency_fields(price_part)}
     if different:
         yield pointer, f"the price of a plan has the same currencies as the price: {max(different)}"

@@ -136,6 +136,8 @@ def check_pagination(operation: Operation, pagination_spec: PaginationSpec) -> N
     check_locations(operation, pointer, pagination_spec)
     if pagination_spec.cursor_kind == "item-id" and pagination_spec.item_id_field is None:
         raise operation.contract.document.build_error(pointer, "cursor_kind item-id needs item_id_field")
+    # Of a token, one location without the other cannot be followed; with neither, the response only says whether more
+    # pages exist.
     if pagination_spec.cursor_kind == "token" and (
         (pagination_spec.cursor_location is None) != (pagination_spec.next_cursor_location is None)
     ):
@@ -471,6 +473,7 @@ def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
         _check_callback_body(operation, media, webhook_spec.body_locations, webhook_spec.callback_operation_id)
     elif status is None or status.job is None or status.job.job_id_location is None:
         raise document.build_error(pointer, "x-webhook needs body_locations: no status response has an id")
+    # Without a job, no `x-job` says which value of the response to the submit callbacks repeat.
     if status is None and (
         webhook_spec.body_locations is None or webhook_spec.body_locations.submit_id_location is None
     ):
@@ -485,6 +488,8 @@ def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
     has_timestamp = signature.timestamp_header_name is not None or "{timestamp}" in header
     problems = {
         "signature_header_template": "" if "{signature}" in header else "has no {signature}",
+        # The body is signed as bytes, between the texts before and after the placeholder: `compute_signature` splits
+        # there.
         "signed_text_template": "" if signed.count("{body}") == 1 else "must have {body} once",
     }
     for part, is_sent in {"{id}": signature.id_header_name is not None, "{timestamp}": has_timestamp}.items():

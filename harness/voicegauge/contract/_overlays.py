@@ -52,10 +52,14 @@ class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One action of an overlay: what it selects by `target`, and what it does there."""
 
     target: str
+    """JSONPath of the selected values."""
     description: str = ""
     update: Any = msgspec.UNSET
+    """What is merged into each selected value. Unset instead of null, because null is a value that can be merged."""
     remove: bool = False
+    """Whether the selected values are removed."""
     copy: str | None = None
+    """JSONPath of the one value that is merged into each selected value; `None` for another action."""
 
 
 class _OverlayInfo(msgspec.Struct, frozen=True):
@@ -69,9 +73,11 @@ class _Overlay(msgspec.Struct, frozen=True):
     """The content of an overlay file."""
 
     overlay: str
+    """Version of the Overlay Specification."""
     info: _OverlayInfo
     actions: Annotated[list[_OverlayAction], msgspec.Meta(min_length=1)]
     extends: str | None = None
+    """Path of the extended document, relative to the overlay."""
 
 
 def is_overlay(document: Document) -> bool:
@@ -171,7 +177,13 @@ class _ComposedDocument:
         return nodes
 
     def _remove_values_at(self, paths_to_values: list[tuple[int | str, ...]], pointer: str) -> None:
-        for location in sorted(paths_to_values, key=_build_removal_sort_key, reverse=True):
+        # From the last location to the first, items of a list by their indices: no removal then moves a value that is
+        # still to be removed.
+        for location in sorted(
+            paths_to_values,
+            key=lambda tokens: [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in tokens],
+            reverse=True,
+        ):
             if not location:
                 raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
             del self._get_value_at(location[:-1])[location[-1]]
@@ -188,6 +200,8 @@ class _ComposedDocument:
                 if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
                     self._merge_value_at((*pointer_tokens, key), item, at)
                 else:
+                    # A copy: several selected values would share one object, and a later action on one would change
+                    # all.
                     found[key] = copy.deepcopy(item)
                     self.parts[format_json_pointer((*pointer_tokens, key))] = (self._overlay, at)
         elif isinstance(found, list):
@@ -209,14 +223,6 @@ class _ComposedDocument:
         for token in pointer_tokens:
             value = value[token]
         return value
-
-
-def _build_removal_sort_key(pointer_tokens: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
-    """Return a key that sorts locations so that list items come in the order of their indices.
-
-    Values are removed from the last location to the first, so that no removal changes the index of a later one.
-    """
-    return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in pointer_tokens]
 
 
 def escape_json_path_name(name: str) -> str:
@@ -293,6 +299,7 @@ def select_operations(document: Document, kept_operations: Collection[tuple[str,
     selected: dict[str, Any] = {key: document.data[key] for key in _ALWAYS_COPIED_KEYS if key in document.data}
     selected["paths"] = {}
     kept = set(kept_operations)
+    # `kept_operations` may be a set. In the order of the document, the result is the same every time.
     for path, method in filter(kept.__contains__, operations):
         item = document.data["paths"][path]
         shared = {key: value for key, value in item.items() if key not in OPENAPI_METHODS}
@@ -460,6 +467,7 @@ def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str
     if not name:
         title = str(get_mapping(document.data, "info").get("title", ""))
         name = convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
+    # A contract with the id of a bundled one is rejected when it is loaded, unless it has the same servers and key.
     return f"my-{name}" if name in reserved_ids else name
 
 

@@ -81,6 +81,7 @@ def _measure_schema_size(
     """
     for schema, parts in _walk_inner_schemas_first(root, iterate_inner_schemas, size_by_schema):
         size = 1 + sum(count * size_by_schema.get(id(part), 1) for count, part in parts)
+        # Sizes double from schema to schema: without a bound, they would become numbers with thousands of digits.
         size_by_schema[id(schema)] = min(size, MAX_SCHEMA_SIZE + 1)
     return size_by_schema[id(root)]
 
@@ -209,61 +210,37 @@ def _iterate_schema_groups_innermost_first(parts_by_schema: Mapping[int, Iterabl
     Args:
         parts_by_schema: the identities of the schemas that each schema contains, by its own identity.
     """
-    visit_numbers: dict[int, int] = {}
-    lowest_visit_numbers: dict[int, int] = {}
+    # A stack of its own instead of recursion: a hostile document may nest schemas deeper than Python recurses. At its
+    # bottom is the whole document, which no schema contains.
+    document = -1
+    visit_numbers = {document: 0}
+    lowest_visit_numbers = {document: 0}
+    waiting = [(document, iter(parts_by_schema))]
     open_schemas: list[int] = []
     closed_schemas = set[int]()
-    for root in parts_by_schema:
-        waiting = [] if root in visit_numbers else [(root, iter(parts_by_schema[root]))]
-        while waiting:
-            schema, parts = waiting[-1]
-            if schema not in visit_numbers:
-                visit_numbers[schema] = lowest_visit_numbers[schema] = len(visit_numbers)
-                open_schemas.append(schema)
-            unvisited = next(
-                (
-                    part
-                    for part in parts
-                    if _note_edge_of_group(schema, part, visit_numbers, lowest_visit_numbers, closed_schemas)
-                ),
-                None,
-            )
-            if unvisited is not None:
-                waiting.append((unvisited, iter(parts_by_schema[unvisited])))
-                continue
+    while waiting:
+        schema, parts = waiting[-1]
+        for part in parts:  # an iterator, which goes on after the part that was visited last
+            if part not in visit_numbers:
+                visit_numbers[part] = lowest_visit_numbers[part] = len(visit_numbers)
+                open_schemas.append(part)
+                waiting.append((part, iter(parts_by_schema[part])))
+                break
+            # A schema of a complete group does not lead back to this one, or it would be in the same group.
+            if part not in closed_schemas:
+                lowest_visit_numbers[schema] = min(lowest_visit_numbers[schema], visit_numbers[part])
+        else:
             waiting.pop()
-            if waiting:
-                user = waiting[-1][0]
-                lowest_visit_numbers[user] = min(lowest_visit_numbers[user], lowest_visit_numbers[schema])
+            if not waiting:
+                return
+            user = waiting[-1][0]
+            lowest_visit_numbers[user] = min(lowest_visit_numbers[user], lowest_visit_numbers[schema])
             if lowest_visit_numbers[schema] == visit_numbers[schema]:
                 group = [open_schemas.pop()]
                 while group[-1] != schema:
                     group.append(open_schemas.pop())
                 closed_schemas.update(group)
                 yield group
-
-
-def _note_edge_of_group(
-    schema: int,
-    part: int,
-    visit_numbers: dict[int, int],
-    lowest_visit_numbers: dict[int, int],
-    closed_schemas: set[int],
-) -> bool:
-    """Return whether a schema contained in another one was not visited yet; otherwise note if they are in one group.
-
-    Args:
-        schema: identity of the schema that contains the other one.
-        part: identity of the contained schema.
-        visit_numbers: the numbers of the visited schemas, in the order of the visits; not changed.
-        lowest_visit_numbers: the lowest number known in the group of each schema; that of `schema` may change.
-        closed_schemas: the schemas of complete groups.
-    """
-    if part not in visit_numbers:
-        return True
-    if part not in closed_schemas:
-        lowest_visit_numbers[schema] = min(lowest_visit_numbers[schema], visit_numbers[part])
-    return False
 
 
 def _collect_uses_of_parts(
@@ -313,6 +290,9 @@ def _count_own_uses_of_parts(schema: _Schema) -> _SchemaUsesOfParts:
         others = schema.get(keyword)
         for name, part in named:
             counts = Counter([id(part)] if isinstance(part, dict) else [])
+            # A property with a schema of its own is exempt from `additionalProperties`, an item from `items`: what was
+            # counted for every part is taken back for this one. `unevaluatedProperties` stays, which makes the bound
+            # higher, never lower.
             counts.subtract([id(others)] if isinstance(others, dict) else [])
             uses.of_one_part[kind, name] = counts
     return uses
@@ -353,6 +333,7 @@ class NestedErrorLimit:
             return False
         if pointer not in self._count_by_pointer:
             self._count_by_pointer[pointer] = _count_uses_of_recursive_schemas(self._data, pointer)
+        # By logarithms: the number itself, the count to the power of the depth, does not fit into a float.
         return depth * math.log(max(self._count_by_pointer[pointer], 1)) > math.log(MAX_NESTED_ERRORS)
 
 
@@ -375,6 +356,7 @@ def _count_uses_of_recursive_schemas(document_data: Any, pointer: str) -> int:
 
 def _measure_depth(value: Any) -> int:
     """Return the nesting depth of a value: the number of lists and objects that are inside each other."""
+    # Level by level, because a value may be nested deeper than Python recurses.
     depth, level = 0, [value]
     while level := [one for one in level if isinstance(one, dict | list)]:
         level = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]

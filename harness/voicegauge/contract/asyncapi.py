@@ -147,6 +147,8 @@ def embed_asyncapi(document: Document, asyncapi: Document) -> Document:
         ContractError: a server or a security scheme of the AsyncAPI document cannot be used, or a scheme has the name
             of another one of the contract.
     """
+    # A shallow copy: every part that is changed below is replaced, so that the caller keeps the document as it was
+    # read.
     data = copy.copy(document.data)
     embedded = _rewrite_references(copy.deepcopy(asyncapi.data))
     own_provider = embedded.pop("x-provider", {})
@@ -192,7 +194,7 @@ def build_document_without_operations(asyncapi: Document) -> Document:
     return Document(asyncapi.path, skeleton, {"": 1}, asyncapi.sha256)
 
 
-def embed_without_merging(document: Document, asyncapi: Document) -> Document:
+def embed_asyncapi_without_merging(document: Document, asyncapi: Document) -> Document:
     """Return an OpenAPI document in which `asyncapi` is embedded under the key `x-asyncapi`.
 
     Nothing else is changed.
@@ -340,7 +342,7 @@ def _read_channel(
     _check_messages(document, socket)
     _check_turns(document, socket)
     _check_targets_that_state_prices(contract, socket)
-    operation = _find_operation(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
+    operation = _find_operation_of_channel(contract, client_key, pointer) if is_version_3 else channel.get(client_key)
     return Operation(
         schemas=contract.schemas,
         pointer=pointer,
@@ -498,6 +500,7 @@ def _read_message(schemas: Schemas, node: Any, pointer: str, name: str) -> Messa
     if not isinstance(payload, dict):
         return MessageSchema(name, None, pointer, _is_binary_type(message.get("contentType")))
     schema_pointer = f"{pointer}/payload"
+    # AsyncAPI 3.0 may wrap a schema with the name of its language (multi-format schema object).
     if "schemaFormat" in payload and "schema" in payload:
         payload, schema_pointer = payload["schema"], f"{schema_pointer}/schema"
     schema = schemas.resolve_reference(payload)[0]
@@ -544,7 +547,7 @@ def _find_server_name(contract: Contract, root: dict[str, Any], channel: dict[st
     return next(names, next(iter(contract.servers)))
 
 
-def _find_operation(contract: Contract, action: str, channel_pointer: str) -> Any:
+def _find_operation_of_channel(contract: Contract, action: str, channel_pointer: str) -> Any:
     """Return the first operation of version 3 with an action on a channel; `None` if there is none."""
     for operation in get_mapping(contract.document.data[ASYNCAPI_KEY], "operations").values():
         referenced = get_mapping(operation, "channel")

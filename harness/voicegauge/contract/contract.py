@@ -184,6 +184,7 @@ class Target(BaseTarget):
             limits.plan_limits.values()
         )
         allowed = [plan.max_text_characters for plan in plans]
+        # A plan without a limit is the most generous one, so that no limit counts.
         plan_limit = None if None in allowed else max((limit for limit in allowed if limit is not None), default=None)
         return min((limit for limit in (plan_limit, self._schema_text_limit) if limit is not None), default=None)
 

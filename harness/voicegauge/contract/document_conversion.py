@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.document_parts import HTTP_METHODS
@@ -52,10 +52,10 @@ def _convert_discovery(document: Document) -> Document:
     data = document.data
     paths: dict[str, dict[str, Any]] = {}
     lines = dict(document.line_by_pointer)
-    for method in _iterate_methods(data, ""):
+    for method in _iterate_discovery_methods(data, ""):
         path = "/" + str(method.method_data.get("flatPath", method.method_data.get("path", ""))).replace("{+", "{")
         verb = str(method.method_data.get("httpMethod", "GET")).lower()
-        paths.setdefault(path, {})[verb] = _convert_method(method.method_data, path)
+        paths.setdefault(path, {})[verb] = _convert_discovery_method(method.method_data, path)
         place = f"/paths/{escape_pointer_token(path)}/{verb}"
         if method.pointer in document.line_by_pointer:
             lines[place] = document.line_by_pointer[method.pointer]
@@ -69,19 +69,19 @@ def _convert_discovery(document: Document) -> Document:
         "info": {"title": str(data.get("title", "")), "version": str(data.get("revision", data.get("version", "")))},
         "servers": [{"url": f"{data.get('rootUrl', '')}{data.get('servicePath', '')}".rstrip("/")}],
         "paths": paths,
-        "components": {"schemas": {name: _convert_schema(schema) for name, schema in schemas.items()}},
+        "components": {"schemas": {name: _convert_discovery_schema(schema) for name, schema in schemas.items()}},
     }
     return Document(document.path, converted, lines, document.sha256)
 
 
-def _iterate_methods(resource: dict[str, Any], pointer: str) -> Iterator[_DiscoveryMethod]:
+def _iterate_discovery_methods(resource: dict[str, Any], pointer: str) -> Iterator[_DiscoveryMethod]:
     for name, method in resource.get("methods", {}).items():
         yield _DiscoveryMethod(f"{pointer}/methods/{escape_pointer_token(name)}", method)
     for name, child in resource.get("resources", {}).items():
-        yield from _iterate_methods(child, f"{pointer}/resources/{escape_pointer_token(name)}")
+        yield from _iterate_discovery_methods(child, f"{pointer}/resources/{escape_pointer_token(name)}")
 
 
-def _convert_method(method: dict[str, Any], path: str) -> dict[str, Any]:
+def _convert_discovery_method(method: dict[str, Any], path: str) -> dict[str, Any]:
     in_path = _PATH_PARAMETER_PATTERN.findall(path)
     stated = method.get("parameters", {})
     parameters = [
@@ -92,7 +92,7 @@ def _convert_method(method: dict[str, Any], path: str) -> dict[str, Any]:
             "name": name,
             "in": parameter["location"],
             "required": bool(parameter.get("required")),
-            "schema": _convert_schema(parameter),
+            "schema": _convert_discovery_schema(parameter),
         }
         for name, parameter in stated.items()
         if parameter.get("location") in ("query", "header")
@@ -109,10 +109,10 @@ def _convert_method(method: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _build_json_content(reference: dict[str, Any] | None) -> dict[str, Any]:
-    return {"application/json": {"schema": _convert_schema(reference or {})}}
+    return {"application/json": {"schema": _convert_discovery_schema(reference or {})}}
 
 
-def _convert_schema(schema: dict[str, Any]) -> dict[str, Any]:
+def _convert_discovery_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema:
         return {"$ref": f"#/components/schemas/{schema['$ref']}"}
     converted = {key: schema[key] for key in _DISCOVERY_SCHEMA_KEYS if key in schema}
@@ -122,12 +122,12 @@ def _convert_schema(schema: dict[str, Any]) -> dict[str, Any]:
         if key in schema and re.fullmatch(r"-?\d+(\.\d+)?", str(schema[key])):
             converted[key] = float(schema[key])
     if "items" in schema:
-        converted["items"] = _convert_schema(schema["items"])
+        converted["items"] = _convert_discovery_schema(schema["items"])
     if isinstance(schema.get("additionalProperties"), dict):
-        converted["additionalProperties"] = _convert_schema(schema["additionalProperties"])
+        converted["additionalProperties"] = _convert_discovery_schema(schema["additionalProperties"])
     properties = schema.get("properties", {})
     if properties:
-        converted["properties"] = {name: _convert_schema(one) for name, one in properties.items()}
+        converted["properties"] = {name: _convert_discovery_schema(one) for name, one in properties.items()}
         descriptions = {name: str(one.get("description", "")) for name, one in properties.items()}
         required = [name for name, text in descriptions.items() if _REQUIRED_DESCRIPTION_PATTERN.match(text)]
         if required:
@@ -159,6 +159,7 @@ _DEFINITION_DEPTH = 2
 _DEFAULT_MEDIA_TYPE = "application/json"
 """Media type of bodies for which a Swagger document names none."""
 _FILE_MEDIA_TYPE = "application/octet-stream"
+"""Media type of files for which a Swagger document names none."""
 _OAUTH2_FLOW_BY_SWAGGER_NAME = {"application": "clientCredentials", "accessCode": "authorizationCode"}
 """The names of flows in OpenAPI 3 that differ from those in Swagger, by the name in Swagger."""
 
@@ -170,7 +171,16 @@ def _convert_swagger(document: Document) -> Document:
         ContractError: the document is not valid; the message has the line of the first error.
     """
     errors = _create_swagger_validator().iter_errors(_leave_out_openapi_3_keywords(document.data))
-    error = next((one for one in errors if not _is_inside_definition(one.instance_path)), None)
+    # Of the schemas in `definitions`, those that are used are checked after the conversion: official documents have
+    # many faults in the others.
+    error = next(
+        (
+            one
+            for one in errors
+            if not (len(one.instance_path) > _DEFINITION_DEPTH and one.instance_path[0] == "definitions")
+        ),
+        None,
+    )
     if error is not None:
         reason = " ".join(error.message.split())[:MAX_REASON_CHARACTERS]
         raise document.build_error(format_json_pointer(error.instance_path), f"is not valid Swagger 2.0: {reason}")
@@ -192,11 +202,6 @@ def _create_swagger_validator() -> Any:
     return jsonschema_rs.Draft4Validator(dict(schema_v2))
 
 
-def _is_inside_definition(path: Sequence[str | int]) -> bool:
-    """Whether a path leads into a schema of `definitions`; those that are used are checked after the conversion."""
-    return len(path) > _DEFINITION_DEPTH and path[0] == "definitions"
-
-
 def _leave_out_openapi_3_keywords(value: Any) -> Any:
     """Return `value` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
     if isinstance(value, dict):
@@ -210,7 +215,7 @@ class _SwaggerConversion:
     """Converts one Swagger 2.0 document."""
 
     def __init__(self, swagger: dict[str, Any]) -> None:
-        self._swagger = _rewrite_references(copy.deepcopy(swagger))
+        self._swagger = _rewrite_swagger_references(copy.deepcopy(swagger))
 
     def convert(self) -> dict[str, Any]:
         swagger = self._swagger
@@ -232,6 +237,7 @@ class _SwaggerConversion:
         """Return a list of one server URL; https is preferred, because keys are sent to the server."""
         host, base = self._swagger.get("host", ""), self._swagger.get("basePath", "").rstrip("/")
         schemes = self._swagger.get("schemes", ["https"])
+        # Keys are sent to the server, so that plain http is the last resort.
         scheme = "https" if "https" in schemes else next(iter(schemes), "https")
         if not host and not base:  # Azure's documents have the host as a template, such as "{endpoint}/texttospeech"
             template = str(self._swagger.get("x-ms-parameterized-host", {}).get("hostTemplate", ""))
@@ -243,7 +249,7 @@ class _SwaggerConversion:
         components: dict[str, Any] = {"schemas": swagger.get("definitions", {})}
         parameters = swagger.get("parameters", {}).items()
         plain = {
-            name: _convert_parameter(one)
+            name: _convert_swagger_parameter(one)
             for name, one in parameters
             if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS
         }
@@ -252,7 +258,8 @@ class _SwaggerConversion:
             for name, response in swagger.get("responses", {}).items()
         }
         schemes = {
-            name: _convert_security_scheme(scheme) for name, scheme in swagger.get("securityDefinitions", {}).items()
+            name: _convert_swagger_security_scheme(scheme)
+            for name, scheme in swagger.get("securityDefinitions", {}).items()
         }
         optional = {"parameters": plain, "responses": responses, "securitySchemes": schemes}
         return components | {key: value for key, value in optional.items() if value}
@@ -269,7 +276,9 @@ class _SwaggerConversion:
             if key != "parameters"
         }
         plain = [
-            _convert_parameter(one) for one in shared_parameters if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS
+            _convert_swagger_parameter(one)
+            for one in shared_parameters
+            if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS
         ]
         return {**converted, "parameters": plain} if plain else converted
 
@@ -285,7 +294,7 @@ class _SwaggerConversion:
         produced_media_types = operation.get("produces", self._swagger.get("produces", []))
         left_out = {"parameters", "consumes", "produces", "responses", "schemes"}
         converted = {key: value for key, value in operation.items() if key not in left_out}
-        plain = [_convert_parameter(one) for one in own if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS]
+        plain = [_convert_swagger_parameter(one) for one in own if one.get("in") not in _IN_VALUES_OF_BODY_PARAMETERS]
         if plain:
             converted["parameters"] = plain
         body = _build_request_body([*shared_parameters, *own], consumed_media_types)
@@ -303,7 +312,9 @@ class _SwaggerConversion:
         schema = response.get("schema")
         converted = {key: value for key, value in response.items() if key not in {"schema", "examples", "headers"}}
         if "headers" in response:
-            converted["headers"] = {name: _convert_parameter(header) for name, header in response["headers"].items()}
+            converted["headers"] = {
+                name: _convert_swagger_parameter(header) for name, header in response["headers"].items()
+            }
         if schema is not None:
             is_file = schema.get("type") == "file"
             body = {"schema": {"type": "string", "format": "binary"} if is_file else schema}
@@ -315,12 +326,12 @@ class _SwaggerConversion:
         return converted
 
 
-def _rewrite_references(value: Any) -> Any:
+def _rewrite_swagger_references(value: Any) -> Any:
     if isinstance(value, list):
-        return [_rewrite_references(item) for item in value]
+        return [_rewrite_swagger_references(item) for item in value]
     if not isinstance(value, dict):
         return value
-    rewritten = {key: _rewrite_references(item) for key, item in value.items()}
+    rewritten = {key: _rewrite_swagger_references(item) for key, item in value.items()}
     reference = rewritten.get("$ref")
     if isinstance(reference, str):
         for old, new in _OPENAPI_PREFIX_BY_SWAGGER_PREFIX.items():
@@ -329,7 +340,7 @@ def _rewrite_references(value: Any) -> Any:
     return rewritten
 
 
-def _convert_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
+def _convert_swagger_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     """Convert a parameter or a response header of Swagger 2.0 to OpenAPI 3, with its schema under `schema`."""
     if "$ref" in parameter:
         return parameter
@@ -372,7 +383,7 @@ def _choose_media_types(produced_media_types: list[str], *, is_file: bool) -> li
     return [one for one in produced_media_types if one not in files] or [_DEFAULT_MEDIA_TYPE]
 
 
-def _convert_security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
+def _convert_swagger_security_scheme(scheme: dict[str, Any]) -> dict[str, Any]:
     if scheme.get("type") == "basic":
         return {**scheme, "type": "http", "scheme": "basic"}
     if scheme.get("type") != "oauth2":

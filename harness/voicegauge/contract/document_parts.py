@@ -327,7 +327,9 @@ class Example:
     """A documented example of a body."""
 
     name: str
+    """Name of the example in the document; "example" for the one of `example`, which has no name."""
     value: Any
+    """The body as plain data."""
     rejection_reason: str | None
     """Why the request was rejected (`x-rejection-reason`), optionally with the field that caused it: "invalid:text"."""
     request_example_name: str | None
@@ -404,6 +406,7 @@ class ParsedText(NamedTuple):
     """The text of a parameter or header, parsed as the type that its schema documents."""
 
     value: Any
+    """The parsed value; the text itself if no documented type fits."""
     violations: tuple[SchemaViolation, ...]
     """The violations of the schema."""
 
@@ -413,6 +416,7 @@ class Parameter(ContractPart):
     """A parameter of a request, or a header of a response."""
 
     name: str
+    """Name of the parameter or header as the document writes it."""
     message_part: Literal["path", "query", "header", "cookie"]
     is_required: bool
 

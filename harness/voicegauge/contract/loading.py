@@ -147,11 +147,13 @@ def _read_operation(contract: Contract, path_item: _PathItem, method: str, serve
         value, at = contract.schemas.resolve_reference(node[key], f"{pointer}/{key}")
         return convert_record(document, value, at, record_type)
 
+    # Those of the path item first, so that those of the operation replace them in `_read_parameters`.
     shared = [
         (f"{path_item.pointer}/parameters/{i}", p) for i, p in enumerate(path_item.path_item_data.get("parameters", []))
     ]
     own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
     pricing, limits = read_extension("x-pricing", PriceSpec), read_extension("x-limits", LimitsSpec)
+    # An empty value of the operation, such as no plans, does not hide those of the root.
     own_limits = {name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(limits, name, None))}
     return Operation(
         schemas=contract.schemas,
@@ -269,6 +271,7 @@ def adapt_contract_to_server(
             _correct_request_examples(document_data, operation, spec.model_list.request_field_location, model_names)
         if spec.voice_lists and voice_names and operation.speech is not None:
             _limit_field_to_names(document_data, operation, spec.voice_lists[0].request_field_location, voice_names)
+    # Left in, they would be requested, and their absence reported as a violation.
     for name in missing_operation_ids:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
         del document_data["paths"][path][method]
@@ -362,6 +365,7 @@ def _limit_field_to_names(
         schema = read_json_pointer(
             document_data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1]
         )
+        # So that planned requests with another voice are invalid ones, which the server should reject.
         schema["enum"] = list(names)
         document = next(iter(operation.contract.provider.sources))
         note = "The server's own list."

@@ -80,6 +80,8 @@ class PathTemplate:
 
         The base path may be anything, because users can set any base URL.
         """
+        # From the left, so that the longest end is tried first: a template would otherwise match inside of its own
+        # path.
         for start in (index for index, character in enumerate(path) if character == "/"):
             parameters = self.match(path[start:])
             if parameters is not None:
@@ -295,6 +297,7 @@ class Operation(ContractPart):
             if not all(spec.allows_value(location, value) for location, value in sent.items()):
                 continue
             equal_count = sum(sent[location] == value for location, value in spec.request_constants.items())
+            # Equal constants decide between a target and one that a pattern of it matches: the named model wins.
             rank = (len(sent) + len(needed), equal_count)
             if all(read_request_value(location) is not MISSING for location in needed) and (
                 best is None or rank > best_rank
@@ -317,6 +320,7 @@ class Operation(ContractPart):
         Args:
             read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
         """
+        # Below every rank: a target without constants is addressed by any request.
         best_rank, best = (-1, -1), None
         for target in self.audio_input_targets:
             constants = target.target_spec.request_constants

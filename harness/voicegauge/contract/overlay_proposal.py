@@ -315,6 +315,7 @@ class OverlayWriter:
         for pointer in pointers:
             self._todo.append(f"the default of {pointer}, which does not fit its own schema and is removed")
             yield build_removal_action(self._document, f"{pointer}/default")
+        # Only what the overlay keeps: a removal elsewhere in a large document would explain nothing.
         kept = [(one.path, one.method) for one in self._candidates]
         kept += [(one.job.path, "get") for one in self._candidates if one.job is not None]
         used = select_operations(self._document, kept)
@@ -359,6 +360,7 @@ class OverlayWriter:
         fields = candidate.request_fields
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
+        # The user named the operation, so that a wrong guess is better than none: it is marked, and shows the grammar.
         if "text" not in mapped:
             guessed = _guess_text_field(fields)
             self._todo.append(f"the field of {candidate.path} that has the text to speak")

@@ -95,6 +95,7 @@ class EventStreamParser:
         self._add_messages(self._parser.finish)
 
     def _add_messages(self, read_messages: Callable[[], list[StreamMessage]]) -> None:
+        # Where the next message begins is not known after an error.
         if self.error is not None:
             return
         try:
@@ -107,6 +108,7 @@ class EventStreamParser:
         if self._spec.end_marker is not None and message.data == self._spec.end_marker.encode():
             self.has_end_marker = True
             return
+        # Counted before parsing: parsed values take far more memory than their text.
         self._nodes += count_json_nodes(message.data, MAX_JSON_NODES)
         if self._nodes > MAX_JSON_NODES:  # of all events together, since all are kept
             raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} JSON values in its events")
@@ -318,6 +320,7 @@ class ParsedExchange:
     def read_request_body(self, operation: Operation) -> RequestBody:
         """Return the request body, read by the documentation of `operation`."""
         stored: tuple[Operation, RequestBody] | None = self._values.get("request_body")
+        # By identity: another contract, or the same one with other prices, may read the same exchange.
         if stored is None or stored[0] is not operation:
             media_type = self.exchange.request.media_type
             media = operation.find_request_media(media_type)

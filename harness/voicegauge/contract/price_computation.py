@@ -48,6 +48,8 @@ def is_rounded_amount(charged_amount: float, documented_amount: float) -> bool:
     difference = abs(charged_amount - documented_amount)
     if difference <= EXACT_AMOUNT_TOLERANCE * max(abs(charged_amount), abs(documented_amount)):
         return True
+    # `repr` gives the shortest digits of the float, which are those of the response; without trailing zeros. Whole
+    # numbers are not taken for tens or hundreds (`min` with 0).
     last_digit = 10.0 ** min(int(Decimal(repr(charged_amount)).normalize().as_tuple().exponent), 0)
     return difference <= min(
         last_digit / 2 * (1 + EXACT_AMOUNT_TOLERANCE), ROUNDED_AMOUNT_TOLERANCE * abs(documented_amount)
@@ -122,6 +124,8 @@ def quote_turn_price(
     quote = quote_price(target, character_count, user_price_usd=user_price_usd)
     if not interrupts or not isinstance(target, SocketTarget) or not target.can_be_interrupted:
         return quote
+    # The interrupted turn has the same text, and how much of it a provider charges is not documented anywhere: all of
+    # it counts.
     return PriceQuote(*(None if value is None else 2 * value for value in quote))
 
 
@@ -521,6 +525,7 @@ def compute_monthly_bill(
     fees = [one.fee_usd for one in parts if one.fee_usd is not None]
     usd = sum_if_known(one.usd for one in parts)
     exceeds_plan = any(one.exceeds_plan for one in parts)
+    # Rounded once, at the end: an invoice rounds its total, not each request.
     total_usd = None if usd is None or exceeds_plan else round_to_cents(math.fsum([*fees, usd]))
     bases = (_determine_usage_basis(part, group) for part in price.parts for group in request_groups)
     return MonthlyBill(

@@ -118,6 +118,7 @@ class _SocketOverlayWriter:
 
     def __init__(self, asyncapi: Document, provider_id: str, reserved_ids: Collection[str]) -> None:
         self._asyncapi = asyncapi
+        # Embedded as it will be when the contract is loaded, so that what cannot be embedded fails here, with its line.
         self._document = embed_asyncapi(build_document_without_operations(asyncapi), asyncapi)
         self._removed_pointers = [
             pointer.removeprefix(f"/{ASYNCAPI_KEY}") for pointer in remove_unknown_content_encodings(self._document)
@@ -287,6 +288,7 @@ class _SocketOverlayWriter:
                 if one not in _NON_IDENTIFYING_VALUES
             }
             proposed.append({"message": name, "event": event, "value": value})
+            # One value is enough to recognize a message; more would reject the next version of it.
             if fixed:
                 proposed[-1]["recognized_by"] = dict(list(fixed.items())[:1])
         if not any(one["event"] == "turn-end" for one in proposed):

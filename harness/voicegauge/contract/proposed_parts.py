@@ -312,6 +312,7 @@ _SPEECH_WORD_PATTERN = re.compile(r"speech|tts|speak|synth|audio|voice|dub", re.
 _OTHER_PURPOSE_WORD_PATTERN = re.compile(
     r"music|sound|transcri|recogni|translat|speech-to-text|speech2text|stt\b|feedback", re.IGNORECASE
 )
+"""Matches a word in the path or the names of an operation that does something else than text to speech."""
 _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
 AUDIO_IS_RESPONSE_BODY = {"location": "body", "delivery_method": "bytes"}
@@ -423,7 +424,9 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
                 fields,
                 first,
                 tuple(one["location"] for one in audio[1:]),
-                _list_audio_media_types(schemas, node[method]),
+                frozenset(
+                    filter(_is_audio_media_type, next(_iterate_success_response_contents(schemas, node[method]), {}))
+                ),
                 _has_binary_request(schemas, node[method]),
                 tuple(dict.fromkeys(unfit_default_pointers)),
                 job,
@@ -494,12 +497,6 @@ def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]
 
 def _is_audio_media_type(name: str) -> bool:
     return name.startswith("audio/") or name == "application/octet-stream"
-
-
-def _list_audio_media_types(schemas: Schemas, operation_data: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(
-        filter(_is_audio_media_type, next(_iterate_success_response_contents(schemas, operation_data), {}))
-    )
 
 
 def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> list[dict[str, str]]:

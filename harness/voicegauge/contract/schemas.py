@@ -246,11 +246,10 @@ class Schemas:
         if self.is_valid(pointer, instance):  # most values are valid, which is found out faster than what is wrong
             return iter(())
         return omit_consequences_of_missing_keys(
-            self._iterate_all_violations(pointer, instance), instance, self._read_schema
+            self._iterate_all_violations(pointer, instance),
+            instance,
+            lambda tokens: self.resolve_reference(read_pointer(self.document.data, tokens))[0],
         )
-
-    def _read_schema(self, pointer_tokens: list[str]) -> Any:
-        return self.resolve_reference(read_pointer(self.document.data, pointer_tokens))[0]
 
     def _iterate_all_violations(self, pointer: str, instance: Any) -> Iterator[SchemaViolation]:
         is_explained = False

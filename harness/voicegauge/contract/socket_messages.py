@@ -71,15 +71,6 @@ def iterate_leaves(template: Any, pointer_tokens: tuple[str, ...] = ()) -> Itera
         yield pointer_tokens, template
 
 
-def _find_placeholders(template: Any) -> dict[str, tuple[str, ...]]:
-    """Return the keys that lead to each placeholder of a template, by its name."""
-    return {
-        leaf[1:-1]: tokens
-        for tokens, leaf in iterate_leaves(template)
-        if isinstance(leaf, str) and leaf[:1] == "{" and leaf[1:-1] in PLACEHOLDER_NAMES
-    }
-
-
 def _split_pointer(pointer: str) -> tuple[str, ...]:
     return tuple(split_json_pointer(pointer))
 
@@ -94,12 +85,18 @@ class _MessagePattern:
     def __init__(
         self, template: Any, recognized_by: Mapping[str, tuple[Any, ...]], required_placeholders: tuple[str, ...]
     ) -> None:
-        self.tokens_by_placeholder = _find_placeholders(template)
+        self.tokens_by_placeholder = {
+            leaf[1:-1]: tokens
+            for tokens, leaf in iterate_leaves(template)
+            if isinstance(leaf, str) and leaf[:1] == "{" and leaf[1:-1] in PLACEHOLDER_NAMES
+        }
+        """The keys that lead to each placeholder, by its name."""
         self.has_times_or_words = not _TIME_AND_WORD_PLACEHOLDERS.isdisjoint(self.tokens_by_placeholder)
         """Whether a message says which words are spoken, or when."""
         self._accepted_values_by_path = {_split_pointer(pointer): values for pointer, values in recognized_by.items()}
         self._paths_that_must_exist: list[tuple[str, ...]] = []
         if not self._accepted_values_by_path:
+            # Floating-point numbers are not compared: a service may write 1.0 as 1.
             fixed = [
                 (tokens, leaf)
                 for tokens, leaf in iterate_leaves(template)
@@ -158,6 +155,7 @@ class ServerEvent(NamedTuple):
     """What a message of a service reports. One message may report more than one event, such as audio with times."""
 
     kind: ServerEventKind
+    """What the message reports."""
     context: str | None = None
     """The context that the message names; `None` if it names none."""
     audio: bytes | None = None
@@ -178,11 +176,13 @@ class MessageSchema(NamedTuple):
     """A message that the AsyncAPI document names."""
 
     name: str
+    """Name of the message in the document."""
     schema_pointer: str | None
     """JSON pointer to the schema of the payload; `None` if it has none."""
     pointer: str
     """JSON pointer to the message."""
     is_binary: bool
+    """Whether the message is bytes, not JSON."""
 
 
 class MessageViolation(NamedTuple):
@@ -268,6 +268,7 @@ class SocketChannel:
         encoded = None if audio is None else base64.b64encode(audio).decode()
         values = {"text": text, "context": context, "key": key, "nonce": nonce, "audio": encoded}
         message = fill_template(template.value, {name: value for name, value in values.items() if value is not None})
+        # A value that the template itself has stays: the contract states it for every target.
         if action in self.spec.settings_messages:
             for location, value in (settings or {}).items():
                 if location.is_in_body and read_pointer(message, location.pointer_tokens) is MISSING:
@@ -425,6 +426,7 @@ def build_message_from_template(template: ServerMessage, values: Mapping[str, An
     for name in ("starts", "ends", "durations"):
         if name in filled:
             unit_s = template.time_unit_s
+            # Seconds to the millisecond; smaller units as whole numbers, as services write them.
             filled[name] = [round(time_s, 3) if unit_s == 1 else round(time_s / unit_s) for time_s in filled[name]]
     return json.dumps(fill_template(template.value, filled), separators=(",", ":"), ensure_ascii=False)
 
@@ -474,8 +476,3 @@ def _build_message_violation(schema: MessageSchema, violation: SchemaViolation) 
     return MessageViolation(
         f"({schema.name}){where}: {violation.message}", violation.keyword_pointer, violation.value_pointer
     )
-
-
-def select_message_constants(values: Mapping[Location, Any]) -> dict[Location, Any]:
-    """Return the constants of a target that are sent in messages, not in the handshake."""
-    return {location: value for location, value in values.items() if location.is_in_body}

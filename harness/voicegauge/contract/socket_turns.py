@@ -186,7 +186,7 @@ class SocketTurn:
     index: int
     """Number of the turn in its connection, from 0."""
     context: str | None
-    """The context; `None` if messages do not name it."""
+    """Name of the turn in its messages; `None` if the channel has no contexts."""
     text: str = ""
     """The text to speak, joined from the pieces in which the client sent it."""
     first_text_ms: float | None = None
@@ -290,6 +290,7 @@ class TurnReader:
             turn.last_text_ms = at
         if "flush" in intent.actions:
             turn.flushes_ms.append(at)
+        # Where a flush ends turns, the client has no other message for it.
         if "end" in intent.actions or (self._spec.turn.ends_with == "flush-end" and "flush" in intent.actions):
             turn.end_ms = at if turn.end_ms is None else turn.end_ms
         if "cancel" in intent.actions:
@@ -403,6 +404,7 @@ def read_conversation(channel: SocketChannel, traffic: SocketTraffic) -> SocketC
     reader = TurnReader(channel)
     for message in traffic.messages:
         reader.add_message(message)
+    # 1000: the service has said all that it would (RFC 6455, section 7.4.1). Any other code cuts the turn off.
     if channel.spec.turn.ends_with == "close" and traffic.close is not None and traffic.close.code == 1000:
         for turn in reader.conversation.turns:
             if turn.finished_ms is None and traffic.close.closed_by == "server":
@@ -431,6 +433,7 @@ class TranscribedTurn:
     """One turn, as the service reports it."""
 
     index: int
+    """Number of the turn in its connection, from 0."""
     texts: list[TranscribedText] = field(default_factory=list)
     """Every text that was reported for the turn. The last one is that of its end, if an end was reported."""
     ended_ms: float | None = None
@@ -527,23 +530,20 @@ class TranscriptReader:
             self.conversation.turns.append(self._turn)
         turn = self._turn
         joins = self._spec.transcript.turn_text == "finals"
-        whole = _join_texts(turn.final_text, text) if joins else text
+        whole = " ".join(filter(None, (turn.final_text.strip(), text.strip()))) if joins else text
         self._character_count += len(whole) + 1  # one more, so that empty texts come to the limit too
         if self._character_count > MAX_TRANSCRIPT_CHARACTERS:
             self.conversation.has_too_much_text = True
             return
         if joins and "final" in kinds:
             turn.final_text = whole
+        # The end outranks the other events of a message: a turn that has ended must not wait for another end.
         kind: ServerEventKind = "turn-end" if "turn-end" in kinds else events[0].kind
         turn.texts.append(TranscribedText(at_ms, kind, whole))
         if kind == "turn-end":
             turn.ended_ms = self.conversation.last_end_ms = at_ms
             self.conversation.ended_turn_count += 1
             self._turn = None
-
-
-def _join_texts(first: str, second: str) -> str:
-    return " ".join(part for part in (first.strip(), second.strip()) if part)
 
 
 def read_transcribed_conversation(channel: SocketChannel, traffic: SocketTraffic) -> TranscribedConversation:

@@ -451,6 +451,8 @@ class PaginationSpec(Record, frozen=True, kw_only=True):
     def _has_more_pages(self, body: Any, page_count: int, item_count: int) -> bool:
         total_count = self._read_value_of_body(self.total_count_location, body)
         last_page = self._read_value_of_body(self.page_count_location, body)
+        # Any sign of more is enough. Where signs contradict each other, one request too many is better than items that
+        # are never seen.
         return (
             self._read_value_of_body(self.more_pages_location, body) is True
             or self._read_value_of_body(self.next_cursor_location, body) not in (MISSING, None, "")

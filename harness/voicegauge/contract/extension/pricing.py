@@ -103,15 +103,14 @@ class CharacterCounting(Record, frozen=True, kw_only=True):
             has_markup: whether the text is in a markup language, such as SSML, so that it may have tags.
         """
         if has_markup:
-            text = _MARKUP_TAG_PATTERN.sub(self._remove_uncounted_tag, text)
+            text = _MARKUP_TAG_PATTERN.sub(
+                lambda tag: tag[0] if self.counts_tags and tag[1] not in self.uncounted_tag_names else "", text
+            )
         if not self.counts_whitespace:
             text = "".join(text.split())
         # A text that cannot be sent, with half of a surrogate pair, has a length nevertheless.
         length = len(text.encode(errors="surrogatepass")) if self.counted_unit == "utf8_byte" else len(text)
         return length if self.characters_counted_twice is None else length + sum(map(self._is_counted_twice, text))
-
-    def _remove_uncounted_tag(self, tag: re.Match[str]) -> str:
-        return tag[0] if self.counts_tags and tag[1] not in self.uncounted_tag_names else ""
 
     def _is_counted_twice(self, character: str) -> bool:
         if self.characters_counted_twice == "wide":
@@ -311,6 +310,7 @@ def sum_if_known(amounts: Iterable[float | None]) -> float | None:
     """Return the sum; `None` if one of the amounts is not known."""
     listed = list(amounts)
     known = [amount for amount in listed if amount is not None]
+    # `fsum`: sums of prices such as 0.1 and 0.2 dollars are compared with charges to the last digit.
     return math.fsum(known) if len(known) == len(listed) else None
 
 
@@ -346,6 +346,7 @@ def build_price_claim(
         credit_usd: price of one credit in dollars; `None` if it is unknown.
         counting: how characters are counted; by default, as the price itself says.
     """
+    # A run saves prices without texts. Where characters count once, its report can compute the price of another length.
     counts_once = (counting or price.character_counting) == CharacterCounting()
     document = sources.get(price.source.document_name) if price.source is not None else None
     parts = tuple(_build_price_part(part, credit_usd, counts_each_character_once=counts_once) for part in price.parts)

@@ -87,6 +87,7 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     """A document from which the contract was written."""
 
     title: str
+    """Name of the document for readers."""
     publisher: Publisher | None = None
     """Who states the prices of the document; by default the provider if the document is normative, otherwise a third
     party."""
@@ -96,6 +97,7 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
     what only such a document states may be accepted or rejected."""
     url: str | None = None
+    """Address of the document; `None` if it is not public."""
     compared_on: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$(?!\n)")] | None = None
     """The day on which the whole contract was last compared with the document: YYYY-MM-DD; `None` if it never was."""
     openapi_url: str | None = None
@@ -239,7 +241,9 @@ class AwsSignature(Record, frozen=True, kw_only=True):
     """The region and the service for which AWS Signature Version 4 signs requests."""
 
     region: str
+    """Name of the AWS region, such as "us-east-1"."""
     service: str
+    """Name of the AWS service, such as "polly"."""
 
 
 class KeySpec(Record, frozen=True, kw_only=True):
@@ -411,7 +415,9 @@ class ListOperation(Record, frozen=True, kw_only=True):
         """Return the names in the body of a response, each once; empty if there is no list."""
         items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
         names = (
-            _read_name(item, self.name_keys) for item in items[:MAX_LISTED_NAMES] if self._has_required_values(item)
+            _read_listed_name(item, self.name_keys)
+            for item in items[:MAX_LISTED_NAMES]
+            if self._has_required_values(item)
         )
         return tuple(dict.fromkeys(name for name in names if _LISTED_NAME_PATTERN.fullmatch(name)))
 
@@ -422,7 +428,7 @@ class ListOperation(Record, frozen=True, kw_only=True):
         )
 
 
-def _read_name(item: Any, keys: tuple[str, ...]) -> str:
+def _read_listed_name(item: Any, keys: tuple[str, ...]) -> str:
     if isinstance(item, dict):
         item = next((item[key] for key in keys if isinstance(item.get(key), str)), None)
     return item if isinstance(item, str) and len(item) <= MAX_LISTED_NAME_CHARACTERS else ""
@@ -448,7 +454,9 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     """`x-provider` at the root: who the provider is, and what holds for all of its operations."""
 
     id: str
+    """The id of the provider, as users write it on the command line: "pixelapi"."""
     title: str
+    """Name of the provider for readers: "PixelAPI"."""
     key_variable: EnvironmentVariable
     """Name of the environment variable with the API key."""
     is_key_optional: bool = False

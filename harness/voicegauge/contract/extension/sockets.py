@@ -84,6 +84,7 @@ class ServerMessage(Record, frozen=True, kw_only=True):
     message: str
     """Name of the message in the AsyncAPI document."""
     event: ServerEventKind
+    """What the message reports."""
     value: dict[str, Any] | None = None
     """The message; `None` if it is binary audio. A text that is "{audio}" (base64), "{context}", "{words}", "{starts}",
     "{ends}", "{durations}", "{flush}" (number of the flush), "{nonce}" (that of the client), "{id}" (an id of the
@@ -126,6 +127,7 @@ class CountLimit(Record, frozen=True, kw_only=True):
     """A limit of a count, and what the service does beyond it."""
 
     max_count: PositiveInt
+    """The highest number that is allowed."""
     window_s: PositiveFloat | None = None
     """Length of the time window in which the service counts, in seconds; `None` if it counts what is open at the same
     time."""
@@ -138,6 +140,7 @@ class TimeLimit(Record, frozen=True, kw_only=True):
     """A time limit after which the service closes the connection, or ends the turn."""
 
     max_s: PositiveFloat
+    """The longest time that is allowed, in seconds."""
     close_code: int | None = None
     """Code with which the connection is closed; `None` if only the turn ends."""
     source: SourceReference | None = None
@@ -248,6 +251,7 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     voice_location: RequestLocation | None = None
     language_location: RequestLocation | None = None
     turn: TurnSpec = TurnSpec()
+    """When a turn of the channel is complete."""
     transcript: TranscriptSpec = TranscriptSpec()
     """What the texts of a channel that transcribes mean; without effect for a channel that speaks."""
     limits: SocketLimits = SocketLimits()

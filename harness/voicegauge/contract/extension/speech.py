@@ -169,6 +169,7 @@ class FieldMapping(Record, frozen=True, kw_only=True):
     """Where and how a field is sent to the provider. In a document, a bare string is short for `{location: ...}`."""
 
     location: RequestLocation
+    """Location of the field in a request."""
     text_template: str = "{}"
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
     provider_values: dict[str, Any] = {}
@@ -282,6 +283,7 @@ class BaseTargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode of an operation."""
 
     title: str
+    """Name of the target for readers: "XTTS v2"."""
     request_constants: LocationValues = field(default_factory=LocationValues)
     """Values that every request contains, by location: {"body#/model": kokoro}."""
     request_patterns: LocationValues = field(default_factory=LocationValues)
@@ -389,6 +391,7 @@ class AudioInputEmulation(Record, frozen=True, kw_only=True):
     """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
     base_response_ms: float = 250.0
+    """Response time in milliseconds, without the time per second of audio."""
     response_ms_per_audio_s: float = 40.0
     """Response time in milliseconds per second of audio, in addition to the base response time."""
     log_duration_deviation: float = 0.15
