@@ -105,7 +105,7 @@ def test_an_open_job_is_polled_from_its_place_by_the_next_run(
     words: Words, provider: StandInProvider, tmp_path: Path
 ) -> None:
     provider.job_s = 3600.0
-    command_words = words("queued", "--limit", "2", "--max-wait", "2", "--concurrency", "2", "--max-cost", "0.05")
+    command_words = words("queued", "--limit", "2", "--max-wait", "5", "--concurrency", "2", "--max-cost", "0.05")
     assert command(command_words) == 3
     folder = find_only_run(tmp_path)
     open_jobs = read_journal(folder).open_jobs

@@ -46,6 +46,7 @@ def speak_with(
     *,
     key: str = "k",
     budget_usd: float = 1.0,
+    max_wait_s: float | None = None,
 ) -> tuple[ResultT, float]:
     """Return what `use` returns for a function that speaks `TEXT`, and what was spent."""
     target = CATALOGUE.socket_targets[target_id]
@@ -54,7 +55,9 @@ def speak_with(
         ledger = Ledger(budget_usd)
         async with Transport() as transport:
             base_urls = {"": emulator.base_url(target.contract.id)}
-            client = Client(target.contract, transport, base_urls=base_urls, key=key, ledger=ledger, max_wait_s=2)
+            client = Client(
+                target.contract, transport, base_urls=base_urls, key=key, ledger=ledger, max_wait_s=max_wait_s
+            )
             deliveries = SocketDeliveries()
             try:
                 result = await use(lambda: deliveries.speak(client, target, TEXT))
@@ -92,12 +95,14 @@ def test_turns_of_a_connection_are_timed_from_their_own_text(target_id: str, is_
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind"),
-    [("socket-closed-early", "network"), ("socket-end-missing", "timeout")],
+    ("fault", "kind", "max_wait_s"),
+    [("socket-closed-early", "network", None), ("socket-end-missing", "timeout", 2.0)],
 )
-def test_a_turn_that_does_not_end_is_a_failure(fault: str, kind: str) -> None:
+def test_a_turn_that_does_not_end_is_a_failure(fault: str, kind: str, max_wait_s: float | None) -> None:
     with voicegauge.emulate("deepgram", time_scale=0.02, faults=[fault]) as emulator:
-        delivered, spent_usd = speak_with(emulator, "deepgram/aura-2-socket", lambda speak: speak())
+        delivered, spent_usd = speak_with(
+            emulator, "deepgram/aura-2-socket", lambda speak: speak(), max_wait_s=max_wait_s
+        )
     assert delivered.failure is not None
     assert delivered.failure.kind == kind
     assert spent_usd == pytest.approx(0.03 * len(TEXT) / 1000, abs=1e-6)  # the text was sent, so it may be charged
@@ -274,7 +279,7 @@ def test_an_interrupted_turn_is_reserved_with_its_price() -> None:
     async def speak(emulator: RunningEmulator, budget_usd: float) -> tuple[Delivery, float]:
         async with Transport() as transport:
             ledger, base_urls = Ledger(budget_usd), {"": emulator.base_url("deepgram")}
-            client = Client(target.contract, transport, base_urls=base_urls, key="k", ledger=ledger, max_wait_s=2)
+            client = Client(target.contract, transport, base_urls=base_urls, key="k", ledger=ledger)
             deliveries = SocketDeliveries()
             try:
                 return await deliveries.speak(client, target, TEXT, interrupts=True), ledger.spent_usd
@@ -362,7 +367,9 @@ def own_server(
             thread.join()
 
 
-def fail_with(tmp_path: Path, behave: Callable[[ServerConnection], None]) -> list[Failure]:
+def fail_with(
+    tmp_path: Path, behave: Callable[[ServerConnection], None], max_wait_s: float | None = None
+) -> list[Failure]:
     """Return the failures of a benchmark of a server of one's own."""
     with own_server(tmp_path, behave) as (contracts, url), suppress(NothingMeasuredError):
         voicegauge.benchmark(
@@ -373,7 +380,7 @@ def fail_with(tmp_path: Path, behave: Callable[[ServerConnection], None]) -> lis
             repetitions=1,
             warmup=0,
             asr="none",
-            max_wait_s=0.5,
+            max_wait_s=max_wait_s,
             write_html_report=False,
             out=tmp_path / "runs",
         )
@@ -429,9 +436,9 @@ def test_messages_that_are_not_understood_are_counted_beside_the_missing_end(tmp
             for _ in range(2):
                 connection.recv()
 
-    (failure,) = fail_with(tmp_path, answer)
+    (failure,) = fail_with(tmp_path, answer, max_wait_s=2.0)
     assert failure.kind == "timeout"
-    expected = "no end of the turn within 0.5 s (2 of 2 received messages not described by the document)"
+    expected = "no end of the turn within 2 s (2 of 2 received messages not described by the document)"
     assert failure.message == expected
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -37,7 +38,21 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def accepting(handler: Handler) -> AsyncIterator[str]:
+async def connected(
+    host: str, port: int, **options: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a server; yields what `asyncio.open_connection` returns, and leaves no open socket after a failure."""
+    reader, writer = await asyncio.open_connection(host, port, **options)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def accepting(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Serve each connection with `handler`; yields the base URL.
 
     At the end the connections are ended and awaited: a writer that outlives its event loop warns whenever it is
@@ -59,9 +74,9 @@ async def accepting(handler: Handler) -> AsyncIterator[str]:
                 await writer.wait_closed()
             connections.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
         for task in list(connections):

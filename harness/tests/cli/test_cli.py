@@ -393,7 +393,7 @@ def test_a_module_that_other_commands_start_names_the_command(module: str, comma
             capture_output=True,
             text=True,
             check=False,
-            timeout=50,
+            timeout=300,
         )
     finally:
         os.close(main_end)
@@ -441,7 +441,7 @@ def test_a_signal_is_not_lost_where_python_or_a_module_ignores_it(
     late = f"exec({press + code[8:]!r}, {{}})" if code.startswith("OUTSIDE ") else "import late"
     imports = "import signal, time, voicegauge.__main__ as m, voicegauge.cli as c\n"
     imports += "from voicegauge.api.calls import interrupt_on_termination\n"
-    program = f"{imports}@interrupt_on_termination()\ndef run():\n {late}\n time.sleep(60)\n"
+    program = f"{imports}@interrupt_on_termination()\ndef run():\n {late}\n time.sleep(600)\n"
     handler = "SIG_IGN" if stop is signal.SIGTERM else "default_int_handler"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}c.run = run\nsignal.signal(signal.SIGINT, signal.{handler})\nm.main()"],
@@ -449,7 +449,7 @@ def test_a_signal_is_not_lost_where_python_or_a_module_ignores_it(
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=300,
     )
     assert (done.returncode, done.stderr.strip()) == (130, "voicegauge: stopped")
 

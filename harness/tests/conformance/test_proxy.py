@@ -23,7 +23,7 @@ from voicegauge.recording.masking import MASK
 from voicegauge.relay import _traffic_judge as traffic_judge
 from voicegauge.relay.traffic_monitor import CapturedBodyLimit, JudgeSettings, RelayedExchange
 
-from ..builders.servers import listening
+from ..builders.servers import connected, listening
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Good morning. This is a short test.", "response_format": "wav"}
@@ -40,11 +40,9 @@ async def proxied(handler: Handler) -> AsyncIterator[voicegauge.RunningProxy]:
 async def exchange_bytes(url: str, request: bytes) -> bytes:
     """Send bytes to a server, and return all that it sends until it closes the connection."""
     host, _, port = url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(request)
-    response = await reader.read()
-    writer.close()
-    return response
+    async with connected(host, int(port)) as (reader, writer):
+        writer.write(request)
+        return await reader.read()
 
 
 async def test_requests_and_responses_pass_byte_for_byte() -> None:

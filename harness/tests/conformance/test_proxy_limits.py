@@ -18,7 +18,7 @@ from voicegauge.relay.relay_server import RELAY_CLIENT_LIMITS, RelayApp, run_rel
 from voicegauge.relay.traffic_monitor import CapturedBodyLimit, RelayObserver, Upstream
 
 from ..builders.own_server import running_own_server
-from ..builders.servers import Handler, listening
+from ..builders.servers import Handler, connected, listening
 
 REQUEST = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n"
 BODY_REQUEST = b"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\n"
@@ -57,19 +57,18 @@ async def _proxied(
 
 
 async def _exchange(address: tuple[str, int], *parts: bytes) -> bytes:
-    """Send `parts`, and return what arrives until the connection is closed, or nothing more arrives for a while."""
-    reader, writer = await asyncio.open_connection(*address)
+    """Send `parts`, and return what arrives until the connection is closed, or the response of `_respond` is whole."""
     received = b""
-    with contextlib.suppress(ConnectionError):
-        for part in parts:
-            writer.write(part)
-            await writer.drain()
-    with contextlib.suppress(ConnectionError, TimeoutError):
-        while data := await asyncio.wait_for(reader.read(2**16), 5):
-            received += data
-            if received.endswith(b"{}"):
-                break
-    writer.close()
+    async with connected(*address) as (reader, writer):
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            while data := await asyncio.wait_for(reader.read(2**16), 60):
+                received += data
+                if received.endswith(b"{}"):
+                    break
     return received
 
 
@@ -133,17 +132,14 @@ async def test_only_requests_to_this_machine_and_of_its_own_pages_are_forwarded(
     ids=["nothing", "half a line", "half of the headers", "half of a body", "half of the next request"],
 )
 async def test_a_client_that_stops_sending_is_disconnected(sent: bytes) -> None:
-    async with _proxied(SHORT) as address:
-        reader, writer = await asyncio.open_connection(*address)
+    async with _proxied(SHORT) as address, connected(*address) as (reader, writer):
         writer.write(sent)
         while await asyncio.wait_for(reader.read(2**16), 60):
             pass
-        writer.close()
 
 
 async def test_bytes_that_drip_do_not_extend_the_time_for_headers() -> None:
-    async with _proxied(SHORT) as address:
-        reader, writer = await asyncio.open_connection(*address)
+    async with _proxied(SHORT) as address, connected(*address) as (reader, writer):
         status_line = asyncio.ensure_future(reader.readline())
         writer.write(REQUEST + b"X-Long: ")
         while not status_line.done():
@@ -154,7 +150,6 @@ async def test_bytes_that_drip_do_not_extend_the_time_for_headers() -> None:
         # Bytes that arrive after the response reset the connection, which may take the response with it.
         with contextlib.suppress(ConnectionResetError):
             assert status_line.result().startswith(b"HTTP/1.1 408 ")
-        writer.close()
 
 
 async def test_a_client_that_does_not_read_is_disconnected() -> None:
@@ -170,32 +165,27 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
             is_cut_off.set()
 
     losses = LossCounter()
-    async with _proxied(SHORT, respond, losses) as address:
-        _reader, writer = await asyncio.open_connection(*address, limit=1)  # reads a few bytes ahead
+    # A client with this limit reads a few bytes ahead.
+    async with _proxied(SHORT, respond, losses) as address, connected(*address, limit=1) as (_, writer):
         writer.write(REQUEST + b"\r\n")
         await asyncio.wait_for(is_cut_off.wait(), 60)
-        writer.close()
     assert losses.count == 1
 
 
 async def test_of_too_many_connections_the_oldest_idle_one_is_closed() -> None:
-    async with _proxied(SHORT) as address:
-        connections = [await asyncio.open_connection(*address) for _ in range(3 * SHORT.max_connections)]
+    async with _proxied(SHORT) as address, contextlib.AsyncExitStack() as stack:
+        connections = [await stack.enter_async_context(connected(*address)) for _ in range(3 * SHORT.max_connections)]
         assert (await _exchange(address, REQUEST + b"\r\n")).startswith(b"HTTP/1.1 200 ")
         assert await asyncio.wait_for(connections[0][0].read(), 60) == b""
-        for _, writer in connections:
-            writer.close()
 
 
 async def test_unfinished_bodies_do_not_occupy_all_connections() -> None:
-    async with _proxied(SHORT) as address:
-        connections = [await asyncio.open_connection(*address) for _ in range(SHORT.max_connections)]
-        for _, writer in connections:
+    async with _proxied(SHORT) as address, contextlib.AsyncExitStack() as stack:
+        for _ in range(SHORT.max_connections):
+            _, writer = await stack.enter_async_context(connected(*address))
             writer.write(REQUEST + b"Content-Length: 5\r\n\r\n{")
             await writer.drain()
         assert (await _exchange(address, REQUEST + b"\r\n")).startswith(b"HTTP/1.1 200 ")
-        for _, writer in connections:
-            writer.close()
 
 
 # A server of the user's own

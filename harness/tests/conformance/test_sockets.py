@@ -301,6 +301,6 @@ def test_a_turn_that_the_check_does_not_wait_for_is_not_judged(
     provider = target.partition("/")[0]
     monkeypatch.setenv(f"{provider.upper()}_API_KEY", "emulated-key-0123456789")
     live = voicegauge.LiveOptions(base_urls={"": voicegauge_emulator.base_url(provider)}, max_cost_usd=1.0)
-    report = voicegauge.check(target, live=live, max_time_s=3)
+    report = voicegauge.check(target, live=live, max_time_s=6)
     assert report.stop_reason == "time"
     assert report.findings == ()

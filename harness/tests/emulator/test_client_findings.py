@@ -45,8 +45,13 @@ def say(context: str, text: str, *, goes_on: bool, **members: Any) -> dict[str, 
     return {**GENERATION, "context_id": context, "transcript": text, "continue": goes_on, **members}
 
 
-def send(emulator: RunningEmulator, provider: str, path: str, messages: Sequence[dict[str, Any]]) -> list[str]:
-    """Send messages on one connection, end it after a moment, and return the rules that were broken."""
+def send(
+    emulator: RunningEmulator, provider: str, path: str, messages: Sequence[dict[str, Any]], *, waits: bool = False
+) -> list[str]:
+    """Send messages on one connection, end it after a moment, and return the rules that were broken.
+
+    If the client `waits`, it ends the connection only after a rule was broken.
+    """
 
     async def run() -> None:
         url = to_socket_url(emulator.base_url(provider)) + path
@@ -54,6 +59,8 @@ def send(emulator: RunningEmulator, provider: str, path: str, messages: Sequence
             try:
                 for message in messages:
                     await socket.send(json.dumps(message))
+                while waits and len(emulator.list_client_findings(timeout_s=0)) == known:  # noqa: ASYNC110 - in a thread
+                    await asyncio.sleep(0.02)
                 await asyncio.sleep(0.2)
             except ConnectionClosed:
                 pass
@@ -200,10 +207,8 @@ def test_a_context_does_not_expire_while_it_speaks() -> None:
 
 
 def test_a_client_that_sends_nothing_is_found_idle() -> None:
-    with voicegauge.emulate(
-        "elevenlabs", time_scale=0.005
-    ) as emulator:  # 20 s take 0.1 s, and the client stays for 0.2 s
-        assert send(emulator, "elevenlabs", MULTI, [{"text": " ", "context_id": "a"}]) == ["client-idle"]
+    with voicegauge.emulate("elevenlabs", time_scale=0.005) as emulator:  # 20 s take 0.1 s
+        assert send(emulator, "elevenlabs", MULTI, [{"text": " ", "context_id": "a"}], waits=True) == ["client-idle"]
 
 
 def test_without_waiting_times_no_client_is_idle() -> None:

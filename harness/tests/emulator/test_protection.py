@@ -213,8 +213,8 @@ async def test_an_upload_without_an_end_is_rejected_at_the_limit(plain_acme: Con
 
 @pytest.fixture(scope="module")
 def impatient(plain_acme: Contract) -> Iterator[str]:
-    """URL of an emulator that waits a tenth of a second for the next bytes of a request."""
-    limits = ClientLimits(headers_timeout_s=0.1, body_pause_timeout_s=0.1, body_timeout_s=0.2)
+    """URL of an emulator that waits half a second for the next bytes: a busy machine sends some until then."""
+    limits = ClientLimits(headers_timeout_s=0.5, body_pause_timeout_s=0.5, body_timeout_s=1)
     with running_app(
         create_app([plain_acme], EmulatorSettings(clock="per-poll")), options=ServerOptions(client_limits=limits)
     ) as url:

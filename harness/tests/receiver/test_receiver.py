@@ -209,7 +209,8 @@ def test_a_sender_that_disconnects_within_the_body_is_ignored(receiver) -> None:
 
 @pytest.mark.parametrize("rest", ["Ho", "Host: here\r\nContent-Length: 9\r\n\r\n{"], ids=["headers", "body"])
 def test_slow_senders_are_disconnected(rest: str) -> None:
-    limits = ClientLimits(headers_timeout_s=0.05, body_pause_timeout_s=0.05, body_timeout_s=0.1)
+    # Long enough to send something before the time is over, however busy the machine is.
+    limits = ClientLimits(headers_timeout_s=0.5, body_pause_timeout_s=0.5, body_timeout_s=1)
     with run_receiver(client_limits=limits) as receiver:
         parts = urlsplit(receiver.create_url())
         with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:

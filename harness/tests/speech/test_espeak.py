@@ -214,7 +214,7 @@ def test_after_ctrl_c_a_text_does_not_get_the_speech_of_the_interrupted_one() ->
     finally:
         signal.signal(signal.SIGINT, before)
     assert np.array_equal(first, _speak())
-    for _ in range(100):  # what was killed may need a moment to end, and does not speak to the end
+    for _ in range(1200):  # what was killed may need a moment to end, and does not speak to the end
         if not (speaking := _list_processes("-s", sessions)):
             break
         time.sleep(0.05)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import gzip
 import os
@@ -19,6 +18,8 @@ from voicegauge.errors import OversizeError, TransportError, UnreachableError, U
 from voicegauge.model.exchange import BodyPadding, Exchange, Request
 from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import Transport, find_proxy
+
+from ..builders.servers import accepting
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -112,13 +113,10 @@ async def test_nothing_is_added_to_a_request_but_what_http_needs():
     async def record(reader, writer):
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer(b"", "Set-Cookie: a=b", "Connection: close"))
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(record, "127.0.0.1", 0)
-    async with server, Transport() as transport:
+    async with accepting(record) as url, Transport() as transport:
         for _ in range(2):
-            await get(transport, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", ("X-Mine", "1"))
+            await get(transport, url, ("X-Mine", "1"))
     for head in heads:
         names = {line.split(b":")[0].lower() for line in head.split(b"\r\n")[1:] if line}
         assert names == {b"host", b"x-mine"}
@@ -318,9 +316,7 @@ async def test_a_tls_handshake_is_timed_apart_and_a_warm_connection_has_none(tls
             await reader.readuntil(b"\r\n\r\n")
             writer.write(answer(b"x" * 2**20))
 
-    server = await asyncio.start_server(respond, "127.0.0.1", 0, ssl=tls_server_context)
-    async with server, Transport() as transport:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with accepting(respond, tls_server_context) as url, Transport() as transport:
         cold, warm = await get(transport, url), await get(transport, url)
     assert cold.timing.tls_ms > 0
     assert cold.timing.delay_before_send_ms >= cold.timing.connect_ms + cold.timing.tls_ms
@@ -353,20 +349,12 @@ class RespondingServer:
 
     async def respond(self, reader, writer):
         self.connection_count += 1
-        try:
-            while True:
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(answer(b"ok"))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer(b"ok"))
 
-    @contextlib.asynccontextmanager
-    async def listen(self):
-        server = await asyncio.start_server(self.respond, "127.0.0.1", 0, ssl=self.context)
-        async with server:
-            scheme = "https" if self.context else "http"
-            yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-            await asyncio.sleep(0.05)  # the connections see the end of the transport
+    def listen(self):
+        return accepting(self.respond, self.context)
 
 
 @pytest.mark.parametrize("has_tls", [False, True])
@@ -413,12 +401,10 @@ async def test_a_record_that_tls_cannot_read_is_a_broken_connection(tls_server_c
         await reader.readuntil(b"\r\n\r\n")
         os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=tls_server_context)
-    async with server, Transport() as transport:
+    async with accepting(garbled, tls_server_context) as url, Transport() as transport:
         with pytest.raises(UnreachableError, match=r"waiting for the response: connection lost: .*SSL") as caught:
-            await get(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            await get(transport, url)
     assert caught.value.request_was_sent
 
 
@@ -448,12 +434,9 @@ async def test_a_host_can_be_reached_at_a_given_address(listen):
     async def serve(reader, writer):
         heads.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer(b"ok"))
-        await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, Transport() as transport:
+    async with accepting(serve) as url, Transport() as transport:
+        port = url.rpartition(":")[2]
         request = Request(method="GET", url=f"http://files.invalid:{port}/a")
         exchange = await transport.send(request, provider_id="p", operation_id="o", pinned_address="127.0.0.1")
     assert exchange.response.body == b"ok"
