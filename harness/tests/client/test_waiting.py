@@ -289,13 +289,14 @@ DRIPPED = {
 
 
 @pytest.mark.parametrize("name", DRIPPED)
-async def test_a_service_that_drips_is_cut_off(contract, script, serve, status, name):
+@in_virtual_time
+async def test_a_service_that_drips_is_cut_off(contract, script, status, name):
     target, routes = DRIPPED[name]
-    base, loaded = await serve(script), contract(fast_polls)
-    job_script(script, base, status)
-    for route in routes:
-        script.on(route, scripted(_drip))
-    async with Transport() as transport:
+    loaded = contract(fast_polls)
+    async with serving(script) as base, Transport() as transport:
+        job_script(script, base, status)
+        for route in routes:
+            script.on(route, scripted(_drip))
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, max_wait_s=0.3)
         delivery = await client.speak(loaded.find_target_by_name(target), HELLO)
     assert delivery.failure.kind == "timeout"
