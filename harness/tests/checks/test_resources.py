@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from voicegauge.conformance._resource_lifecycle import find_resource_item
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
-from voicegauge.rules.resources import find_resource_item
 from voicegauge.rules.subjects import ResourceStep
 
 VOICE = {"public_id": "uv_1", "name": "Me", "storage_status": "active"}

@@ -17,8 +17,7 @@ from voicegauge.cases.valid_requests import (
 )
 from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
-from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
-from voicegauge.conformance.plan_prices import price_plan
+from voicegauge.conformance.plan_prices import count_affordable_requests, forecast_budgets, list_payments, price_plan
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import adapt_contract_to_server, load_catalogue
 from voicegauge.contract.price_computation import is_billable

@@ -59,7 +59,7 @@ from voicegauge.bench.timing_error import (
 )
 from voicegauge.client.daily_spending import remove_provider_version
 from voicegauge.client.keys import find_missing_key_variables
-from voicegauge.conformance.plan_budgets import PlannedPayment, forecast_budgets
+from voicegauge.conformance.plan_prices import PlannedPayment, forecast_budgets
 from voicegauge.emulator.process import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, DataError, TransportError, UsageError, VoicegaugeError
 from voicegauge.model.base import convert_to_micro_usd, sum_usd

@@ -50,15 +50,14 @@ from voicegauge.conformance.check_settings import (
     build_emulator_settings,
 )
 from voicegauge.conformance.judgement_keeper import JudgingBasis
-from voicegauge.conformance.plan_budgets import fit_plan_to_budgets, forecast_request_limit
 from voicegauge.conformance.plan_prices import (
-    PricedItem,
     PricedPlan,
-    build_price_name,
-    compute_price_usd,
+    fit_plan_to_budgets,
+    forecast_request_limit,
     price_plan,
 )
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.spending import PricedItem, build_price_name, compute_price_usd
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.price_computation import is_billable, quote_price

@@ -23,8 +23,14 @@ from voicegauge.conformance import service_check
 from voicegauge.conformance.case_journal import CaseJournals
 from voicegauge.conformance.check_settings import CheckSettings
 from voicegauge.conformance.judgement_keeper import JudgingBasis, find_earlier_judgement
-from voicegauge.conformance.plan_budgets import count_affordable_requests, forecast_budgets, list_payments
-from voicegauge.conformance.plan_prices import PlannedResource, PricedPlan, require_prices
+from voicegauge.conformance.plan_prices import (
+    PlannedResource,
+    PricedPlan,
+    count_affordable_requests,
+    forecast_budgets,
+    list_payments,
+    require_prices,
+)
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.errors import (
     BudgetError,

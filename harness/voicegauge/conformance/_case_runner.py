@@ -23,9 +23,14 @@ from voicegauge.conformance._sent_case import CaseJudgement, SentCase
 from voicegauge.conformance.check_settings import CheckedService, CheckInterruption
 from voicegauge.conformance.finding_groups import list_requested_values
 from voicegauge.conformance.judgement_keeper import CaseJudge, JudgementKeeper, find_comparable_delivery
-from voicegauge.conformance.plan_prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.result_collector import ResultCollector
-from voicegauge.conformance.spending import BillableRequestLimit, SpendingTotal, count_spending
+from voicegauge.conformance.spending import (
+    BillableRequestLimit,
+    SpendingTotal,
+    compute_price_usd,
+    count_spending,
+    find_priced_item,
+)
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.errors import (
     BudgetError,

@@ -47,12 +47,12 @@ from voicegauge.conformance._sent_case import (
     read_speech_request,
 )
 from voicegauge.conformance.check_settings import CheckedService
-from voicegauge.conformance.plan_prices import (
+from voicegauge.conformance.received_callbacks import WebhookCaseReceiver
+from voicegauge.conformance.spending import (
     compute_case_price_usd,
     compute_lifecycle_step_price_usd,
     require_resource_use_prices,
 )
-from voicegauge.conformance.received_callbacks import WebhookCaseReceiver
 from voicegauge.contract.contract import Target
 from voicegauge.contract.operation import Operation
 from voicegauge.errors import (

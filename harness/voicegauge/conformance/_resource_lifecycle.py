@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -28,7 +28,6 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.exchange import Delivery, Exchange
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, ExpectedResponse
-from voicegauge.rules.resources import find_resource_item
 from voicegauge.rules.subjects import JobHistory, ResourceStep, ResourceStepKind
 
 # Makes requests that take the id of a resource.
@@ -349,6 +348,28 @@ class ResourceLifecycle:
             is_resource_deleted=self.is_deleted,
             is_by_other_account=is_by_other_account,
         )
+
+
+def find_resource_item(json_value: Any, resource_spec: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
+    """Return the JSON object, at any depth of `json_value`, that has the id of a resource; `None` if there is none."""
+    name = resource_spec.id_location.pointer_tokens[-1]
+    return next((one for one in iterate_json_objects(json_value) if one.get(name) == resource_id), None)
+
+
+def iterate_json_objects(json_value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the objects at any depth of a JSON value.
+
+    No document states where a list has its items: services wrap them in `data`, `results` or the name of the resource.
+    """
+    # Not recursive, because a hostile response may be nested deeper than Python can call.
+    pending = [json_value]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            yield found
+            pending += found.values()
+        elif isinstance(found, list):
+            pending += found
 
 
 # Follows a job without audio, or a batch whose items are then polled as jobs, to its end.

@@ -32,7 +32,7 @@ from voicegauge.client.socket_session import (
 )
 from voicegauge.conformance._sent_case import API_KEY_BY_VALIDITY, SentCase
 from voicegauge.conformance.check_settings import CheckedService
-from voicegauge.conformance.plan_prices import compute_case_price_usd
+from voicegauge.conformance.spending import compute_case_price_usd
 from voicegauge.contract.contract import BaseSocketTarget, SocketTarget, TranscriptionSocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_turns import SocketTurn

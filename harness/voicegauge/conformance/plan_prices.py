@@ -1,250 +1,44 @@
-"""Prices the requests of a plan, also those of a lifecycle, which depend on the responses."""
+"""Prices a plan before anything is sent, and compares it with what is left of budgets and of the limit of requests."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import json
-import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from voicegauge.cases.case import CaseKind, ConformanceCase, SkippedCase
 from voicegauge.cases.case_order import DESCRIPTION_BY_TURN, SendingTurn, list_turns
-from voicegauge.cases.plan import CasePlan
-from voicegauge.cases.valid_requests import count_charged_characters
-from voicegauge.client.speech_request import RequestParts
-from voicegauge.conformance._resource_lifecycle import CallingAccount, ResourceLifecycle
-from voicegauge.conformance.spending import Spending, SpendingAccount, SpendingTotal
+from voicegauge.cases.plan import CasePlan, list_speaking_targets, list_targets_with_delivery
+from voicegauge.conformance.case_journal import CaseJournal
+from voicegauge.conformance.spending import (
+    BillableRequestLimit,
+    Spending,
+    SpendingAccount,
+    SpendingTotal,
+    build_price_name,
+    compute_lifecycle_step_price_usd,
+    compute_price_usd,
+    find_priced_item,
+    is_resource_lifecycle,
+    plan_lifecycle,
+)
 from voicegauge.contract.contract import BaseTarget, Contract
-from voicegauge.contract.operation import Operation
-from voicegauge.contract.price_computation import is_billable, quote_price
-from voicegauge.errors import UsageError
-from voicegauge.formats.locations import Location
-from voicegauge.model.base import Provenance, Record, sum_usd
-from voicegauge.model.exchange import Exchange, Request, Response
-from voicegauge.model.price import BudgetForecast, format_price_usd
+from voicegauge.errors import UsageError, VoicegaugeError
+from voicegauge.model.base import (
+    MICRO_USD_PER_USD,
+    Provenance,
+    Record,
+    convert_budget_to_micro_usd,
+    convert_to_micro_usd,
+    sum_usd,
+)
+from voicegauge.model.price import BudgetForecast, RemainingBudget, UnaffordableCase, format_price_usd
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
 from voicegauge.printable_text import format_count
-
-# Finds out which requests the lifecycle of a resource sends if all are accepted, without sending any.
-#
-# The lifecycle itself is carried out, with made-up responses. So the plan that a user sees before paying is that of the
-# check, whatever a contract says about the resource.
-
-
-_RESOURCE_ID_FOR_PRICING = "planned"
-"""The id that the resource of a lifecycle has while the requests of the lifecycle are priced."""
-
-
-class LifecycleStep(NamedTuple):
-    """One request of a lifecycle."""
-
-    operation: Operation
-    request: RequestParts
-
-
-def is_resource_lifecycle(contract: Contract, case: ConformanceCase) -> bool:
-    """Whether `case` follows a resource, such as a saved voice, and not a job or a batch."""
-    operation = contract.find_operation(case.operation)
-    return (
-        case.is_lifecycle and case.target_name is None and operation.resource is not None and operation.submit is None
-    )
-
-
-def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bool) -> list[LifecycleStep]:
-    """Return the requests of a lifecycle of a resource, assuming that the service accepts each of them.
-
-    The list ends where no request is known, which is where the lifecycle ends too.
-
-    Args:
-        contract: the contract of the case.
-        case: a case for which `is_resource_lifecycle` is true.
-        is_emulated: whether the emulator responds; it has a second account, so more requests are sent.
-    """
-    steps: list[LifecycleStep] = []
-
-    async def note_step(
-        operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
-    ) -> Exchange:
-        del calling_account, server_name
-        steps.append(LifecycleStep(operation, request))
-        return _build_accepted_exchange(operation, creating_operation)
-
-    creating_operation = contract.find_operation(case.operation)
-    assert case.request is not None, "a lifecycle begins with a request"
-    lifecycle = ResourceLifecycle(
-        creating_operation,
-        note_step,
-        can_use_other_account=is_emulated,
-        varies_requests_that_use_resource=case.varies_requests_that_use_resource,
-    )
-    with contextlib.suppress(UsageError):
-        _run_without_event_loop(lifecycle.iterate_subjects(case.request))
-    return steps
-
-
-def _build_accepted_exchange(operation: Operation, creating_operation: Operation) -> Exchange:
-    """Return an exchange with an accepted request, whose response has the id of the resource."""
-    assert creating_operation.resource is not None, "only called for operations with x-resource"
-    location = creating_operation.resource.id_location
-    status = next((int(status) for status in operation.responses if status.startswith("2") and status.isdecimal()), 200)
-    headers = [("Content-Type", "application/json")]
-    if not location.is_in_body:
-        headers.append((location.name, _RESOURCE_ID_FOR_PRICING))
-    return Exchange(
-        provider=operation.contract.id,
-        operation=operation.id,
-        request=Request(method=operation.method, url=f"https://planned.invalid{operation.path}"),
-        response=Response(
-            status=status, headers=tuple(headers), body=json.dumps(_build_body_with_resource_id(location)).encode()
-        ),
-    )
-
-
-def _build_body_with_resource_id(location: Location) -> Any:
-    body: Any = _RESOURCE_ID_FOR_PRICING
-    for token in reversed(location.pointer_tokens if location.is_in_body else ()):
-        body = [body] if token.isdecimal() else {token: body}
-    return body if isinstance(body, dict | list) else {}
-
-
-def _run_without_event_loop(subjects: AsyncIterator[Any]) -> None:
-    """Run an asynchronous iterator that never waits, without an event loop."""
-    while True:
-        try:
-            subjects.__anext__().__await__().__next__()
-        except StopIteration:
-            continue
-        except StopAsyncIteration:
-            return
-
-
-# Computes the prices of single requests. The client computes and reserves the prices of deliveries.
-
-
-PricedItem = BaseTarget | Operation
-"""A target that has a price, or an operation that has a price of its own."""
-
-
-def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
-    """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
-    name = case.target_name or ""
-    target = next((one for one in contract.iterate_targets() if one.name == name), None)
-    return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
-
-
-def build_price_name(priced_item: PricedItem) -> str:
-    """Return the name under which a user sets the price of a target or operation: <provider>/<target or operation>."""
-    return f"{priced_item.contract.id}/{priced_item.name if isinstance(priced_item, BaseTarget) else priced_item.id}"
-
-
-def compute_price_usd(
-    priced_item: PricedItem,
-    price_usd_by_name: Mapping[str, float],
-    character_count: int,
-    audio_duration_s: float = 0.0,
-    request_count: int = 1,
-) -> float | None:
-    """Return the price in dollars of `request_count` requests that share one text; `None` if it is unknown.
-
-    Args:
-        priced_item: the target or operation that is charged.
-        price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
-            returns. They replace prices in the contract.
-        character_count: number of characters in the text, which is divided evenly among the requests.
-        audio_duration_s: duration in seconds of the audio uploaded with each request; 0 if none is uploaded.
-        request_count: number of requests that are charged one by one, such as the turns of a WebSocket.
-    """
-    price_usd = quote_price(
-        priced_item,
-        math.ceil(character_count / request_count),
-        audio_s=audio_duration_s or None,
-        user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
-    ).reserved_usd
-    return None if price_usd is None else price_usd * request_count
-
-
-def compute_case_price_usd(
-    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float]
-) -> float | None:
-    """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
-
-    A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
-    service may accept the request.
-
-    Raises:
-        UsageError: the price of a request that may be accepted is unknown.
-    """
-    item = find_priced_item(contract, case)
-    if item is None:
-        return None
-    if not case.is_billable:
-        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
-    return _compute_highest_price_usd(
-        [item], price_usd_by_name, case.text_character_count, case.audio_duration_s, case.charged_request_count
-    )
-
-
-def compute_lifecycle_step_price_usd(
-    operation: Operation, request: RequestParts, price_usd_by_name: Mapping[str, float]
-) -> float | None:
-    """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
-
-    The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
-
-    Raises:
-        UsageError: the price is unknown.
-    """
-    if not is_billable(operation):
-        return None
-    return _compute_highest_price_usd(
-        _list_priced_items(operation), price_usd_by_name, count_charged_characters(operation, request)
-    )
-
-
-def require_resource_use_prices(creating_operation: Operation, price_usd_by_name: Mapping[str, float]) -> None:
-    """Require that every request that uses a created resource has a known price.
-
-    Call this before the resource is created. A lifecycle with an unknown price would have to stop before the deletion.
-
-    Raises:
-        UsageError: the price of a use is unknown.
-    """
-    uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
-    for operation in (creating_operation.contract.find_operation(use.operation_id) for use in uses):
-        if is_billable(operation):
-            _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
-
-
-def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
-    return list(operation.targets) or [operation]
-
-
-def _compute_highest_price_usd(
-    priced_items: Sequence[PricedItem],
-    price_usd_by_name: Mapping[str, float],
-    character_count: int,
-    audio_duration_s: float = 0.0,
-    request_count: int = 1,
-) -> float:
-    prices = (
-        compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s, request_count)
-        for item in priced_items
-    )
-    known = [usd for usd in prices if usd is not None]
-    if not known:
-        name = build_price_name(priced_items[0])
-        contract = priced_items[0].contract
-        rate = f", or that of a credit with --credit-rate {contract.id}=USD" if contract.provider.credits else ""
-        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD{rate}")
-    return max(known)
-
-
-# Computes the price of a plan before anything is sent.
 
 
 class PricedCase(Record, frozen=True, kw_only=True):
@@ -529,4 +323,218 @@ def _shorten_price_names(names: Sequence[str]) -> list[str]:
     counts = Counter(name.partition("/")[0] for name in names)
     return list(
         dict.fromkeys(name if counts[name.partition("/")[0]] == 1 else name.partition("/")[0] for name in names)
+    )
+
+
+# Compares a plan with what is left of every budget: what fits, what will not be sent, and which budgets would do.
+
+
+class _RemainingBudgets:
+    """What is left of each budget while the cost of one case of a plan after another is deducted. Nothing is sent."""
+
+    def __init__(self, budgets: Sequence[RemainingBudget]) -> None:
+        self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]
+
+    def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> RemainingBudget | None:
+        """Return the first budget that has less left than a request to `provider` reserves; `None` if none has."""
+        for budget, left in self._budgets:
+            if budget.applies_to(provider) and reserved_micro_usd > left[0]:
+                return budget
+        return None
+
+    def spend(self, provider: str, micro_usd: int) -> None:
+        """Deduct an amount from each budget that applies to `provider`."""
+        for budget, left in self._budgets:
+            if budget.applies_to(provider):
+                left[0] -= micro_usd
+
+
+class PlannedPayment(NamedTuple):
+    """What one case or sample of a plan costs."""
+
+    id: str
+    """Id of the case or sample, which begins with the id of the provider."""
+    expected_usd: float
+    """Dollars that the case or sample costs if its response is as expected."""
+    reserved_usd: float
+    """Dollars that must be left of the budget before the case or sample is sent."""
+
+    @property
+    def provider(self) -> str:
+        """Id of the provider."""
+        return self.id.partition("/")[0]
+
+
+def list_payments(plan: PricedPlan) -> list[PlannedPayment]:
+    """Return what each case of a plan costs, in the order of sending. A price that is not known counts as zero."""
+    return [
+        PlannedPayment(case.id, case.price_usd or 0.0, case.reserved_usd or case.price_usd or 0.0)
+        for case in plan.cases_as_sent
+    ]
+
+
+def forecast_budgets(
+    payments: Iterable[PlannedPayment], budgets: Sequence[RemainingBudget], refusal_error: VoicegaugeError | None = None
+) -> BudgetForecast:
+    """Return which of `payments` fit into `budgets`.
+
+    As when a plan is sent, each case or sample reserves the most that it may cost, and spends what it should cost when
+    its response is as expected. `refusal_error` is the error with which the command would end before it sends anything.
+    """
+    all_payments = list(payments)
+    return BudgetForecast(
+        budgets=tuple(budgets),
+        refusal_reason=None if refusal_error is None else str(refusal_error),
+        refusal_exit_status=None if refusal_error is None else refusal_error.exit_code,
+        unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, at_worst=False),
+        sufficient_limits=tuple(_iterate_sufficient_limits(all_payments, budgets)),
+        unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, at_worst=True),
+    )
+
+
+def _find_unaffordable_cases(
+    payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, at_worst: bool
+) -> tuple[UnaffordableCase, ...]:
+    """Return what will not be sent; `at_worst` assumes that everything that is reserved is spent."""
+    remaining, found = _RemainingBudgets(budgets), []
+    for one in payments:
+        budget = remaining.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
+        if budget is not None:
+            found.append(
+                UnaffordableCase(
+                    id=one.id,
+                    expected_usd=one.expected_usd,
+                    reserved_usd=one.reserved_usd,
+                    flag=budget.flag,
+                    budget_name=budget.name,
+                )
+            )
+        else:
+            remaining.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
+    return tuple(found)
+
+
+def _iterate_sufficient_limits(payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget]) -> Iterator[str]:
+    """Yield, for each budget that is too small, the option with the smallest value that pays for its cases."""
+    for budget in budgets:
+        spent, needed = 0, 0  # in millionths of a dollar, rounded as those that are reserved and spent
+        for one in payments:
+            if budget.applies_to(one.provider):
+                needed = max(needed, spent + convert_to_micro_usd(one.reserved_usd))
+                spent += convert_to_micro_usd(one.expected_usd)
+        if needed > budget.left_micro_usd:
+            yield budget.describe_sufficient_budget(needed / MICRO_USD_PER_USD)
+
+
+def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudget]) -> int:
+    """Return how many billable requests `budgets` pay for if they are sent in order until the first that does not fit.
+
+    A budget of one provider does not limit the requests to others.
+    """
+    remaining, count = _RemainingBudgets(budgets), 0
+    for case in plan.cases:
+        if case.is_billable:
+            provider, micro_usd = case.id.partition("/")[0], _get_planned_micro_usd(case)
+            if remaining.find_exceeded_budget(provider, micro_usd) is not None:
+                break
+            remaining.spend(provider, micro_usd)
+            count += max(case.billable_request_count, 1)
+    return count
+
+
+def fit_plan_to_budgets(
+    plan: CasePlan, priced_plan: PricedPlan, budgets: Sequence[RemainingBudget], known_case_ids: Collection[str] = ()
+) -> CasePlan:
+    """Return `plan`, in its order, without the billable cases that the rest of `budgets` does not pay for.
+
+    If nothing that delivers audio would be left to judge, the plan is returned unchanged.
+
+    Args:
+        plan: the plan.
+        priced_plan: the same plan with its prices.
+        budgets: what is left of each budget.
+        known_case_ids: ids of cases that an earlier command has paid for: they are kept, and cost nothing.
+    """
+    price_by_id = {case.id: case for case in priced_plan.cases}
+    remaining = _RemainingBudgets(budgets)
+    speaking = list_speaking_targets(plan.cases)
+    kept: list[ConformanceCase] = []
+    reasons: dict[str, str] = {}
+    unpaid_case_count = 0
+    for case in plan.cases:
+        micro_usd = 0 if case.id in known_case_ids else _get_planned_micro_usd(price_by_id[case.id])
+        budget = remaining.find_exceeded_budget(case.provider, micro_usd)
+        if budget is None:
+            kept.append(case)
+            remaining.spend(case.provider, micro_usd)
+            continue
+        # What costs more than the whole limit is excluded by the user's choice, not by what was spent before.
+        unpaid_case_count += micro_usd <= convert_budget_to_micro_usd(budget.limit_usd)
+        for target_id in list_targets_with_delivery([case], speaking):
+            reasons.setdefault(target_id, f"its delivery does not fit into {budget.describe()}")
+    if not list_speaking_targets(kept):
+        return plan
+    known = {*list_targets_with_delivery(kept, speaking), *plan.left_out_reason_by_target}
+    left_out = {target: reason for target, reason in reasons.items() if target not in known}
+    return msgspec.structs.replace(
+        plan,
+        cases=tuple(kept),
+        left_out_reason_by_target={**plan.left_out_reason_by_target, **left_out},
+        over_budget_case_count=plan.over_budget_case_count + unpaid_case_count,
+    )
+
+
+def _get_planned_micro_usd(case: PricedCase) -> int:
+    return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
+
+
+# Says what the limit of billable requests leaves of the rest of a plan that an earlier check has begun.
+
+
+def create_request_limit(plan: CasePlan, journals: Iterable[CaseJournal]) -> BillableRequestLimit:
+    """Return the limit of the billable requests of a plan, from which those of earlier checks are taken."""
+    journals = list(journals)
+    return BillableRequestLimit(
+        plan.max_billable_requests,
+        count_of_earlier_runs=sum(one.billable_count_of_earlier_runs for one in journals),
+        lost_count_of_earlier_runs=sum(one.lost_count_of_earlier_runs for one in journals),
+    )
+
+
+def forecast_request_limit(
+    plan: CasePlan, remaining_plan: CasePlan, journal_by_provider: Mapping[str, CaseJournal]
+) -> CasePlan:
+    """Return the rest of a plan as it is sent if every response is as expected.
+
+    Cases beyond the limit of billable requests are among its skipped cases. A target is without a delivery if none of
+    its planned deliveries is sent, or was judged by an earlier check.
+
+    Args:
+        plan: the whole plan.
+        remaining_plan: the cases that no earlier check has judged or lost.
+        journal_by_provider: what earlier checks have sent, by provider id.
+    """
+    limit = create_request_limit(plan, journal_by_provider.values())
+    sent: list[ConformanceCase] = []
+    skipped: list[SkippedCase] = []
+    for case in remaining_plan.cases:
+        reason = limit.find_skip_reason(journal_by_provider[case.provider].contract, case)
+        if reason is not None:
+            skipped.append(SkippedCase(id=case.id, skip_reason=reason))
+            continue
+        sent.append(case)
+        limit.count_case(SpendingTotal(billable_request_count=case.charged_request_count if case.is_billable else 0))
+    beyond = {one.id for one in skipped}
+    lacking: dict[str, bool] = {}
+    for case in plan.cases:
+        if case.speech_request is not None and not case.expects_job_failure:
+            is_skipped = case.id in beyond or journal_by_provider[case.provider].find_skip_reason(case) is not None
+            name = f"{case.provider}/{case.target_name}"
+            lacking[name] = lacking.get(name, True) and is_skipped
+    names = dict.fromkeys([*plan.targets_without_delivery, *(name for name, lacks in lacking.items() if lacks)])
+    return msgspec.structs.replace(
+        remaining_plan,
+        cases=tuple(sent),
+        skipped_cases=(*remaining_plan.skipped_cases, *skipped),
+        targets_without_delivery=tuple(names),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from voicegauge.client.ledger import settle_request
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.client.spending_journal import Journal
 from voicegauge.conformance._case_runner import CaseRunner
-from voicegauge.conformance._resource_lifecycle import set_resource_id
+from voicegauge.conformance._resource_lifecycle import iterate_json_objects, set_resource_id
 from voicegauge.conformance._resource_tracking import (
     LeftoverJournal,
     RequestedResource,
@@ -41,10 +41,10 @@ from voicegauge.conformance.check_settings import (
     CheckedService,
     CheckSettings,
 )
-from voicegauge.conformance.plan_budgets import create_request_limit
-from voicegauge.conformance.plan_prices import compute_lifecycle_step_price_usd
+from voicegauge.conformance.plan_prices import create_request_limit
 from voicegauge.conformance.received_callbacks import open_receiver_for_cases
 from voicegauge.conformance.result_collector import ResultCollector
+from voicegauge.conformance.spending import compute_lifecycle_step_price_usd
 from voicegauge.contract.contract import BaseTarget, Contract, Target
 from voicegauge.contract.extension.jobs import ResourceSpec
 from voicegauge.contract.operation import Operation
@@ -290,7 +290,11 @@ class ResourceRequests:
         body = parse_exchange(exchange).response_json
         if not _contains_json_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists
-        items = [{**item, name: str(item[name])} for item in _iterate_objects_with_id(body, name)]
+        items = [
+            {**item, name: str(item[name])}
+            for item in iterate_json_objects(body)
+            if isinstance(item.get(name), str | int)
+        ]
         secrets = self._service.client.secrets
         return items if all(is_storable_id(item[name], secrets) for item in items) else None
 
@@ -372,19 +376,6 @@ def _contains_json_list(json_value: Any) -> bool:
         if isinstance(found, dict):
             pending += found.values()
     return False
-
-
-def _iterate_objects_with_id(json_value: Any, id_field_name: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects at any depth of a JSON value whose field `id_field_name` is an id: a text or a number."""
-    pending = [json_value]
-    while pending:
-        found = pending.pop()
-        if isinstance(found, dict):
-            if isinstance(found.get(id_field_name), str | int):
-                yield found
-            pending += found.values()
-        elif isinstance(found, list):
-            pending += found
 
 
 # Deletes the resources that a check, or an earlier run that was killed, created in the account.

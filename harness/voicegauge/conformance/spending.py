@@ -1,21 +1,251 @@
-"""Counts the requests and money of a check by target, operation, kind of case, and rule."""
+"""Prices the requests of a check before they are sent, and counts what was spent: money and billable requests."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from voicegauge.cases.case import CaseKind, ConformanceCase
+from voicegauge.cases.valid_requests import count_charged_characters
 from voicegauge.client.ledger import classify_billing_status
-from voicegauge.contract.contract import Contract
-from voicegauge.contract.price_computation import is_billable
+from voicegauge.client.speech_request import RequestParts
+from voicegauge.contract.contract import BaseTarget, Contract
+from voicegauge.contract.operation import Operation
+from voicegauge.contract.price_computation import is_billable, quote_price
+from voicegauge.errors import UsageError
+from voicegauge.formats.locations import Location
 from voicegauge.model.base import Record, sum_usd
-from voicegauge.model.exchange import Exchange
+from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.printable_text import format_count
 from voicegauge.rules.registry import Rule
+
+if TYPE_CHECKING:
+    from voicegauge.conformance._resource_lifecycle import CallingAccount
+
+# Finds out which requests the lifecycle of a resource sends if all are accepted, without sending any.
+#
+# The lifecycle itself is carried out, with made-up responses. So the plan that a user sees before paying is that of the
+# check, whatever a contract says about the resource.
+
+
+_RESOURCE_ID_FOR_PRICING = "planned"
+"""The id that the resource of a lifecycle has while the requests of the lifecycle are priced."""
+
+
+class LifecycleStep(NamedTuple):
+    """One request of a lifecycle."""
+
+    operation: Operation
+    request: RequestParts
+
+
+def is_resource_lifecycle(contract: Contract, case: ConformanceCase) -> bool:
+    """Whether `case` follows a resource, such as a saved voice, and not a job or a batch."""
+    operation = contract.find_operation(case.operation)
+    return (
+        case.is_lifecycle and case.target_name is None and operation.resource is not None and operation.submit is None
+    )
+
+
+def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bool) -> list[LifecycleStep]:
+    """Return the requests of a lifecycle of a resource, assuming that the service accepts each of them.
+
+    The list ends where no request is known, which is where the lifecycle ends too.
+
+    Args:
+        contract: the contract of the case.
+        case: a case for which `is_resource_lifecycle` is true.
+        is_emulated: whether the emulator responds; it has a second account, so more requests are sent.
+    """
+    # Imported here because it needs the HTTP client, which reading a saved report should not load.
+    from voicegauge.conformance._resource_lifecycle import ResourceLifecycle
+
+    steps: list[LifecycleStep] = []
+
+    async def note_step(
+        operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
+    ) -> Exchange:
+        del calling_account, server_name
+        steps.append(LifecycleStep(operation, request))
+        return _build_accepted_exchange(operation, creating_operation)
+
+    creating_operation = contract.find_operation(case.operation)
+    assert case.request is not None, "a lifecycle begins with a request"
+    lifecycle = ResourceLifecycle(
+        creating_operation,
+        note_step,
+        can_use_other_account=is_emulated,
+        varies_requests_that_use_resource=case.varies_requests_that_use_resource,
+    )
+    with contextlib.suppress(UsageError):
+        _run_without_event_loop(lifecycle.iterate_subjects(case.request))
+    return steps
+
+
+def _build_accepted_exchange(operation: Operation, creating_operation: Operation) -> Exchange:
+    """Return an exchange with an accepted request, whose response has the id of the resource."""
+    assert creating_operation.resource is not None, "only called for operations with x-resource"
+    location = creating_operation.resource.id_location
+    status = next((int(status) for status in operation.responses if status.startswith("2") and status.isdecimal()), 200)
+    headers = [("Content-Type", "application/json")]
+    if not location.is_in_body:
+        headers.append((location.name, _RESOURCE_ID_FOR_PRICING))
+    return Exchange(
+        provider=operation.contract.id,
+        operation=operation.id,
+        request=Request(method=operation.method, url=f"https://planned.invalid{operation.path}"),
+        response=Response(
+            status=status, headers=tuple(headers), body=json.dumps(_build_body_with_resource_id(location)).encode()
+        ),
+    )
+
+
+def _build_body_with_resource_id(location: Location) -> Any:
+    body: Any = _RESOURCE_ID_FOR_PRICING
+    for token in reversed(location.pointer_tokens if location.is_in_body else ()):
+        body = [body] if token.isdecimal() else {token: body}
+    return body if isinstance(body, dict | list) else {}
+
+
+def _run_without_event_loop(subjects: AsyncIterator[Any]) -> None:
+    """Run an asynchronous iterator that never waits, without an event loop."""
+    while True:
+        try:
+            subjects.__anext__().__await__().__next__()
+        except StopIteration:
+            continue
+        except StopAsyncIteration:
+            return
+
+
+# Computes the prices of single requests. The client computes and reserves the prices of deliveries.
+
+
+PricedItem = BaseTarget | Operation
+"""A target that has a price, or an operation that has a price of its own."""
+
+
+def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
+    """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
+    name = case.target_name or ""
+    target = next((one for one in contract.iterate_targets() if one.name == name), None)
+    return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
+
+
+def build_price_name(priced_item: PricedItem) -> str:
+    """Return the name under which a user sets the price of a target or operation: <provider>/<target or operation>."""
+    return f"{priced_item.contract.id}/{priced_item.name if isinstance(priced_item, BaseTarget) else priced_item.id}"
+
+
+def compute_price_usd(
+    priced_item: PricedItem,
+    price_usd_by_name: Mapping[str, float],
+    character_count: int,
+    audio_duration_s: float = 0.0,
+    request_count: int = 1,
+) -> float | None:
+    """Return the price in dollars of `request_count` requests that share one text; `None` if it is unknown.
+
+    Args:
+        priced_item: the target or operation that is charged.
+        price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
+            returns. They replace prices in the contract.
+        character_count: number of characters in the text, which is divided evenly among the requests.
+        audio_duration_s: duration in seconds of the audio uploaded with each request; 0 if none is uploaded.
+        request_count: number of requests that are charged one by one, such as the turns of a WebSocket.
+    """
+    price_usd = quote_price(
+        priced_item,
+        math.ceil(character_count / request_count),
+        audio_s=audio_duration_s or None,
+        user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
+    ).reserved_usd
+    return None if price_usd is None else price_usd * request_count
+
+
+def compute_case_price_usd(
+    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float]
+) -> float | None:
+    """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
+
+    A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
+    service may accept the request.
+
+    Raises:
+        UsageError: the price of a request that may be accepted is unknown.
+    """
+    item = find_priced_item(contract, case)
+    if item is None:
+        return None
+    if not case.is_billable:
+        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_duration_s)
+    return _compute_highest_price_usd(
+        [item], price_usd_by_name, case.text_character_count, case.audio_duration_s, case.charged_request_count
+    )
+
+
+def compute_lifecycle_step_price_usd(
+    operation: Operation, request: RequestParts, price_usd_by_name: Mapping[str, float]
+) -> float | None:
+    """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
+
+    The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
+
+    Raises:
+        UsageError: the price is unknown.
+    """
+    if not is_billable(operation):
+        return None
+    return _compute_highest_price_usd(
+        _list_priced_items(operation), price_usd_by_name, count_charged_characters(operation, request)
+    )
+
+
+def require_resource_use_prices(creating_operation: Operation, price_usd_by_name: Mapping[str, float]) -> None:
+    """Require that every request that uses a created resource has a known price.
+
+    Call this before the resource is created. A lifecycle with an unknown price would have to stop before the deletion.
+
+    Raises:
+        UsageError: the price of a use is unknown.
+    """
+    uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
+    for operation in (creating_operation.contract.find_operation(use.operation_id) for use in uses):
+        if is_billable(operation):
+            _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
+
+
+def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
+    return list(operation.targets) or [operation]
+
+
+def _compute_highest_price_usd(
+    priced_items: Sequence[PricedItem],
+    price_usd_by_name: Mapping[str, float],
+    character_count: int,
+    audio_duration_s: float = 0.0,
+    request_count: int = 1,
+) -> float:
+    prices = (
+        compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s, request_count)
+        for item in priced_items
+    )
+    known = [usd for usd in prices if usd is not None]
+    if not known:
+        name = build_price_name(priced_items[0])
+        contract = priced_items[0].contract
+        rate = f", or that of a credit with --credit-rate {contract.id}=USD" if contract.provider.credits else ""
+        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD{rate}")
+    return max(known)
+
+
+# Adds up what was spent by target, operation, kind of case and rule, and limits the number of billable requests.
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ Importing this package registers all rules, in the order of `voicegauge rules`.
 """
 
 # isort: off
-from voicegauge.rules import _responses, _streams, _jobs, resources, _outcomes
+from voicegauge.rules import _responses, _streams, _jobs, _outcomes
 from voicegauge.rules import _audio, _listening, _metamorphic, charges
 from voicegauge.rules import _audio_input, webhooks, _sockets
 
@@ -21,6 +21,5 @@ __all__ = [
     "_sockets",
     "_streams",
     "charges",
-    "resources",
     "webhooks",
 ]

@@ -1,17 +1,318 @@
-"""Rules that compare the response to a planned case with the expected one, and the age of recordings."""
+"""Rules about planned requests: what lists and stored resources show, how each case ends, how old a recording is."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
+from voicegauge.contract.extension.jobs import BatchSpec
+from voicegauge.contract.operation import Operation
+from voicegauge.formats.bodies import read_finite_number
 from voicegauge.formats.located_yaml import unescape_pointer_token
+from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
-from voicegauge.rules._responses import (
-    quote_text_body,
-)
-from voicegauge.rules.call import CaseOutcome, RecordingAge, describe_error_with_success_status
+from voicegauge.rules._responses import quote_text_body
+from voicegauge.rules.call import Call, CaseOutcome, RecordingAge, describe_error_with_success_status
 from voicegauge.rules.registry import Explanation, FaultExample, Violation, register_rule
+from voicegauge.rules.subjects import ResourceStep
+
+# Rules about lists, and about resources that a provider keeps between calls.
+
+
+@register_rule(
+    "filter-ignored",
+    subject_class=Call,
+    description="A list requested with a filter parameter has only items that match it.",
+    contract_condition="parameters",
+    explanation=Explanation(
+        consequence="The user chooses from voices or models that do not fit.",
+        conforming_example="GET /voices?language=de returns German voices.",
+        violating_example="GET /voices?language=de returns all voices.",
+    ),
+    shown_by=(FaultExample("ignores-filters", target_id="ttsai", found_in="list"),),
+)
+def _check_filter_ignored(call: Call) -> Iterator[Violation]:
+    if not call.is_accepted or not isinstance(call.response_json, dict):
+        return
+    lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
+    for parameter in call.operation.parameters:
+        filter_value = (
+            call.read_request(Location("query", parameter.name)) if parameter.message_part == "query" else MISSING
+        )
+        if filter_value is MISSING:
+            continue
+        for name, items in lists:
+            shown = [item[parameter.name] for item in items if isinstance(item, dict) and parameter.name in item]
+            wrong = [value for value in shown if not _matches_filter(value, filter_value)]
+            if wrong:
+                message = f"requested {parameter.name} {filter_value!r:.80}, but an item has {wrong[0]!r:.80}"
+                yield Violation(message, parameter.pointer, f"/{name}")
+
+
+def _matches_filter(item_value: Any, filter_value: str) -> bool:
+    """Whether a field of a listed item has the value by which the request filters the list.
+
+    If the field is a list, it is enough that one of its values equals `filter_value`.
+    """
+    if isinstance(item_value, list):
+        return any(_matches_filter(item, filter_value) for item in item_value)
+    if isinstance(item_value, bool):
+        return filter_value.lower() in (("true", "1") if item_value else ("false", "0"))
+    return str(item_value) == filter_value
+
+
+@register_rule(
+    "resource-used-after-delete",
+    subject_class=ResourceStep,
+    description="A deleted resource cannot be used.",
+    contract_condition="x-resource.deletion, x-resource.uses",
+    explanation=Explanation(
+        consequence="Somebody's voice can still be cloned after they had it deleted.",
+        conforming_example="DELETE /voices/v1, then speech with v1 is rejected with 404.",
+        violating_example="DELETE /voices/v1, then speech with v1 is accepted.",
+    ),
+    shown_by=(FaultExample("uses-deleted", target_id="ttsai", found_in="lifecycle"),),
+)
+def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
+    if resource_step.step_kind == "use" and resource_step.is_resource_deleted and resource_step.call.is_accepted:
+        yield Violation(
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-listed-after-delete",
+    subject_class=ResourceStep,
+    description="A deleted resource is not listed.",
+    contract_condition="x-resource.deletion, x-resource.listing",
+    explanation=Explanation(
+        consequence="Clients offer what is gone, and nobody can tell whether the deletion worked.",
+        conforming_example="DELETE /voices/v1, then GET /voices lists no v1.",
+        violating_example="DELETE /voices/v1, then GET /voices lists v1.",
+    ),
+    shown_by=(FaultExample("lists-deleted", target_id="ttsai", found_in="lifecycle"),),
+)
+def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.step_kind == "list"
+        and resource_step.is_resource_deleted
+        and resource_step.call.is_accepted
+        and resource_step.listed_item is not None
+    ):
+        yield Violation(
+            f"{resource_step.description}: {resource_step.resource_id} is listed",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-not-listed",
+    subject_class=ResourceStep,
+    description="A resource is listed for the account that created it.",
+    contract_condition="x-resource.listing",
+    explanation=Explanation(
+        consequence="What was created, and perhaps paid for, cannot be found or deleted later.",
+        conforming_example="POST /voices returns v1, then GET /voices lists v1.",
+        violating_example="POST /voices returns v1, then GET /voices is empty.",
+    ),
+    unshown_reason="The faults of resources hide nothing that exists.",
+)
+def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.step_kind == "list"
+        and not resource_step.is_resource_deleted
+        and not resource_step.is_by_other_account
+        and resource_step.call.is_accepted
+        and resource_step.listed_item is None
+    ):
+        yield Violation(
+            f"{resource_step.description}: {resource_step.resource_id} is not listed",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-state-ignored",
+    subject_class=ResourceStep,
+    description="A resource is rejected in a state in which it must not be used.",
+    contract_condition="x-resource.uses.*.allowed_states",
+    explanation=Explanation(
+        consequence="Speech with a voice that is not ready, or was blocked, sounds wrong or should not exist.",
+        conforming_example='Speech with a voice in the state "training" is rejected.',
+        violating_example='Speech with a voice in the state "training" is accepted.',
+    ),
+    shown_by=(FaultExample("ignores-state", target_id="ttsai", found_in="lifecycle"),),
+)
+def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.step_kind == "use"
+        and resource_step.is_use_forbidden
+        and not resource_step.is_resource_deleted
+        and not resource_step.is_by_other_account
+        and resource_step.call.is_accepted
+    ):
+        yield Violation(
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-state-wrong",
+    subject_class=ResourceStep,
+    description="A resource reports the state it was last set to.",
+    contract_condition="x-resource.states, x-resource.transitions",
+    explanation=Explanation(
+        consequence="A client acts on the reported state.",
+        conforming_example='Publish is accepted, then {"state": "published"}',
+        violating_example='Publish is accepted, then {"state": "draft"}',
+    ),
+    unshown_reason="The faults of resources ignore states, but report the right one.",
+)
+def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.resource_spec.state_location is None
+        or resource_step.is_resource_deleted
+        or resource_step.is_by_other_account
+        or not resource_step.call.is_accepted
+        or resource_step.step_kind == "use"
+    ):
+        return
+    name = resource_step.resource_spec.state_location.pointer_tokens[-1]
+    reported = (
+        (resource_step.listed_item or {}).get(name, MISSING)
+        if resource_step.step_kind == "list"
+        else resource_step.call.read_response_value(resource_step.resource_spec.state_location)
+    )
+    if reported is not MISSING and reported != resource_step.expected_state:
+        yield Violation(
+            f"{resource_step.description}: {name} is {reported!r:.80}, not {resource_step.expected_state!r}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-of-another-account",
+    subject_class=ResourceStep,
+    description="A resource is neither visible to nor usable by another account.",
+    contract_condition="x-resource",
+    explanation=Explanation(
+        consequence="Private voices and recordings of one customer are open to others.",
+        conforming_example="Account B gets 404 for a voice of account A.",
+        violating_example="Account B gets 200 for a voice of account A.",
+    ),
+    shown_by=(FaultExample("shares-accounts", target_id="ttsai", found_in="lifecycle"),),
+)
+def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[Violation]:
+    if not resource_step.is_by_other_account or not resource_step.call.is_accepted:
+        return
+    if resource_step.step_kind == "use" or resource_step.listed_item is not None:
+        yield Violation(
+            f"{resource_step.description}: got status {resource_step.call.status}",
+            resource_step.contract_pointer,
+            evidence=quote_text_body(resource_step.call),
+        )
+
+
+@register_rule(
+    "resource-id-changed",
+    subject_class=ResourceStep,
+    description="A response about a resource has the id that was assigned at its creation.",
+    contract_condition="x-resource.id_location, x-resource.uses.*.id_location",
+    explanation=Explanation(
+        consequence="The id that a client stored leads to something else.",
+        conforming_example='POST /voices returns v1; GET /voices/v1 returns {"id": "v1"}',
+        violating_example='POST /voices returns v1; GET /voices/v1 returns {"id": "v2"}',
+    ),
+    unshown_reason="The faults of resources leave every id as it is.",
+)
+def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
+    if (
+        resource_step.step_kind != "use"
+        or resource_step.call.operation is not resource_step.creating_operation
+        or not resource_step.call.is_accepted
+        or resource_step.is_by_other_account
+        or resource_step.is_resource_deleted
+    ):
+        return
+    reported = resource_step.call.read_response_value(resource_step.resource_spec.id_location)
+    if reported is not MISSING and reported != resource_step.resource_id:
+        yield Violation(
+            f"{resource_step.description}: requested {resource_step.resource_id!r:.80}, "
+            f"but the response is about {reported!r:.80}",
+            resource_step.contract_pointer,
+        )
+
+
+@register_rule(
+    "batch-count-wrong",
+    subject_class=Call,
+    description="A batch has as many items as requested, and ends when all of them are done.",
+    contract_condition="x-batch.total_count_location, x-batch.ended_count_location, x-batch.jobs_location",
+    explanation=Explanation(
+        consequence="Items of the batch are lost or charged twice, or the client waits for ones that do not exist.",
+        conforming_example="Three texts: total 3, and done when completed is 3",
+        violating_example="Three texts: total 2",
+    ),
+    unshown_reason="No fault changes the counts of a batch.",
+)
+def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
+    submit = _find_batch_operation(call)
+    if submit is None or submit.batch is None or not call.is_accepted:
+        return
+    batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
+    # What is not a number is a violation of the schema, which another rule reports.
+    total, completed = (
+        read_finite_number(call.read_response_value(location))
+        for location in (batch.total_count_location, batch.ended_count_location)
+    )
+    requested = call if call.operation is submit else call.submit_call
+    items = requested.read_request(batch.requests_location) if requested is not None else MISSING
+    if isinstance(items, list) and total not in (None, len(items)):
+        yield Violation(f"total is {total:g} for {len(items)} items", f"{batch_pointer}/total_count_location")
+    if total is not None and completed is not None and not 0 <= completed <= total:
+        yield Violation(f"completed is {completed:g} of {total:g}", f"{batch_pointer}/ended_count_location")
+    yield from _check_final_batch_counts(call, batch, batch_pointer, total, completed)
+
+
+def _check_final_batch_counts(
+    call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: float | None, completed_count: float | None
+) -> Iterator[Violation]:
+    job = call.operation.job
+    state = job.find_state(call.read_response_value) if job is not None else None
+    if state is None or state.terminal_outcome != "success":
+        return
+    if total_count is not None and completed_count is not None and completed_count != total_count:
+        yield Violation(
+            f"ended with {completed_count:g} of {total_count:g} items completed",
+            f"{batch_pointer}/ended_count_location",
+        )
+    results = batch_spec.jobs_location.read_body(call.response_json)
+    if isinstance(results, list) and total_count not in (None, len(results)):
+        yield Violation(
+            f"ended with {len(results)} results for {total_count:g} items", f"{batch_pointer}/jobs_location"
+        )
+
+
+def _find_batch_operation(call: Call) -> Operation | None:
+    """Return the operation whose batch a call submits or polls; `None` if there is no such operation."""
+    for operation in call.contract.operations.values():
+        status = (
+            operation.speech.response.status_operation_id if operation.batch is not None and operation.speech else None
+        )
+        if status is not None and (call.operation is operation or call.operation.id == status):
+            return operation
+    return None
+
+
+# Rules that compare the response to a planned case with the expected one.
 
 
 @register_rule(
