@@ -259,18 +259,14 @@ def compare_types(
         types.old_types
         and types.new_types
         and types.value_set_relation != "same"
-        and any(_is_type_list_of_branches(node) for node in nodes)
+        # A list of types from a `oneOf` or `anyOf`, which normalization replaced by the types that it allows.
+        and any(node.pointer.endswith(("/anyOf", "/oneOf")) for node in nodes)
     ):
         yield KeywordChange(_choose_type_list_rule_id_suffix(schema_role, types), *changed, values)
     else:
         yield KeywordChange(
             _choose_type_rule_id_suffix(schema_role, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
         )
-
-
-def _is_type_list_of_branches(node: DocumentNode) -> bool:
-    """Whether a list of types comes from a `oneOf` or `anyOf`, which normalization replaced by the types it allows."""
-    return node.pointer.endswith(("/anyOf", "/oneOf"))
 
 
 class _TypeChange(NamedTuple):
@@ -281,6 +277,7 @@ class _TypeChange(NamedTuple):
 
     @property
     def value_set_relation(self) -> _ValueSetRelation:
+        """How the set of valid types changed."""
         return _compare_type_sets(self.old_types, self.new_types)
 
 
@@ -354,14 +351,13 @@ def _find_types_of_type_or_enum(schema: NormalizedSchema) -> frozenset[str] | No
     """Return the types that `type` lists or that the values of `enum` have; `None` if the schema has neither."""
     if schema.allowed_types is not None or schema.allowed_values is None:
         return schema.allowed_types
-    return (
-        frozenset(_get_json_type_of_enum_value(value) for value in schema.allowed_values if value is not None) or None
+    # 1.0 is an integer, as JSON Schema defines it. A list of nothing but null says nothing about types.
+    types = (
+        "integer" if isinstance(value, float) and value.is_integer() else get_json_type(value)
+        for value in schema.allowed_values
+        if value is not None
     )
-
-
-def _get_json_type_of_enum_value(value: Any) -> str:
-    """Return the type of a value of an `enum`; that of 1.0 is "integer", as JSON Schema defines it."""
-    return "integer" if isinstance(value, float) and value.is_integer() else get_json_type(value)
+    return frozenset(types) or None
 
 
 def _compare_type_sets(old_types: frozenset[str] | None, new_types: frozenset[str] | None) -> _ValueSetRelation:

@@ -101,6 +101,7 @@ def _choose_presence_rule_id(field_counts: Sequence[_FieldCounts]) -> str | None
     removed = sum(one.old_field_count == one.old_object_count and one.new_field_count == 0 for one in comparable)
     in_both = sum(bool(one.old_field_count and one.new_field_count) for one in comparable)
     was_always_present = all(one.old_field_count == one.old_object_count for one in comparable)
+    # A field that some conversations still have was not removed: it depends on the request.
     if removed and not in_both:
         return "recorded-field-gone"
     # A single case is not enough to call a field sometimes missing.
@@ -217,6 +218,7 @@ def compare_field_types(
             continue
         is_sometimes_null = added == {"null"} and after != {"null"}
         old_value_count = sum(len(field.old_values_by_match_key[match_key]) for match_key in shared)
+        # A field that may be null was perhaps never null in a few older responses.
         if is_sometimes_null and old_value_count < _MIN_NON_NULL_VALUES:
             continue
         examples = next(

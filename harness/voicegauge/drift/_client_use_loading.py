@@ -34,6 +34,7 @@ from voicegauge.formats.located_yaml import (
     MAX_DOCUMENT_BYTES,
     Document,
     escape_pointer_token,
+    get_mapping,
     read_document,
     unescape_pointer_token,
 )
@@ -83,6 +84,7 @@ class DocumentedLocations:
             } | unlisted
             return location.name.lower() in names
         names = set(self._list_parameter_names(location.message_part, is_in_request=is_in_request))
+        # A member of an object in the query is sent as a parameter of its own: filter[name]=a.
         return location.name.partition("[")[0] in names or location.name in names
 
     def list_sibling_locations(self, location: Location, *, is_in_request: bool) -> list[str]:
@@ -110,24 +112,24 @@ class DocumentedLocations:
 
     def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
         """Return (status, schema) for each documented body. The status is empty if the bodies are those of requests."""
-        responses = _get_mapping(self._operation, "responses")
+        responses = get_mapping(self._operation, "responses")
         owners = {"": self._operation.get("requestBody")} if is_in_request else responses
         return [
             (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
             for status, owner in owners.items()
-            for name, media in _get_mapping(self._resolve_references(owner), "content").items()
+            for name, media in get_mapping(self._resolve_references(owner), "content").items()
         ]
 
     def _list_parameter_names(self, location_kind: str, *, is_in_request: bool) -> list[str]:
         """Return the documented names of request parameters of one kind, such as "query", or of response headers."""
         if not is_in_request:
-            responses = map(self._resolve_references, _get_mapping(self._operation, "responses").values())
-            names = (name for response in responses for name in _get_mapping(response, "headers"))
+            responses = map(self._resolve_references, get_mapping(self._operation, "responses").values())
+            names = (name for response in responses for name in get_mapping(response, "headers"))
             return list(dict.fromkeys(names)) if location_kind == "header" else []
         owners = (self._path_item, self._operation)
         parameters = [self._resolve_references(item) for owner in owners for item in _get_list(owner, "parameters")]
-        components = _get_mapping(self._document.data, "components")
-        schemes = [self._resolve_references(item) for item in _get_mapping(components, "securitySchemes").values()]
+        components = get_mapping(self._document.data, "components")
+        schemes = [self._resolve_references(item) for item in get_mapping(components, "securitySchemes").values()]
         found = [
             str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == location_kind and "name" in item
         ]
@@ -161,7 +163,7 @@ class DocumentedLocations:
 
     def _list_child_names(self, schema: Any) -> Iterator[str]:
         for part in self._iterate_applied_schemas(schema, set()):
-            yield from _get_mapping(part, "properties")
+            yield from get_mapping(part, "properties")
             if "items" in part or "prefixItems" in part:
                 yield EVERY_ITEM
 
@@ -208,8 +210,8 @@ def _build_default_schema(media_type: str) -> dict[str, Any]:
 
 
 def _iterate_child_schemas(schema: dict[str, Any], pointer_token: str) -> Iterator[Any]:
-    properties = _get_mapping(schema, "properties")
-    patterns = _get_mapping(schema, "patternProperties")
+    properties = get_mapping(schema, "properties")
+    patterns = get_mapping(schema, "patternProperties")
     if pointer_token == EVERY_ITEM:
         yield from (*properties.values(), *patterns.values())
     elif pointer_token in properties:
@@ -222,11 +224,6 @@ def _iterate_child_schemas(schema: dict[str, Any], pointer_token: str) -> Iterat
         yield from _get_list(schema, "prefixItems")
         if "items" in schema:
             yield schema["items"]
-
-
-def _get_mapping(container: Any, key: str) -> dict[str, Any]:
-    value = container.get(key) if isinstance(container, dict) else None
-    return value if isinstance(value, dict) else {}
 
 
 def _get_list(container: Any, key: str) -> list[Any]:
@@ -325,6 +322,7 @@ def _add_declared_operation(
             source = f"{declaration.path}:{declaration.find_line(f'{operation_pointer}/sends')}"
             use.sent_values.append(SentValues(frozenset(listed), source))
         else:
+            # An empty list, too: it says that the client reads nothing, so that no change of a response affects it.
             use.add_read_locations((), "")
             for location, item_pointer in listed.items():
                 use.add_read_locations([location], f"{declaration.path}:{declaration.find_line(item_pointer)}")

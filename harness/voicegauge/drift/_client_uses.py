@@ -28,6 +28,7 @@ class SentValues(NamedTuple):
     """The values that a client sends in one request, or that a declaration lists."""
 
     locations: frozenset[Location]
+    """Locations of the values in a request."""
     source: str
     """Where the values are stated: "uses.yaml:5", or "client.har, request 3"."""
 
@@ -89,18 +90,12 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
         if other.message_part != location.message_part:
             continue
         if location.is_in_body or location.message_part == "query":
-            if _has_same_name_or_is_member(other, location) and _is_one_pointer_inside_other(
-                other.pointer_tokens, location.pointer_tokens
-            ):
+            # An object in the query is sent as several parameters: filter[name]=a
+            is_same_parameter = other.name == location.name or other.name.startswith(f"{location.name}[")
+            if is_same_parameter and _is_one_pointer_inside_other(other.pointer_tokens, location.pointer_tokens):
                 yield other
         elif other.name.lower() == location.name.lower():
             yield other
-
-
-def _has_same_name_or_is_member(used_location: Location, location: Location) -> bool:
-    """Whether both locations have the same name, or the used one is a member of an object of that name."""
-    # An object in the query is sent as several parameters: filter[name]=a
-    return used_location.name == location.name or used_location.name.startswith(f"{location.name}[")
 
 
 def _is_one_pointer_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_tokens: tuple[str, ...]) -> bool:

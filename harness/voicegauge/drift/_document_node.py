@@ -24,8 +24,11 @@ class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a compar
     """
 
     document: Document
+    """The document; parts of it may come from other files."""
     pointer: str
+    """JSON pointer into the document."""
     value: Any
+    """The value at the pointer; `MISSING` if the document has none."""
 
     # Nodes of the same document only are compared with each other. Comparing their values would visit whole subtrees.
 

@@ -365,10 +365,6 @@ def _compare_fact_items(
     yield from api_part.compare_lists(fact.rule_id_prefix, (old_value.node, new_value.node), before, after)
 
 
-def _encode_item_without_source(item: Any) -> bytes:
-    return encode_canonical_json(_remove_source(item))
-
-
 def _remove_source(item: Any) -> Any:
     """Return a record without its source and without empty fields, so that citing another page is not a change.
 
@@ -425,6 +421,8 @@ def _pair_messages(old_messages: Sequence[dict[str, Any]], new_messages: Sequenc
             {index: one["message"] for index, one in enumerate(messages) if one["event"] == event}
             for messages in (old_messages, new_messages)
         )
+        # The event alone names the message where no other one reports it, so that a location stays the same if a
+        # message is renamed.
         is_only_one = len(old) == len(new) == 1
         for old_index, name in list(old.items()):
             same = next((index for index, other in new.items() if other == name), None)
@@ -435,7 +433,7 @@ def _pair_messages(old_messages: Sequence[dict[str, Any]], new_messages: Sequenc
         if len(old) == len(new) == 1:
             (old_index, name), (new_index, _) = *old.items(), *new.items()
             pairs.append(_ItemPair(event if is_only_one else f"{event} {name}", old_index, new_index))
-    return _give_unique_names(pairs)
+    return _give_unique_names_to_pairs(pairs)
 
 
 def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Sequence[dict[str, Any]]) -> list[_ItemPair]:
@@ -456,10 +454,10 @@ def _pair_changed_prices(old_prices: Sequence[dict[str, Any]], new_prices: Seque
             price = old_prices[old_indexes[0]]
             name = price["part_label"] or _get_name_of_stating_document(price) or str(old_indexes[0])
             pairs.append(_ItemPair(name, old_indexes[0], new_indexes[0]))
-    return _give_unique_names(pairs)
+    return _give_unique_names_to_pairs(pairs)
 
 
-def _give_unique_names(pairs: list[_ItemPair]) -> list[_ItemPair]:
+def _give_unique_names_to_pairs(pairs: list[_ItemPair]) -> list[_ItemPair]:
     """Return the pairs; to a name that several have, the place in the older list is added."""
     counts = Counter(pair.name for pair in pairs)
     return [pair if counts[pair.name] == 1 else pair._replace(name=f"{pair.name} {pair.old_index}") for pair in pairs]
@@ -472,7 +470,7 @@ def _index_prices_by_identity(prices: Sequence[dict[str, Any]]) -> dict[bytes, d
         identity = encode_canonical_json(
             [_get_name_of_stating_document(price), _remove_values_at_paths(price, _PATHS_OF_PRICE_AMOUNTS)]
         )
-        groups.setdefault(identity, {})[_encode_item_without_source(price)] = index
+        groups.setdefault(identity, {})[encode_canonical_json(_remove_source(price))] = index
     return groups
 
 

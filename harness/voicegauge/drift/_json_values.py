@@ -157,7 +157,11 @@ def _iterate_entry_key_candidates(object_lists: list[list[dict[str, Any]]]) -> I
     names = [
         name
         for name in object_lists[0][0]
-        if all(_can_be_entry_key_value(entry.get(name)) for entries in object_lists for entry in entries)
+        if all(
+            isinstance(entry.get(name), str | int) and not isinstance(entry.get(name), bool)
+            for entries in object_lists
+            for entry in entries
+        )
     ]
     for fields in chain(((name,) for name in names), combinations(names[:_MAX_FIELDS_TRIED_IN_PAIRS], 2)):
         if all(
@@ -165,10 +169,6 @@ def _iterate_entry_key_candidates(object_lists: list[list[dict[str, Any]]]) -> I
             for entries in object_lists
         ):
             yield fields
-
-
-def _can_be_entry_key_value(value: Any) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 # Distinguishes the values that a provider defines from those that belong to a single request.
@@ -208,6 +208,7 @@ def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
         return
     try:
         url = urlsplit(value)
+    # Such as a host in brackets that is not an IPv6 address.
     except ValueError:
         yield "", value
         return
@@ -357,7 +358,9 @@ class LocatedSchema(NamedTuple):
     """A schema object, and the pointer to it in the contract."""
 
     schema: dict[str, Any]
+    """The schema as plain data, with its references."""
     pointer: str
+    """JSON pointer to the schema in the contract."""
 
 
 def find_applicable_schemas(contract_schemas: Schemas, schema: Any, schema_pointer: str) -> list[LocatedSchema]:
@@ -453,7 +456,9 @@ class UndocumentedProperty(NamedTuple):
     path: str
     """JSON pointer in which `*` replaces list indices."""
     name: str
+    """Name of the property."""
     value: Any
+    """The value of the property in the traffic."""
     parent_schemas: list[LocatedSchema]
     """The schemas that may apply to the object that has the property."""
 

@@ -37,6 +37,7 @@ class _ParameterVersion(NamedTuple):
     """A parameter in the older or the newer document."""
 
     node: DocumentNode
+    """The node of the parameter, after references were followed."""
     is_from_path_item: bool
     """Whether the parameter belongs to the path item and therefore to all operations of the path item."""
 
@@ -310,6 +311,8 @@ def _classify_media_type_relation(old_name: str, new_name: str) -> str:
 def _includes_media_type(general_media_type: str, specific_media_type: str) -> bool:
     """Whether the first covers the second: `audio/*` covers `audio/mpeg`, `application/json` `application/x+json`."""
     kind, _, subtype = general_media_type.partition("/")
+    # A name after "+" is the format on which a media type is based (RFC 6839): who reads JSON reads
+    # application/problem+json.
     return fnmatch.fnmatchcase(specific_media_type, general_media_type) or fnmatch.fnmatchcase(
         specific_media_type, f"{kind}/*+{subtype}"
     )
@@ -363,6 +366,7 @@ class _SecurityRequirement(NamedTuple):
     """One alternative listed in `security`. A request must use all security schemes of the alternative."""
 
     node: DocumentNode
+    """The node of the alternative in `security`."""
     scopes_by_scheme: dict[bytes, list[str]]
     """The required OAuth scopes by security scheme."""
 

@@ -37,7 +37,9 @@ class DocumentOperation(NamedTuple):
     path: str
     method: str
     path_item: DocumentNode
+    """The node of the path item."""
     node: DocumentNode
+    """The node of the operation."""
 
     @property
     def name(self) -> str:
@@ -410,7 +412,7 @@ def _list_channels(root: DocumentNode) -> _DocumentChannels:
         list_messages = _iterate_messages_of_asyncapi_3 if is_asyncapi_3 else _iterate_messages_of_asyncapi_2
         key = re.sub(r"\{[^}]*\}", "{}", path)
         messages = {
-            action: _give_unique_names(list_messages(document, channel, action))
+            action: _give_unique_names_to_messages(list_messages(document, channel, action))
             for action in (usual, OPPOSITE_ACTIONS[usual])
         }
         listed = _ChannelWithActions(
@@ -418,10 +420,12 @@ def _list_channels(root: DocumentNode) -> _DocumentChannels:
         )
         found[key] = found[key].merge(listed) if key in found else listed
     stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
-    return _DocumentChannels(found, usual, stated or _find_client_action(document, found, is_asyncapi_3=is_asyncapi_3))
+    return _DocumentChannels(
+        found, usual, stated or _find_client_action_in_words(document, found, is_asyncapi_3=is_asyncapi_3)
+    )
 
 
-def _find_client_action(
+def _find_client_action_in_words(
     document: DocumentNode, channels: dict[str, _ChannelWithActions], *, is_asyncapi_3: bool
 ) -> str | None:
     """Return the action of the client's messages if the words of a document show it, else `None`."""
@@ -462,6 +466,7 @@ def _choose_client_action(
                 count += len(opposite.keys() & there[OPPOSITE_ACTIONS[other_action]].keys())
         return count
 
+    # If both actions agree as well, `max` returns the first: the one that the specification means.
     usual = undecided_document.usual_client_action
     return undecided_document._replace(client_action=max((usual, OPPOSITE_ACTIONS[usual]), key=count_common_names))
 
@@ -478,7 +483,7 @@ def _assign_messages_to_sides(document_channels: _DocumentChannels) -> dict[str,
     return found
 
 
-def _give_unique_names(messages: Iterator[tuple[str, DocumentNode]]) -> dict[str, DocumentNode]:
+def _give_unique_names_to_messages(messages: Iterator[tuple[str, DocumentNode]]) -> dict[str, DocumentNode]:
     """Return messages by name; messages without a name of their own are numbered."""
     found: dict[str, DocumentNode] = {}
     for name, node in messages:

@@ -74,6 +74,7 @@ class RecordedExchange:
 
     contract: Contract = field(repr=False)
     file: str
+    """Path of the recording, a HAR file."""
     entry_index: int
     """Index of the exchange in the file, counted from 0."""
     exchange: Exchange = field(repr=False)
@@ -199,6 +200,7 @@ class RecordedTraffic:
 
     contract: Contract = field(repr=False)
     compared_input: ComparedInput
+    """What reports say about the recordings: their path, title, dates and provider."""
     exchanges: tuple[RecordedExchange, ...]
     conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
     """The exchanges of each conversation: a submit with its polls and its download, or a single exchange."""
@@ -413,6 +415,8 @@ def _compute_request_similarity(old_values: _RequestValueByLocation, new_values:
         if name.startswith(_LOCATION_PREFIXES_OF_DECISIVE_VALUES)
     ):
         return 0.0
+    # Another text in the same field still makes the same kind of request: without the half, two requests with new texts
+    # would not match at all.
     equal = sum(old_values.get(name) == new_values.get(name) for name in names)
     return (equal + (len(old_values.keys() & new_values.keys()) - equal) / 2) / max(1, len(names))
 
@@ -489,7 +493,9 @@ class FlattenedBody(NamedTuple):
 
     recorded_exchange: RecordedExchange
     values: list[FlattenedValue]
+    """Every value in the body, at any depth."""
     objects: list[FlattenedObject]
+    """Every object in the body, with the names of its fields."""
 
 
 class PairedBodies(NamedTuple):

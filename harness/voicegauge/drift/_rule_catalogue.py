@@ -115,7 +115,9 @@ class _SchemaChange(NamedTuple):
     """A kind of change of a schema, for which each role of schemas has a rule."""
 
     rule_id_suffix: str
+    """End of the ids of the rules, such as "max-increased"."""
     effect: SchemaChangeEffect
+    """What the change does to the set of valid values."""
     description: str
     """The part of the rule's description after the role of the schema: "a schema was added to allOf"."""
 
@@ -230,13 +232,13 @@ def build_rule_id(schema_role: SchemaRole, rule_id_suffix: str) -> str:
 def _build_keyword_rules() -> Iterator[DriftRule]:
     for role in SCHEMA_ROLE_BY_RULE_ID_PREFIX.values():
         for suffix, effect, description in _iterate_schema_changes():
-            if _has_rule(role, suffix):
+            if _does_rule_exist(role, suffix):
                 rule_id = build_rule_id(role, suffix)
                 level = _determine_level(rule_id, role, effect)
                 yield _build_rule(rule_id, level, f"{role.description_subject}: {description}")
 
 
-def _has_rule(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
+def _does_rule_exist(schema_role: SchemaRole, rule_id_suffix: str) -> bool:
     """Whether a rule id exists for a kind of change in schemas of a role: some do not exist in oasdiff either."""
     if rule_id_suffix == "type-specialized":
         return schema_role.rule_id_prefix not in _SCHEMA_ROLES_WITHOUT_TYPE_SPECIALIZED_RULE

@@ -250,6 +250,8 @@ def merge_schemas(
         *(outer_schema.single_schemas_by_keyword.keys() & inner_schema.single_schemas_by_keyword.keys()),
         *(outer_schema.schema_mappings_by_keyword.keys() & inner_schema.schema_mappings_by_keyword.keys()),
     }
+    # A schema object has each keyword once: two lists of branches, or two schemas of items, do not fit into one.
+    # Properties are merged name by name.
     if in_both - {"properties"}:
         return None
     keywords = _merge_keywords(outer_schema, inner_schema)
@@ -298,6 +300,7 @@ def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: Docu
     elif keyword_name == "enum":
         in_second = {encode_canonical_json(value) for value in second}
         merged = [value for value in first if encode_canonical_json(value) in in_second]
+    # Nothing is merged of two patterns, formats or multiples: no single value means both.
     return outer_node.replace_value(merged) if merged else None
 
 
@@ -444,7 +447,8 @@ class SchemaNormalizer:
             dict(_normalize_keyword(name, keyword) for name, keyword in schema.non_schema_keywords.items()),
             schema.is_nullable,
             {
-                name: _order_branch_digests(name, [compute_digest(branch) for branch in branches])
+                # The order of branches has no meaning, except in `prefixItems`.
+                name: (list if name == "prefixItems" else sorted)(compute_digest(branch) for branch in branches)
                 for name, branches in schema.schema_lists_by_keyword.items()
             },
             {
@@ -563,6 +567,7 @@ def _allows_only_null(schema: NormalizedSchema) -> bool:
 def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[str, object]:
     """Return a keyword and its value for a fingerprint. `const` becomes an enum, and unordered lists are sorted."""
     if keyword_name == "type":
+        # Null is a member of the fingerprint by itself, however it is written.
         return keyword_name, sorted(set(convert_to_string_list(keyword_node.value)) - {"null"})
     if keyword_name in ("enum", "required", "const"):
         values = [keyword_node.value] if keyword_name == "const" else keyword_node.value
@@ -570,11 +575,3 @@ def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[s
             {encode_canonical_json(value).decode() for value in values}
         )
     return keyword_name, keyword_node.value
-
-
-def _order_branch_digests(branch_keyword: str, digests: list[str]) -> list[str]:
-    """Return the digests of branches in sorted order, because the order of branches has no meaning.
-
-    For `prefixItems`, the order has a meaning and is kept.
-    """
-    return digests if branch_keyword == "prefixItems" else sorted(digests)

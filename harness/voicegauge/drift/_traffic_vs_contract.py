@@ -305,6 +305,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         rule, observed = "", state
         if state not in job.states:
             rule = "observed-state-undocumented"
+        # After an undocumented state, no transition is documented either: the state itself was reported.
         elif last in job.states and not _can_reach_state(job, last, state):
             rule, observed, pointer = "observed-transition-undocumented", f"{last} -> {state}", f"{pointer}/{last}"
         if rule:

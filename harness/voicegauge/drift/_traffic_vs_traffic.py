@@ -258,7 +258,7 @@ def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> I
         old, new = map(_group_exchanges_by_operation, (pair.old_conversation, pair.new_conversation))
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
-                yield from _compare_operation(old[operation], new[operation])
+                yield from _compare_exchanges_of_operation(old[operation], new[operation])
 
 
 def _group_exchanges_by_operation(conversation: Sequence[RecordedExchange]) -> dict[str, list[RecordedExchange]]:
@@ -268,7 +268,7 @@ def _group_exchanges_by_operation(conversation: Sequence[RecordedExchange]) -> d
     return found
 
 
-def _compare_operation(
+def _compare_exchanges_of_operation(
     old_exchanges: Sequence[RecordedExchange], new_exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     # The order is reversed, so that the first of several responses with the same status is compared.
@@ -381,6 +381,7 @@ def _find_documented_scalars(media_type: MediaType | None, field_path: str) -> f
     pointer_tokens = split_json_pointer(field_path)
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
+        # Items of a documented list are alike: the first one stands for all.
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])
         if value is not MISSING and get_recorded_json_type(value) in ("string", "number", "boolean"):
             found.add(value)

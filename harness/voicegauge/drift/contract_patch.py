@@ -313,13 +313,6 @@ def _build_key_of_documented_response(recorded_exchange: RecordedExchange) -> tu
     return recorded_exchange.operation_id, recorded_exchange.status if spec is None else spec.pointer
 
 
-def list_json_bodies(exchanges: Sequence[RecordedExchange], media_type: str) -> list[Any]:
-    """Return the parsed bodies of the responses with this media type."""
-    return [
-        one.json_body for one in exchanges if one.json_body is not MISSING and one.response.media_type == media_type
-    ]
-
-
 def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[str]]:
     """Return the values of all response headers by name, which is spelled as in the first response with the header."""
     name_by_key: dict[str, str] = {}
@@ -332,19 +325,19 @@ def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[
 
 def list_body_values(exchanges: Sequence[RecordedExchange], pointer_tokens: Sequence[str]) -> list[Any]:
     """Return the values at a path in the response bodies. In the path, `ANY_INDEX` stands for every index of a list."""
-    return [value for one in exchanges for value in _iterate_values(one.json_body, pointer_tokens)]
+    return [value for one in exchanges for value in _iterate_values_at_path(one.json_body, pointer_tokens)]
 
 
-def _iterate_values(value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
+def _iterate_values_at_path(value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
     if not pointer_tokens:
         yield value
     elif pointer_tokens[0] == ANY_INDEX and isinstance(value, list):
         for item in value:
-            yield from _iterate_values(item, pointer_tokens[1:])
+            yield from _iterate_values_at_path(item, pointer_tokens[1:])
     elif isinstance(value, dict) and pointer_tokens[0] in value:
-        yield from _iterate_values(value[pointer_tokens[0]], pointer_tokens[1:])
+        yield from _iterate_values_at_path(value[pointer_tokens[0]], pointer_tokens[1:])
     elif isinstance(value, list) and pointer_tokens[0].isdecimal() and int(pointer_tokens[0]) < len(value):
-        yield from _iterate_values(value[int(pointer_tokens[0])], pointer_tokens[1:])
+        yield from _iterate_values_at_path(value[int(pointer_tokens[0])], pointer_tokens[1:])
 
 
 # Proposes additions to a contract that document what recorded traffic shows, as a patch for a person to review.
@@ -469,6 +462,8 @@ class ContractPatch:
         if change.rule == "observed-value-undocumented":
             return self._add_enum_value(change, recorded_exchange)
         pointer_tokens = split_json_pointer(change.location.partition("#")[2])
+        # The same schema may describe responses of several operations: the types of all of them belong into the
+        # addition.
         values = self._values_by_field.get((pointer, pointer_tokens[-1])) or list_body_values(same, pointer_tokens)
         if not values:
             return False
@@ -576,7 +571,9 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
 
 
 def _build_media_type_object(exchanges: Sequence[RecordedExchange], media_type: str) -> dict[str, Any]:
-    bodies = list_json_bodies(exchanges, media_type)
+    bodies = [
+        one.json_body for one in exchanges if one.json_body is not MISSING and one.response.media_type == media_type
+    ]
     return {"schema": infer_schema(bodies)} if is_json(media_type) and bodies else {}
 
 

@@ -202,6 +202,7 @@ def _compare_documents(
     changes = _iterate_changes(
         *(DocumentNode(document, "", document.data) for document in (old_document, new_document))
     )
+    # Before equal changes are merged: the same change may affect the client in one operation and not in another.
     if client_uses is not None:
         changes = adjust_levels_for_client(changes, client_uses)
     return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)

@@ -68,6 +68,7 @@ class DriftRule(Record, frozen=True):
     description: str
     """One sentence about what the newer input has or lacks, without a period at the end: "A field was removed"."""
     comparison: DriftComparison
+    """The kind of comparison in which the rule reports."""
 
 
 DRIFT_RULE_BY_ID: dict[str, DriftRule] = {}
@@ -93,6 +94,7 @@ class FilePosition(Record, frozen=True, kw_only=True):
     """A position in one of the compared files."""
 
     file: str
+    """Path of the file; URL of an official document."""
     line: int | None = None
     """Line number, counted from 1; `None` for a recording, because line numbers do not help its reader."""
     pointer: str
@@ -113,7 +115,9 @@ class ComparedInput(Record, frozen=True, kw_only=True):
     """One of the two inputs of a comparison: a contract, a recording or a folder of recordings."""
 
     file: str
+    """Path of the document or recording; URL of an official document."""
     title: str
+    """Title of the API, as the document or the contract of the recordings states it."""
     version: str
     """The version that the document states, or the dates on which the traffic was recorded."""
     provider: str | None = None
@@ -124,7 +128,9 @@ class DriftChange(Record, frozen=True, kw_only=True):
     """A difference between the two inputs, reported by one rule."""
 
     rule: str
+    """Id of the rule, a key of `DRIFT_RULE_BY_ID`."""
     level: DriftLevel
+    """How bad the change is for clients; with `--uses`, for the one client."""
     message: str
     """A sentence that says what is different in the newer input, with the older and the newer value."""
     operation: str | None
@@ -343,6 +349,7 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     """The differences between one contract and the official document of its provider."""
 
     provider: str
+    """Id of the provider."""
     source_name: str
     """Name of the official document in `x-provider.sources`."""
     url: str
