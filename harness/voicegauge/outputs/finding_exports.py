@@ -72,14 +72,17 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
 
     fingerprint: str
     rule: str
+    """Id of the rule."""
     provider: str
     operation: str | None = None
+    """Id of the operation; `None` if the finding is about no single operation."""
     contract_pointer: str | None = None
     """JSON pointer to the statement of the contract that was violated; for drift, to the changed part of the contract.
     """
     body_pointer: str | None = None
     """JSON pointer to the part of the body that the finding is about; `None` if it is not about a part of a body."""
     message: str
+    """One sentence that states the violation, from the time at which the baseline was written."""
 
     def __str__(self) -> str:
         """Format the finding as one line, for the note about an accepted finding that no longer occurs.
@@ -292,6 +295,7 @@ def _add_junit_suite(root: ET.Element, report: ExportedReport, name: str, cases:
         root, "testsuite", {"name": _replace_invalid_characters(name), **{k: str(v) for k, v in counts.items()}}
     )
     suite.set("timestamp", report.created_at.partition("+")[0])  # the JUnit schema allows no UTC offset
+    # Required by the schema. Cases have no times of their own: several rules judge the same request.
     suite.set("time", "0")
     suite.extend(cases)
 
@@ -379,19 +383,18 @@ def format_workflow_commands(report: ExportedReport, repository_folder: Path) ->
         repository_folder: the folder of the checkout. GitHub cannot show files outside of it, so only the message
             names them.
     """
-    return "".join(f"{_format_annotation(finding, repository_folder)}\n" for finding in report.findings)
-
-
-def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str:
-    properties = {"title": f"{finding.rule} {finding.operation_path}"}
-    location = finding.location
-    file = location.make_path_relative_to(repository_folder) if location else None
-    if file is not None:
-        line = {} if location is None or location.line is None else {"line": str(location.line)}
-        properties = {"file": file, **line, **properties}
-    encoded = ",".join(f"{name}={escape_workflow_command_property(value)}" for name, value in properties.items())
-    command = _WORKFLOW_COMMAND_BY_SARIF_LEVEL[finding.level]
-    return f"::{command} {encoded}::{escape_workflow_command_message(finding.detailed_text)}"
+    lines = []
+    for finding in report.findings:
+        properties = {"title": f"{finding.rule} {finding.operation_path}"}
+        location = finding.location
+        file = location.make_path_relative_to(repository_folder) if location else None
+        if file is not None:
+            line = {} if location is None or location.line is None else {"line": str(location.line)}
+            properties = {"file": file, **line, **properties}
+        encoded = ",".join(f"{name}={escape_workflow_command_property(value)}" for name, value in properties.items())
+        command = _WORKFLOW_COMMAND_BY_SARIF_LEVEL[finding.level]
+        lines.append(f"::{command} {encoded}::{escape_workflow_command_message(finding.detailed_text)}\n")
+    return "".join(lines)
 
 
 def escape_workflow_command_message(text: str) -> str:
@@ -419,12 +422,24 @@ def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
     """
     used = {finding.rule for finding in (*report.findings, *report.accepted_findings)}
     rules = [rule for rule in report.rules if rule.id in used]
-    index = {rule.id: number for number, rule in enumerate(rules)}
-    results = [_build_sarif_result(finding, index, repository_folder) for finding in report.findings]
+    index_by_rule = {rule.id: number for number, rule in enumerate(rules)}
+    results = [_build_sarif_result(finding, index_by_rule, repository_folder) for finding in report.findings]
     for finding in report.accepted_findings:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
-        results.append({**_build_sarif_result(finding, index, repository_folder), "suppressions": [suppression]})
-    driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
+        results.append(
+            {**_build_sarif_result(finding, index_by_rule, repository_folder), "suppressions": [suppression]}
+        )
+    descriptors = [
+        {
+            "id": rule.id,
+            "shortDescription": {"text": rule.summary},
+            "fullDescription": {"text": rule.summary},
+            "help": {"text": rule.explanation},
+            "defaultConfiguration": {"level": rule.default_level.value},
+        }
+        for rule in rules
+    ]
+    driver = {"name": "voicegauge", "version": __version__, "rules": descriptors}
     # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
     started_at = report.created_at.replace("+00:00", "Z")
     invocation: dict[str, Any] = {"executionSuccessful": report.is_finished, "startTimeUtc": started_at}
@@ -440,16 +455,6 @@ def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
         "results": results,
     }
     return json.dumps({"$schema": SARIF_SCHEMA_URL, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
-
-
-def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "shortDescription": {"text": rule.summary},
-        "fullDescription": {"text": rule.summary},
-        "help": {"text": rule.explanation},
-        "defaultConfiguration": {"level": rule.default_level.value},
-    }
 
 
 def _build_sarif_result(

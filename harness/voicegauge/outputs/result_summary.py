@@ -63,8 +63,11 @@ class MetricValue(Record, frozen=True, kw_only=True):
     name: str
     """Name with its unit, as Prometheus recommends it: `voicegauge_total_latency_seconds`."""
     help: str
+    """What the metric measures, in a sentence; the same for all numbers with this name."""
     labels: Mapping[str, str]
+    """What the number is about, such as a provider and a target, by the name of the label."""
     value: float
+    """The number, in the unit that `name` ends with."""
 
 
 class ResultSummary(Record, frozen=True, kw_only=True):
@@ -92,6 +95,7 @@ class SummarizedResult(Record, frozen=True):
     """
 
     summarize: ClassVar[Callable[[Any], ResultSummary] | None] = None
+    """Function that builds the summary of a result of any command; `None` until `voicegauge.api` sets it."""
 
     def _repr_html_(self) -> str | None:
         build = SummarizedResult.summarize
@@ -200,6 +204,7 @@ def format_summary_slack(summary: ResultSummary) -> str:
         {"type": "header", "text": {"type": "plain_text", "text": summary.title[:MAX_SLACK_HEADER_CHARACTERS]}},
         _build_slack_section(f"{_SLACK_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
     ]
+    # Slack rejects a message of more than 50 blocks.
     blocks += [_build_slack_section(_escape_slack(note)) for note in summary.notes[:10]]
     for table in summary.tables[:8]:
         lines = [" | ".join(row) for row in (table.headings, *table.rows[:MAX_SLACK_TABLE_ROWS])]
@@ -207,6 +212,7 @@ def format_summary_slack(summary: ResultSummary) -> str:
             continue
         hidden = len(table.rows) - MAX_SLACK_TABLE_ROWS
         text = "\n".join([*(" ".join(line.split()) for line in lines), *([f"and {hidden} more"] if hidden > 0 else [])])
+        # Cut after escaping, which makes the text longer, and with room for the six backticks around it.
         shown = _escape_slack(text)[: MAX_SLACK_TEXT_CHARACTERS - 10].replace("```", "'''")
         blocks.append(_build_slack_section(f"```{shown}```"))
     # The text is what a notification shows.

@@ -82,6 +82,7 @@ class TrafficRedactor:
         """The credentials, as keys in the order in which they were used."""
         self._redactor = self._create_redactor()
         self._earlier_redactions: Counter[str] = Counter()
+        """Number of values by location that former redactors masked."""
 
     @property
     def redaction_count_by_location(self) -> dict[str, int]:
@@ -90,7 +91,7 @@ class TrafficRedactor:
         return dict(sorted(total.items()))
 
     def learn_credentials(self, exchange: Exchange) -> list[str]:
-        """Note the credentials that `exchange` uses, and return the new ones.
+        """Note the credentials that the request of `exchange` uses, and return those that no earlier one used.
 
         Raises:
             DataError: there are more than `MAX_REDACTED_SECRETS` credentials.
@@ -103,6 +104,7 @@ class TrafficRedactor:
         if len(self.secrets) + len(found) > MAX_REDACTED_SECRETS:
             raise DataError(f"clients used more than {MAX_REDACTED_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
+        # The next redactor, which knows the new secrets as well, counts from 0.
         self._earlier_redactions.update(self._redactor.count_redactions_by_location())
         self._redactor = self._create_redactor()
         return found
@@ -137,6 +139,7 @@ class TrafficRecorder:
         self._recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._provenance = Provenance.RECORDED
         self._has_exchanges = False
+        """Whether the recording has any exchange."""
 
     def add_exchange(self, exchange: Exchange) -> None:
         """Add a redacted exchange; the file is complete afterwards.
@@ -222,8 +225,8 @@ class _JobConversation:
         """Whether the contract has the target that the job was started for. No exchanges of another job are kept."""
         self.exchanges: list[Exchange] = []
         self.calls: list[Call] = []
-        self.reported: set[tuple[str, str]] = set()
-        """Fingerprints and messages of the findings that were reported."""
+        self.reported_findings: set[tuple[str, str]] = set()
+        """Fingerprint and message of each finding about the job that was reported."""
 
     @property
     def size_bytes(self) -> int:
@@ -275,6 +278,7 @@ class TrafficJudge:
                 name = self._mask_secrets(f"{exchange.request.method} /{path}")
                 return JudgedExchange(undocumented_request=name[:MAX_REQUEST_NAME_CHARACTERS])
             exchange = self._redactor.redact(exchange)
+        # Whatever a client or a service sends must not end the judging of the traffic that follows.
         except (VoicegaugeError, ValueError) as error:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
         if relayed_exchange.interruption_reason is not None:
@@ -307,7 +311,7 @@ class TrafficJudge:
         while self._open_jobs:
             self._judge_and_close_oldest_job()
         self._unmatched_requests.report_counts("traffic", self._contract, self._collector)
-        self._collector.secrets |= self._redactor.secrets.keys()
+        self._collector.secrets |= self._redactor.secrets.keys()  # masked in every text of the report
         return self._collector.build_report()
 
     def _mask_secrets(self, text: str) -> str:
@@ -400,6 +404,7 @@ class TrafficJudge:
             findings = self._collector.judge_subjects(checker, [call])
         if job is not None:
             findings += self._judge_job(job, exchange, call)
+            # The job that was opened last is kept, so that one job is judged whole, however large it is.
             while (
                 sum(job.size_bytes for job in self._open_jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES
                 and len(self._open_jobs) > 1
@@ -432,8 +437,8 @@ class TrafficJudge:
         new = []
         for subject in job.list_subjects():
             for finding in checker.iterate_findings(subject):
-                if (finding.fingerprint, finding.message) not in job.reported:
-                    job.reported.add((finding.fingerprint, finding.message))
+                if (finding.fingerprint, finding.message) not in job.reported_findings:
+                    job.reported_findings.add((finding.fingerprint, finding.message))
                     new.append(finding)
         return new
 

@@ -96,6 +96,7 @@ class SocketRelay:
         )
         self._waiting_messages: asyncio.Queue[SocketMessage | None] = asyncio.Queue()
         self._waiting_bytes = 0
+        """Size of the messages in `_waiting_messages`."""
 
     async def run(self) -> None:
         """Pass the connection until either side ends it.
@@ -113,7 +114,7 @@ class SocketRelay:
             {
                 "type": "websocket.accept",
                 "subprotocol": find_header(response_headers, "sec-websocket-protocol"),
-                "headers": _encode_headers(response_headers),
+                "headers": _encode_headers_for_client(response_headers),
             }
         )
         tasks = [
@@ -149,7 +150,9 @@ class SocketRelay:
     async def _pass_handshake_rejection_to_client(self) -> None:
         """Pass the service's rejection of the handshake to the client."""
         connection = self._connection
-        headers = [pair for pair in _encode_headers(connection.response_headers) if pair[0] != b"content-length"]
+        headers = [
+            pair for pair in _encode_headers_for_client(connection.response_headers) if pair[0] != b"content-length"
+        ]
         await self._send({"type": "websocket.http.response.start", "status": connection.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": connection.rejection_body})
 
@@ -171,13 +174,15 @@ class SocketRelay:
             if self._waiting_bytes <= MAX_WAITING_BYTES // 2:  # half, so that reading is not switched for each message
                 self._connection.resume_reading()
             try:
-                part: dict[str, Any] = {"bytes": message.data} if message.is_binary else {"text": message.data.decode()}
+                content: dict[str, Any] = (
+                    {"bytes": message.data} if message.is_binary else {"text": message.data.decode()}
+                )
             except UnicodeDecodeError:
                 await self._close_client_connection(
                     _INVALID_TEXT_CLOSE_CODE, "the service sent a text that is not UTF-8"
                 )
                 return
-            await self._send({"type": "websocket.send", **part})
+            await self._send({"type": "websocket.send", **content})
         close = self._connection.build_traffic("", "", self._request).close
         code = close.code if close is not None else ABNORMAL_CLOSE_CODE
         if code == ABNORMAL_CLOSE_CODE or self._connection.is_truncated:
@@ -217,8 +222,8 @@ class SocketRelay:
         await self._connection.close(event.get("code") or NO_STATUS_CLOSE_CODE, event.get("reason") or "")
 
 
-def _encode_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return the headers of the service that are passed to the client."""
+def _encode_headers_for_client(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Return the headers of the service's response to a handshake that are passed to the client."""
     left_out = _HANDSHAKE_HEADERS | {"connection", "upgrade", "sec-websocket-protocol", "transfer-encoding"}
     return [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -332,6 +337,7 @@ class _RequestRelay:
         """The task that waits until the client leaves, once the request has been received."""
         self._has_client_left = False
         self._is_passed_to_judge = False
+        """Whether the observer has the exchange, and releases the memory of its bodies."""
         self._is_reported = False
         """Whether the observer was notified of the exchange."""
 
@@ -343,7 +349,7 @@ class _RequestRelay:
         try:
             await self._relay_exchange()
         except asyncio.CancelledError:
-            if not self._has_client_left:
+            if not self._has_client_left:  # the server is shutting down
                 raise
             self._report_lost_exchange("the client closed the connection before the end of the response")
         finally:

@@ -40,12 +40,12 @@ MAX_TOTAL_CAPTURED_BYTES = 64 * 2**20
 
 
 class CapturedBodyLimit:
-    """The limited memory for copies of bodies. It may be used from several threads."""
+    """The memory that copies of bodies may take, for each and in total. It may be used from several threads."""
 
     def __init__(
         self, max_body_bytes: int = MAX_JUDGED_BODY_BYTES, max_total_bytes: int = MAX_TOTAL_CAPTURED_BYTES
     ) -> None:
-        """Create a limit of `max_total_bytes`, none of which is used."""
+        """Create limits of `max_body_bytes` for each body and of `max_total_bytes` for all, without any body yet."""
         self.max_body_bytes = max_body_bytes
         self._free_bytes = max_total_bytes
         self._lock = threading.Lock()
@@ -148,6 +148,7 @@ class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
     response: Response
     """The response as it was received; its body is still compressed if the service compressed it."""
     timing: Timing | None
+    """The times of the exchange between the proxy and the service; `None` for a WebSocket."""
     socket: SocketMessageLog | None = None
     """The messages of a WebSocket, whose handshake the request is; `None` for any other request."""
     interruption_reason: str | None = None
@@ -177,6 +178,7 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
     undocumented_request: str | None = None
     """Method and path of a request that fits no operation of the contract; `None` if the request fits one."""
     is_recorded: bool = False
+    """Whether the exchange was added to the recording."""
     not_judged_reason: str | None = None
     """Why the exchange was not judged; `None` if it was."""
     not_recorded_reason: str | None = None
@@ -194,6 +196,7 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     voicegauge_version: str
     """Version of voicegauge that wrote the report."""
     provider: str
+    """Id of the provider."""
     contract_path: str | None = None
     """Path of the contract's document; `None` if it is bundled."""
     upstream_urls: tuple[str, ...]
@@ -250,14 +253,16 @@ class Upstream:
             base_url: base URL in place of those of all servers; `None` for the contract's own servers.
         """
         self._contract = contract
-        self._url = to_http_url(base_url.rstrip("/")) if base_url is not None else None
+        self._base_url = to_http_url(base_url.rstrip("/")) if base_url is not None else None
+        # The longest URL first: a server with the path /v1 would also match the requests to one with /v1/speech.
         self._servers = sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True)
+        # A cache of this object: one of the class would keep each contract that was ever loaded.
         self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._find_server_uncached)
 
     @property
     def base_urls(self) -> Mapping[str, str]:
         """The base URLs in place of the contract's own, by server name, as for `UrlCanonicalizer`."""
-        return {} if self._url is None else {"": self._url}
+        return {} if self._base_url is None else {"": self._base_url}
 
     def find_origin_and_request_target(self, method: str, path: str, query: str) -> tuple[str, str]:
         """Return the origin, such as "https://api.example", and the path with the query, to which to forward a request.
@@ -268,9 +273,8 @@ class Upstream:
             query: query of the request, without the question mark.
         """
         server = self._find_server(method, path)
-        url = server.url if self._url is None else self._url
-        parts = urlsplit(url)
-        if self._url is not None:
+        parts = urlsplit(server.url if self._base_url is None else self._base_url)
+        if self._base_url is not None:
             relative = _find_relative_path(server, path)
             # A path outside of the server's, such as that of a file, is not below the base URL either.
             path = path if relative is None else f"{parts.path}{relative}"
@@ -284,7 +288,7 @@ class Upstream:
         for operation in self._contract.socket_operations.values():
             relative = _find_relative_path(operation.server, path)
             if relative is not None and operation.match_path(relative or "/") is not None:
-                parts = urlsplit(operation.server.url if self._url is None else self._url)
+                parts = urlsplit(operation.server.url if self._base_url is None else self._base_url)
                 target = f"{parts.path.rstrip('/')}{relative}"
                 return f"{parts.scheme}://{parts.netloc}", f"{target}{'?' if query else ''}{query}"
         return self.find_origin_and_request_target("GET", path, query)
@@ -430,6 +434,7 @@ class TrafficMonitor(RelayObserver):
         self._lock = threading.Lock()
         self.new_findings: dict[tuple[str, str], Finding] = {}
         """The first finding with each fingerprint and message, at most `MAX_IMMEDIATELY_REPORTED_FINDINGS`."""
+        # Changed under the lock: in the event loop, and in the thread that receives the results of the judge.
         self.request_count = self.recorded_count = self._passed_exchange_count = self._judged_exchange_count = 0
         self.failure_count_by_reason: Counter[str] = Counter()
         self.unjudged_count_by_reason: Counter[str] = Counter()
@@ -491,6 +496,7 @@ class TrafficMonitor(RelayObserver):
                 self._queue.put(None)
                 sending.join()
                 receiving.join()
+                # None are left, unless the judge was killed.
                 _count_reason(self.unjudged_count_by_reason, _JUDGE_ENDED_REASON, self.unjudged_count)
 
     def require_report(self) -> CheckReport:
@@ -513,6 +519,7 @@ class TrafficMonitor(RelayObserver):
                     write_record(exchange_stream, exchange)
                 except OSError:
                     is_open = False  # the queue is emptied nevertheless, since its bodies take memory
+            # The judge has the bodies now, but the reservation stays: it limits what both processes hold together.
             for body in captured_bodies:
                 body.discard()
         with contextlib.suppress(OSError):

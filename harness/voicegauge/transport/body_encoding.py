@@ -36,13 +36,13 @@ def decode_body(
     origin_name: str,
     additional_codings: Collection[str] = (),
 ) -> bytes:
-    """Return `body` without its content encoding.
+    """Return `body` without its content encodings.
 
     A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged, because it is
     a defect of the provider, which the checks report.
 
     Args:
-        body: the body.
+        body: the body as it was received.
         content_encoding: value of the header `Content-Encoding`.
         max_bytes: maximum size of the decoded body.
         origin_name: name of the host or file that the body comes from, for error messages.
@@ -56,7 +56,7 @@ def decode_body(
     if len(codings) > MAX_CONTENT_CODINGS:
         return body
     decoded = body
-    for coding in reversed(codings):
+    for coding in reversed(codings):  # listed in the order in which they were applied (RFC 9110, section 8.4)
         if coding == "identity":
             continue
         if coding not in {"gzip", "x-gzip", "deflate", *additional_codings}:
@@ -64,7 +64,7 @@ def decode_body(
         try:
             decoded = _DECODER_BY_CONTENT_CODING.get(coding, _inflate)(decoded, max_bytes, origin_name)
         except (zlib.error, _UndecodableBodyError):
-            return body
+            return body  # as it was received, and not half decoded: callers compare it with what they passed
     return decoded
 
 
@@ -204,6 +204,7 @@ def find_file_padding(content_type: str, body: Any) -> BodyPadding | None:
     for index, name in enumerate(names):
         if isinstance(fields[name], UploadedFile) and fields[name].padding_bytes:
             _, up_to_file = _encode_multipart(content_type, {known: fields[known] for known in names[: index + 1]})
+            # The padding belongs to the file, so it comes before the line break and the delimiter that end its part.
             end = _encode_multipart(content_type, {})[1]
             return BodyPadding(offset=len(up_to_file) - len(b"\r\n") - len(end), size_bytes=fields[name].padding_bytes)
     return None
@@ -217,6 +218,8 @@ def _encode_utf8(text: str) -> bytes:
 
 
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+"""Writes JSON without spaces and without escaping letters. It rejects NaN and infinity, which are no JSON (RFC 8259,
+section 6), so that no service receives a body that it cannot parse."""
 
 
 def _encode_json(value: Any) -> bytes:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 BlockingParameters = ParamSpec("BlockingParameters")
+"""The parameters of a function that blocks, and is therefore called in a thread."""
 ResultT = TypeVar("ResultT")
 
 
@@ -84,8 +85,9 @@ class VirtualClock:
     def __init__(self) -> None:
         """Start at 0 seconds."""
         self._now = 0.0
-        self._waiting: list[tuple[float, int]] = []
-        self._order = itertools.count()
+        self._deadlines: list[tuple[float, int]] = []
+        """A heap of the sleeping tasks: the time at which each wakes, and a number that orders equal times."""
+        self._sleep_numbers = itertools.count()
         self.sleeps: list[float] = []
 
     def monotonic(self) -> float:
@@ -95,16 +97,17 @@ class VirtualClock:
     async def sleep(self, seconds: float) -> None:
         """Advance the clock by `seconds`, after all tasks whose sleep ends earlier have run."""
         self.sleeps.append(seconds)
-        deadline = (self._now + max(seconds, 0.0), next(self._order))
-        heapq.heappush(self._waiting, deadline)
+        deadline = (self._now + max(seconds, 0.0), next(self._sleep_numbers))
+        heapq.heappush(self._deadlines, deadline)
         try:
             await asyncio.sleep(0)
-            while self._waiting[0] != deadline:  # noqa: ASYNC110 - each pass wakes the task with the earliest deadline
+            while self._deadlines[0] != deadline:  # noqa: ASYNC110 - each pass wakes the task with the earliest deadline
                 await asyncio.sleep(0)
             self._now = max(self._now, deadline[0])
         finally:
-            self._waiting.remove(deadline)
-            heapq.heapify(self._waiting)
+            # Not popped: a sleep that is cancelled ends before its deadline is the earliest.
+            self._deadlines.remove(deadline)
+            heapq.heapify(self._deadlines)
 
 
 _SO_TIMESTAMPNS, _SO_TIMESTAMPING = 35, 37
@@ -146,12 +149,14 @@ class PacketTimingSocket(socket.socket):
     """When the last byte of the latest `send` was passed to the network, in seconds of `time.perf_counter`. If the
     operating system does not report this time, or not yet, it is the time just before the call."""
     _has_arrival_times: bool
+    """Whether the operating system states when bytes of this socket arrived."""
     _has_send_times: bool
+    """Whether the operating system states when bytes of this socket were passed to the network."""
 
     @classmethod
     def adopt_connection(cls, connected_socket: socket.socket) -> Self:
         """Return a socket with the connection of `connected_socket`, which can no longer be used."""
-        timeout_s = connected_socket.gettimeout()
+        timeout_s = connected_socket.gettimeout()  # a new object for the same descriptor has the default, which blocks
         taken = cls(
             connected_socket.family,
             connected_socket.type,
@@ -199,6 +204,8 @@ class PacketTimingSocket(socket.socket):
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Read into `buffer`, as `socket.socket.recv_into` does."""
+        # `recvmsg_into` may fill the whole buffer, so that a read with a limit gets no time of arrival. asyncio sets no
+        # limit.
         if not self._has_arrival_times or nbytes:
             count = super().recv_into(buffer, nbytes, flags)
             self.arrival_time_s = time.perf_counter()

@@ -46,13 +46,17 @@ class ExchangeTrace:
 
     def __init__(self, *, has_body: bool = False) -> None:
         """Create a trace of a request; `has_body` says whether the request has a body."""
-        self._has_body, self.is_body_pending = has_body, False
-        self._started_at = time.time()
+        self._has_body = has_body
+        self.is_body_pending = False
+        """Whether what is written next is the head of a request whose body follows at once."""
+        self._started_at = time.time()  # the date of the request; durations come from the clock below
         self._started_s = time.perf_counter()
         self._first_event_s: float | None = None
         self._event_times_s: dict[str, float] = {}
         self._resolved_s = 0.0
-        self._is_resolved = self._is_http2 = self._is_prepared = False
+        self._is_resolved = self._is_http2 = False
+        self.uses_prepared_connection = False
+        """Whether the connection was opened before the request began, so that connecting took none of its time."""
         self._first_sent_s: float | None = None
         self._last_sent_s: float | None = None
         self._first_received_s: float | None = None
@@ -84,10 +88,6 @@ class ExchangeTrace:
         self._is_resolved = True
         self._resolved_s += ended_s - started_s
 
-    def note_prepared_connection(self) -> None:
-        """Note that the connection was opened before the request began."""
-        self._is_prepared = True
-
     def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
         """Note that bytes were passed to the operating system."""
         if self._first_sent_s is None:
@@ -111,7 +111,7 @@ class ExchangeTrace:
         size = sum(size for _, size in self._chunks)
         return f", {size} bytes of the body received" if size else ""
 
-    def record_chunk(self, size_bytes: int) -> None:
+    def note_body_chunk(self, size_bytes: int) -> None:
         """Note that `size_bytes` bytes of the body were read."""
         at_ms = (self._get_last_arrival_s() - self._started_s) * 1000
         if len(self._chunks) < MAX_TIMED_CHUNKS:
@@ -153,6 +153,7 @@ class ExchangeTrace:
         )
 
     def _get_last_arrival_s(self) -> float:
+        # With HTTP/2, the latest bytes of the connection may belong to another request.
         if self._is_http2 or self._last_received_s is None:
             return time.perf_counter()
         return self._last_received_s
@@ -160,7 +161,7 @@ class ExchangeTrace:
     def _measure_step_ms(self, step_name: str, *, excluded_duration_s: float = 0.0) -> float | None:
         """Return the duration of a step of httpcore; `None` if this request did not take the step."""
         started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
-        if started_s is None or complete_s is None or self._is_prepared:
+        if started_s is None or complete_s is None or self.uses_prepared_connection:
             return None
         return (complete_s - started_s - excluded_duration_s) * 1000
 
@@ -180,8 +181,8 @@ class Timeouts(Record, frozen=True, kw_only=True):
     total_s: float = 300.0
     """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
-    def build_extension(self) -> dict[str, float]:
-        """Return the limits of the phases as the extension `timeout` of a request of httpcore."""
+    def build_httpcore_extension(self) -> dict[str, float]:
+        """Return the limits of the phases, in seconds, as the extension `timeout` of a request of httpcore."""
         return {"connect": self.connect_s, "read": self.read_s, "write": self.write_s, "pool": self.pool_s}
 
 

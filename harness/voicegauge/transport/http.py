@@ -79,15 +79,6 @@ SEND_NOT_BEFORE_S: ContextVar[float | None] = ContextVar("send_not_before_s", de
 that time."""
 
 
-async def _wait_until_due() -> None:
-    """Wait until the time in `SEND_NOT_BEFORE_S`, before the first request of a task only."""
-    due_s = SEND_NOT_BEFORE_S.get()
-    if due_s is not None:
-        # Only the first request of the task is due: those that follow, such as polls, have times of their own.
-        SEND_NOT_BEFORE_S.set(None)
-        await asyncio.sleep(max(due_s - asyncio.get_running_loop().time(), 0.0))
-
-
 MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
 MAX_HANDSHAKES_AT_ONCE = 16
@@ -182,11 +173,11 @@ class Transport:
             return
         key = ConnectionPoolKey(None, None, f"{parsed.scheme}://{parsed.netloc.decode('ascii')}")
         missing = min(count, self._max_connections) - self._pools.count_idle(key)
-        turns = asyncio.Semaphore(MAX_HANDSHAKES_AT_ONCE)
+        free_handshakes = asyncio.Semaphore(MAX_HANDSHAKES_AT_ONCE)
 
         async def open_one_connection() -> None:
             backend = TimedNetworkBackend()
-            async with turns:
+            async with free_handshakes:
                 with contextlib.suppress(*HTTPCORE_ERRORS):
                     port = parsed.port or (443 if parsed.scheme == "https" else 80)
                     context = None
@@ -269,8 +260,7 @@ class Transport:
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.
         """
-        await self._wait_for_send_interval()
-        await _wait_until_due()
+        await self._wait_until_due()
         trace = ExchangeTrace(has_body=bool(request.body))
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
@@ -293,17 +283,21 @@ class Transport:
             raise build_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider_id, operation=operation_id, request=request, response=response, timing=timing)
 
-    async def _wait_for_send_interval(self) -> None:
-        """Wait until `min_send_interval_s` has passed since the previous request was started."""
-        if not self._send_interval_s:
-            return
+    async def _wait_until_due(self) -> None:
+        """Wait for the interval since the previous request was started, and for the time in `SEND_NOT_BEFORE_S`."""
         loop = asyncio.get_running_loop()
-        # The turn is taken before the wait, without awaiting in between. Were it taken after the wait, requests that
-        # wait at the same time would all see the same free moment and leave together.
-        turn_s = max(self._next_send_s, loop.time())
-        self._next_send_s = turn_s + self._send_interval_s
-        if turn_s > loop.time():
-            await asyncio.sleep(turn_s - loop.time())
+        if self._send_interval_s:
+            # The turn is taken before the wait, without awaiting in between. Were it taken after the wait, requests
+            # that wait at the same time would all see the same free moment and leave together.
+            turn_s = max(self._next_send_s, loop.time())
+            self._next_send_s = turn_s + self._send_interval_s
+            if turn_s > loop.time():
+                await asyncio.sleep(turn_s - loop.time())
+        due_s = SEND_NOT_BEFORE_S.get()
+        if due_s is not None:
+            # Only the first request of the task is due: those that follow, such as polls, have times of their own.
+            SEND_NOT_BEFORE_S.set(None)
+            await asyncio.sleep(max(due_s - loop.time(), 0.0))
 
     async def _send_to_host(
         self,
@@ -327,7 +321,7 @@ class Transport:
             headers = decode_headers(response.headers)
             try:
                 body = await self._read_body(
-                    response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
+                    response, trace, host, detect_stream_end if _is_uncompressed_event_stream(headers) else None
                 )
             # The headers have arrived, so the service did respond: the status is kept, and who pays is known from it.
             # Any other lost connection leaves that open.
@@ -355,22 +349,22 @@ class Transport:
         """Read the body without decoding it, and time the chunks of the body."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         ended = False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None) as linger:
+        with contextlib.suppress(TimeoutError):  # after the last event of a stream only: the body is complete then
+            async with asyncio.timeout(None) as wait_after_end:
                 async for chunk in response.aiter_stream():
-                    trace.record_chunk(len(chunk))
+                    trace.note_body_chunk(len(chunk))
                     if body.tell() + len(chunk) > self._max_body_bytes:
                         raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
                     body.write(chunk)
                     if detect_stream_end is not None and detect_stream_end(chunk) and not ended:
                         ended = True
-                        linger.reschedule(asyncio.get_running_loop().time() + MAX_READ_AFTER_STREAM_END_S)
+                        wait_after_end.reschedule(asyncio.get_running_loop().time() + MAX_READ_AFTER_STREAM_END_S)
         return body.getvalue()
 
     def _build_httpcore_request(
         self, request: Request, url: httpx.URL, trace: ExchangeTrace, pinned_address: str | None
     ) -> httpcore.Request:
-        extensions: dict[str, Any] = {"trace": trace, "timeout": self._timeouts.build_extension()}
+        extensions: dict[str, Any] = {"trace": trace, "timeout": self._timeouts.build_httpcore_extension()}
         try:
             headers = list(request.headers)
             if pinned_address is not None:
@@ -413,7 +407,7 @@ def get_http_version(response: httpcore.Response) -> str:
     return version.decode("latin-1") if isinstance(version, bytes) else ""
 
 
-def _is_streamed_response(headers: Headers) -> bool:
+def _is_uncompressed_event_stream(headers: Headers) -> bool:
     """Whether the response is an event stream without compression, whose chunks can be read as they arrive."""
     media_type = find_header(headers, "content-type") or ""
     return media_type.lower().startswith("text/event-stream") and find_header(headers, "content-encoding") is None
@@ -561,6 +555,7 @@ class _AsgiScopeFieldsOfUrl(NamedTuple):
 
     host: str
     host_header: bytes
+    """Host with the port, unless the port is the usual one of the scheme."""
     scope: Mapping[str, Any]
 
 

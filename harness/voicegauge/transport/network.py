@@ -100,7 +100,7 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
             return None
         trace = CURRENT_TRACE.get()
         if trace is not None:
-            trace.note_prepared_connection()
+            trace.uses_prepared_connection = True
         return stream if stream.get_extra_info("ssl_object") is None else _PreparedTlsStream(stream)
 
     async def connect_tcp(
@@ -112,16 +112,16 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - always the default
     ) -> httpcore.AsyncNetworkStream:
         """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305)."""
-        prepared = await self._take_prepared_stream()
-        if prepared is not None:
-            return prepared
+        prepared_stream = await self._take_prepared_stream()
+        if prepared_stream is not None:
+            return prepared_stream
         loop = asyncio.get_running_loop()
         with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
                 connected = await aiohappyeyeballs.start_connection(
                     await _resolve_host(host, port),
                     happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
-                    interleave=1,
+                    interleave=1,  # IPv6 and IPv4 in turn (RFC 8305, section 4)
                     loop=loop,
                 )
                 # Otherwise the end of a request waits for the acknowledgement of its beginning, up to 40 ms, which
@@ -138,6 +138,8 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
 
 
 async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
+    # An IP address needs no resolver, whose time would be reported as that of name resolution. One with a zone, such as
+    # fe80::1%eth0, does: only the operating system knows the number of the zone.
     address = host.partition("%")[0]
     with contextlib.suppress(ValueError):
         family = socket.AF_INET if ipaddress.ip_address(address).version == 4 else socket.AF_INET6
@@ -172,7 +174,9 @@ class _StreamProtocol(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._read_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
-        self._is_reading = self.can_write = True
+        self._is_reading = True
+        self.can_write = True
+        """Whether the operating system takes bytes; otherwise, what is written waits in this process."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
@@ -466,6 +470,7 @@ class ConnectionPools:
         """The idle pools, in the order in which they became idle."""
         self._idle_pools_by_key: dict[ConnectionPoolKey, list[httpcore.AsyncConnectionPool]] = {}
         self._open_count = 0
+        """Number of pools that are open: idle ones, and those that are lent."""
 
     @contextlib.asynccontextmanager
     async def lend(self, key: ConnectionPoolKey, timeout_s: float) -> AsyncIterator[httpcore.AsyncConnectionPool]:
@@ -484,7 +489,8 @@ class ConnectionPools:
             pool = await self._take_idle_or_open_pool(key)
             try:
                 yield pool
-            except BaseException:  # the state of its connection is not known
+            # A response may have been read in part: its rest would be taken for the response to the next request.
+            except BaseException:
                 self._open_count -= 1
                 await pool.aclose()
                 raise

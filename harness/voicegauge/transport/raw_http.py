@@ -48,17 +48,20 @@ class ResponseParser:
 
     def __init__(self, method: bytes) -> None:
         """Prepare to parse the response to a request with `method`."""
-        self._has_body = method != b"HEAD"
+        self._has_body = method != b"HEAD"  # whose response states the length of a body that is not sent
         self._parser = httptools.HttpResponseParser(self)
         # A body in chunks may have a length as well, which does not count then (RFC 9112, section 6.3).
         self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
-        self._parts: list[bytes] = []
-        self._bytes_without_part = 0
+        self._unread_body_parts: list[bytes] = []
+        self._overhead_bytes = 0
+        """Number of bytes since the beginning of the response, or since the last part of its body."""
         self._error: httpcore.RemoteProtocolError | None = None
+        """The error to raise once the parts of the body before it were taken."""
         self.status = 0
         """The status; 0 until the headers are complete."""
         self.headers: RawHeaders = []
         self.is_complete = False
+        """Whether the response has been received to the end of its body."""
         self.keeps_connection = False
         """Whether another request can be sent on the connection."""
 
@@ -74,19 +77,19 @@ class ResponseParser:
         if not data:
             self._note_connection_end()
             return
-        self._bytes_without_part += len(data)
+        self._overhead_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._reject_response(f"{INVALID_HTTP_MESSAGE}: {error}")
         except httptools.HttpParserUpgrade:
             self._reject_response(SWITCHED_PROTOCOL_MESSAGE)
-        if self._bytes_without_part > MAX_RESPONSE_HEAD_BYTES:
+        if self._overhead_bytes > MAX_RESPONSE_HEAD_BYTES:
             self._reject_response(OVERSIZE_HEADERS_MESSAGE)
 
     def take_body_parts(self) -> list[bytes]:
         """Return the parts of the body that were parsed since the last call."""
-        parts, self._parts = self._parts, []
+        parts, self._unread_body_parts = self._unread_body_parts, []
         return parts
 
     def _note_connection_end(self) -> None:
@@ -98,14 +101,16 @@ class ResponseParser:
         )
         if has_end:
             raise httpcore.RemoteProtocolError(INCOMPLETE_BODY_MESSAGE)
+        # A body without a length and not in chunks ends with its connection (RFC 9112, section 6.3).
         self.is_complete = True
 
     def _reject_response(self, reason: str) -> None:
         self.keeps_connection = False
-        if self.is_complete:
+        if self.is_complete:  # the response is valid; what follows it belongs to no request
             return
         self._error = httpcore.RemoteProtocolError(reason)
-        if not self._parts:
+        # The client behind a proxy receives what came before the error, as it would without the proxy.
+        if not self._unread_body_parts:
             raise self._error
 
     def on_message_begin(self) -> None:
@@ -127,7 +132,7 @@ class ResponseParser:
             self.headers.clear()
             return
         self.status = status
-        self._bytes_without_part = 0
+        self._overhead_bytes = 0
         if not self._has_body:
             self.on_message_complete()
 
@@ -136,8 +141,8 @@ class ResponseParser:
         if self.is_complete:
             self.keeps_connection = False
             return
-        self._parts.append(body_part)
-        self._bytes_without_part = 0
+        self._unread_body_parts.append(body_part)
+        self._overhead_bytes = 0
 
     def on_message_complete(self) -> None:
         """Note the end of the message. The parser calls this method."""
@@ -165,7 +170,7 @@ class RawConnectionPool:
         """Create a pool without connections; the first request opens one."""
         self._ssl_context = ssl_context
         self._backend = TimedNetworkBackend()
-        self._idle: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)
+        self._idle_connections_by_server: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send `request`, and return its response once the headers have arrived."""
@@ -195,13 +200,13 @@ class RawConnectionPool:
 
     async def aclose(self) -> None:
         """Close the connections that have no request in flight."""
-        for connections in self._idle.values():
+        for connections in self._idle_connections_by_server.values():
             for connection in connections:
                 await connection.close()
-        self._idle.clear()
+        self._idle_connections_by_server.clear()
 
     async def _take_idle_connection(self, server: ServerAddress) -> _RawConnection | None:
-        connections = self._idle[server]
+        connections = self._idle_connections_by_server[server]
         while connections:
             connection = connections.pop()
             if connection.can_be_reused:
@@ -212,13 +217,14 @@ class RawConnectionPool:
     async def return_connection(self, connection: _RawConnection) -> None:
         """Keep an idle connection for the next request, or close it if it cannot be reused."""
         if connection.can_be_reused:
-            self._idle[connection.server].append(connection)
+            self._idle_connections_by_server[connection.server].append(connection)
         else:
             await connection.close()
 
     async def _connect(self, server: ServerAddress, request: httpcore.Request) -> _RawConnection:
         scheme, host, port = server[0], server[1].decode("ascii"), server[2]
         trace, timeout_s = request.extensions["trace"], request.extensions["timeout"]["connect"]
+        # The events of httpcore's own connections, from which `ExchangeTrace` knows the phases.
         await trace("connection.connect_tcp.started", {})
         stream = await self._backend.connect_tcp(host, port, timeout_s)
         await trace("connection.connect_tcp.complete", {})
@@ -365,7 +371,7 @@ class StreamedResponse:
         """
         try:
             async for part in self._response.aiter_stream():
-                self._trace.record_chunk(len(part))
+                self._trace.note_body_chunk(len(part))
                 yield part
         except HTTPCORE_ERRORS as error:
             raise build_transport_error(error, self._host, self._trace, STREAMING_TIMEOUTS) from error
@@ -421,7 +427,7 @@ class StreamingTransport:
 
     def _find_or_open_pool(self, origin: str) -> httpcore.AsyncConnectionPool | RawConnectionPool:
         if origin not in self._proxy_urls:
-            self._proxy_urls[origin] = find_proxy(origin)
+            self._proxy_urls[origin] = find_proxy(origin)  # once: it reads the whole environment
         proxy_url = self._proxy_urls[origin]
         if proxy_url not in self._pools:
             self._pools[proxy_url] = (
@@ -437,6 +443,6 @@ class StreamingTransport:
 def _build_httpcore_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:
     """Return a request whose target and headers are sent as they are."""
     parts = urlsplit(request.origin)
-    extensions: dict[str, Any] = {"trace": trace, "timeout": STREAMING_TIMEOUTS.build_extension()}
+    extensions: dict[str, Any] = {"trace": trace, "timeout": STREAMING_TIMEOUTS.build_httpcore_extension()}
     url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=request.path_and_query)
     return httpcore.Request(request.method, url, headers=request.headers, content=request.body, extensions=extensions)

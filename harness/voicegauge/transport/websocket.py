@@ -125,17 +125,22 @@ class WebSocketConnection:
         """Why an answer with status 101 does not open a WebSocket; `None` if it does, or if the answer was another."""
         self._listener = listener
         self._transport: WSTransport | None = None
-        self._opened_ns = 0
-        self._opened_at: float | None = None
+        self._opened_ns = 0  # of `time.perf_counter_ns`, against which the times of messages are measured
+        self._opened_at: float | None = None  # Unix time
         self._messages: list[SocketMessage] = []
         self._fragments: list[bytes] = []
+        """The frames so far of the message that is arriving."""
         self._fragments_are_binary = False
         self._fragment_bytes = self._received_bytes = self._received_frames = 0
         self._close: SocketClose | None = None
         self.is_truncated = False
+        """Whether the connection was ended because the service sent more than is accepted."""
         self.status = 0
+        """The status of the response to the handshake; 0 before there is one."""
         self.response_headers: Headers = ()
+        """The headers of the response to the handshake."""
         self.handshake_ms: float | None = None
+        """Time for connecting and the handshake together, in milliseconds; `None` before the response."""
         self.ended = asyncio.Event()
         """Set when the connection has ended, or when the service has sent a close frame."""
 
@@ -196,26 +201,20 @@ class WebSocketConnection:
             self.rejection_body = bytes(error.raw_body or b"")
             self.response_headers = tuple((str(name), str(value)) for name, value in error.response.headers.items())
         except TimeoutError as error:
-            raise TimedOutError(
-                f"{host}: no WebSocket handshake within {limit_s:g} s", request_was_sent=False
-            ) from error
+            message = f"{host}: no WebSocket handshake within {limit_s:g} s"
+            raise TimedOutError(message, request_was_sent=False) from error
         except WSError as error:
             if isinstance(error, picows.WSInvalidHeaderError) and error.response is not None:
                 self.upgrade_violation = _describe_invalid_header(error.name, error.value)
-            raise HandshakeError(
-                f"{host}: the answer to the WebSocket handshake is not valid: "
-                f"{self.upgrade_violation or _describe_connection_error(error)}",
-                request_was_sent=False,
-            ) from error
+            reason = self.upgrade_violation or _describe_connection_error(error)
+            message = f"{host}: the answer to the WebSocket handshake is not valid: {reason}"
+            raise HandshakeError(message, request_was_sent=False) from error
         except OSError as error:
-            raise UnreachableError(
-                f"{host}: cannot connect: {_describe_connection_error(error)}", request_was_sent=False
-            ) from error
+            message = f"{host}: cannot connect: {_describe_connection_error(error)}"
+            raise UnreachableError(message, request_was_sent=False) from error
         if not self.status:  # picows raises no error then
-            raise HandshakeError(
-                f"{host}: the connection was closed before the WebSocket handshake was answered",
-                request_was_sent=False,
-            )
+            message = f"{host}: the connection was closed before the WebSocket handshake was answered"
+            raise HandshakeError(message, request_was_sent=False)
         self.handshake_ms = (time.perf_counter_ns() - started_ns) / 1e6
 
     def note_connected(self, transport: WSTransport) -> None:
@@ -228,22 +227,22 @@ class WebSocketConnection:
     def receive_frame(self, frame: WSFrame) -> None:
         """Note or answer a received frame. The time of its arrival is noted before anything else."""
         at_ms = (time.perf_counter_ns() - self._opened_ns) / 1e6
-        kind = frame.msg_type
+        frame_type = frame.msg_type
         self._received_frames += 1
         if self._limits.max_frames is not None and self._received_frames > self._limits.max_frames:
             self.end_because_too_much_received()
             return
-        if kind == WSMsgType.CLOSE:
+        if frame_type == WSMsgType.CLOSE:
             self._note_close("server", at_ms, int(_read_close_code(frame)), frame.get_close_message())
             assert self._transport is not None
             if not self._transport.is_close_frame_sent:
                 self._transport.send_close(frame.get_close_code())
             self._transport.disconnect()
             return
-        if kind == WSMsgType.PING and self.is_open and self._transport is not None:
+        if frame_type == WSMsgType.PING and self.is_open and self._transport is not None:
             self._transport.send_pong(frame.get_payload_as_bytes())
-        if kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
-            self._add_data_frame(frame, kind, at_ms)
+        if frame_type in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._add_data_frame(frame, frame_type, at_ms)
 
     def _add_data_frame(self, frame: WSFrame, frame_type: WSMsgType, at_ms: float) -> None:
         """Add a frame to the message that is arriving, and pass the message on when it is complete."""
@@ -271,7 +270,7 @@ class WebSocketConnection:
     def end_because_too_much_received(self) -> None:
         """End the connection at once, without waiting for the service, because it sent more than is accepted."""
         self.is_truncated = True
-        self._note_close("client", self.elapsed_ms, 1009, b"")
+        self._note_close("client", self.elapsed_ms, 1009, b"")  # message too big (RFC 6455, section 7.4.1)
         assert self._transport is not None
         self._transport.disconnect(graceful=False)
 
@@ -347,7 +346,7 @@ class WebSocketConnection:
         """
         if self._transport is None:
             return
-        self.resume_reading()
+        self.resume_reading()  # or the service's close frame would never be read
         if self.is_open:
             self._note_close("client", self.elapsed_ms, code, reason.encode())
             if code == NO_STATUS_CLOSE_CODE:
@@ -399,7 +398,7 @@ def _ignore_errors_of_rejected_handshakes() -> None:
 
 def _read_close_code(frame: WSFrame) -> int:
     code: Any = frame.get_close_code()
-    value = int(getattr(code, "value", code))
+    value = int(getattr(code, "value", code))  # a member of an enumeration, or the number of a code that is in none
     return value or NO_STATUS_CLOSE_CODE
 
 
