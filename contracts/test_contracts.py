@@ -26,7 +26,7 @@ from voicegauge.recording.har_files import find_recordings, load_recordings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 CONTRACTS = list(load_catalogue())
 OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in contract.operations]

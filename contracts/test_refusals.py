@@ -26,7 +26,7 @@ from voicegauge.contract.document_parts import Example, MediaType, ResponseSpec
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.formats.bodies import is_json
 from voicegauge.model.base import Provenance, Severity
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 OF_THE_ACCOUNT = ("no-credit", "forbidden", "rate-limited", "busy")
 

@@ -25,8 +25,8 @@ from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.spending import BillableRequestLimit
 from voicegauge.contract.contract import Target
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 MAX_PAID_CALLS = 300
 """The largest number of paid calls that is compared."""

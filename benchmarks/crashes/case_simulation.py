@@ -41,7 +41,7 @@ from voicegauge.errors import DataError, TransportError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import AmbiguousRequest
 from voicegauge.recording.redaction import RedactionSettings
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 CaseCommand = Literal["check", "record"]
 KEY = "sk-acme-0123456789abcdef"

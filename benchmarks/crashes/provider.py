@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voicegauge.recording.masking import INVALID_API_KEY
-from voicegauge.transport.clock import Clock, RealClock
+from voicegauge.transport.timing import Clock, RealClock
 
 FOLDER = Path(__file__).parent
 CONTRACTS = FOLDER / "contracts"

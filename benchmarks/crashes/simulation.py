@@ -32,8 +32,8 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.errors import BudgetError, StorageError
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 MAX_COMMANDS = 60
 """Commands until a run must be finished. Each either is killed or makes progress, so far fewer are needed."""

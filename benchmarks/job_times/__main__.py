@@ -20,8 +20,8 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 CONTRACT = Path(__file__).parent / "contracts" / "acme" / "openapi.yaml"
 JOB_S = 60.0

@@ -25,7 +25,7 @@ if __name__ == "__main__":  # Python was started without any path but those of i
     sys.path.insert(0, str(Path(__file__).parents[2] / "harness"))
 
 from voicegauge.bench.loopback_server import ResponseDelays
-from voicegauge.transport.clock import PacketTimingSocket
+from voicegauge.transport.timing import PacketTimingSocket
 
 SAMPLES_PER_S = 8000
 MODEL_LIST = b'{"object": "list", "data": [{"id": "voice", "object": "model"}]}'

@@ -37,8 +37,8 @@ from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange
 from voicegauge.rules.registry import Rule, select_rules
 from voicegauge.rules.subjects import SpeechDelivery
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 CHECKED_RULES = select_rules(ignored_ids=("transcript-wrong",))
 """All rules except for wrong transcripts, which depend on the emulator's recognizer rather than on a contract."""

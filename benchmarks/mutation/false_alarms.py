@@ -34,8 +34,8 @@ from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.model.base import Finding
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 HOST = "http://emulator.invalid"
 CASES = 30

@@ -33,7 +33,7 @@ from voicegauge.bench.run_config import ArrivalRate
 from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Latency, Sample
-from voicegauge.transport.clock import RealClock
+from voicegauge.transport.timing import RealClock
 
 TOO_MANY = Failure(kind="rate_limited", message="429", http_status=429)
 MIN_SHARE_WITHIN = 0.95

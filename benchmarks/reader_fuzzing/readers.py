@@ -59,7 +59,7 @@ from voicegauge.speech.audio_measurement import (
 )
 from voicegauge.speech.decoding import DecodedAudio, RawAudioFormat, UndecodableAudioError, decode
 from voicegauge.speech.encoding import AUDIO_FORMATS, encode, encode_at_bitrate
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = Path(__file__).with_name("samples")

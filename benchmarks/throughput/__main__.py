@@ -49,8 +49,8 @@ from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.speech.decoding import decode
 from voicegauge.speech.speech_signal import forget_measured_audio
 from voicegauge.speech.spoken_text import forget_judgements
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 KINDS = ("rejected, JSON", "accepted, JSON", "form", "form with a file", "speech delivery")
 MIN_S = 0.5

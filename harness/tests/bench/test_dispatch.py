@@ -11,7 +11,7 @@ import pytest
 from voicegauge.bench.benchmark_plan import PlannedSample
 from voicegauge.bench.load import MAX_LEAD_ROUNDS, ProviderLimit, compute_due_times, send_closed_loop, send_open_loop
 from voicegauge.bench.run_config import ArrivalRate
-from voicegauge.transport.clock import RealClock
+from voicegauge.transport.timing import RealClock
 
 from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time

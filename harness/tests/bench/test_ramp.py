@@ -29,7 +29,7 @@ from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult, RampStep
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Latency, Sample
-from voicegauge.transport.clock import RealClock
+from voicegauge.transport.timing import RealClock
 
 from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_run, build_sample

@@ -34,7 +34,7 @@ from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import EmulatorSettings, RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model.base import Provenance
-from voicegauge.transport.clock import Clock
+from voicegauge.transport.timing import Clock
 
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time

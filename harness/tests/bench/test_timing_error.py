@@ -33,8 +33,8 @@ from voicegauge.bench.timing_error import (
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import describe_timing_error
-from voicegauge.transport.clock import PacketTimingSocket, RealClock, VirtualClock
 from voicegauge.transport.http import SEND_NOT_BEFORE_S, Transport
+from voicegauge.transport.timing import PacketTimingSocket, RealClock, VirtualClock
 
 from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time

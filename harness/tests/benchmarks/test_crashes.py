@@ -35,7 +35,7 @@ from voicegauge.bench.run_store import load_run
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.contract import Contract
 from voicegauge.model.run import Run
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 replace = msgspec.structs.replace
 MIN_STEPS = 60

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 
 from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import JOB_ID, JOB_LOCATIONS, build_preamble
 from ..builders.contracts import load_trusted

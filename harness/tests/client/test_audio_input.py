@@ -21,8 +21,8 @@ from voicegauge.errors import BudgetError, UsageError
 from voicegauge.model.exchange import Delivery, Exchange, UploadedFile
 from voicegauge.model.exchange import Request as Asked
 from voicegauge.model.exchange import Response as Answered
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 URL = "http://127.0.0.1:9"
 FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAVE")

@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import Timeouts
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
 from voicegauge.model.exchange import DOWNLOAD_OPERATION
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, Watcher, job_script
 from .conftest import JOB_ID

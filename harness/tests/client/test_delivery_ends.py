@@ -18,8 +18,8 @@ from voicegauge.client.exchange_log import (
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import StorageError
 from voicegauge.model.exchange import Response as Answer
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, Watcher, job_script
 

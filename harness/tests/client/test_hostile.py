@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from voicegauge.client.audio_download import ForbiddenAddressError, reject_private_host_literal
 from voicegauge.client.client import Client
 from voicegauge.model.base import SpeechRequest
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 KEY = "k-secret-123456"
 odd_texts = st.one_of(

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse
 from voicegauge.client.client import Client
 from voicegauge.client.connection import RATE_LIMIT_WINDOW_S, RateLimiter, create_rate_limiter, find_account_plan_limits
 from voicegauge.errors import UnknownNameError
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, job_script
 

@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, WAV
 

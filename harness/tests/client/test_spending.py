@@ -9,7 +9,7 @@ import pytest
 
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 RUNS = 1_000
 

@@ -15,8 +15,8 @@ from voicegauge.client.client import Client
 from voicegauge.contract.contract import Contract
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery
-from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import MAX_READ_AFTER_STREAM_END_S, Transport
+from voicegauge.transport.timing import Timeouts
 
 from ..builders.servers import serving
 from ..builders.virtual_time import run_in_virtual_time

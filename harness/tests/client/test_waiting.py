@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from voicegauge.client.client import Client
 from voicegauge.client.exchange_log import MAX_SUBMIT_AND_DOWNLOAD_S, DeliveryInterruptedError
 from voicegauge.model.exchange import BillingStatus
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.scripted_provider import HELLO, KEY, WAV, audio_at, job_script
 from ..builders.servers import serving

@@ -26,7 +26,7 @@ from voicegauge.rules._audio import compute_plausible_duration_range_s
 from voicegauge.rules.registry import FaultExample, Rule
 from voicegauge.speech.audio_measurement import is_silent
 from voicegauge.speech.decoding import decode
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import DOCUMENT
 from ..builders.fault_examples import list_fault_examples

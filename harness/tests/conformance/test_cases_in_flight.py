@@ -25,7 +25,7 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.model.base import Provenance
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.in_process_check import check_plan_in_process
 from ..builders.saved_voices import write_contract

@@ -17,7 +17,7 @@ from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.model.base import Provenance, Severity
 from voicegauge.rules.registry import FaultExample, Rule
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.fault_examples import assert_found, list_fault_examples
 

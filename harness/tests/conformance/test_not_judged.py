@@ -21,7 +21,7 @@ from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import save_har
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 KEY = "sk-acme-0123456789abcdef"
 

@@ -17,7 +17,7 @@ from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.loading import load_contract
 from voicegauge.model.base import Provenance
 from voicegauge.rules.registry import select_rules
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.in_process_check import run_to_the_end
 

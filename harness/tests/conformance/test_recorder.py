@@ -31,7 +31,7 @@ from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.rules.call import ExpectedResponse
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.in_process_check import run_to_the_end
 

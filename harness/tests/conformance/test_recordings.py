@@ -29,8 +29,8 @@ from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.encoding import encode
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import DOCUMENT
 from ..builders.audio import make_changing_noise

@@ -40,7 +40,7 @@ from voicegauge.errors import StorageError, UnreachableError
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.secret_search import find_secret_spelling
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.commands import RunningCommand
 

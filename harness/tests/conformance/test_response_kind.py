@@ -17,8 +17,8 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.errors import ContractError
 from voicegauge.model.base import SpeechRequest
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import YAML_PREAMBLE
 from ..builders.in_process_check import check_in_process

@@ -23,8 +23,8 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.errors import TransportError
 from voicegauge.model.base import Provenance
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from .conftest import ACME_KEY
 

@@ -21,7 +21,7 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.process import CONTROL_PREFIX, EmulatorSettings
 from voicegauge.errors import UsageError
-from voicegauge.transport.clock import VirtualClock
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import DOCUMENT
 from ..builders.fault_examples import list_fault_examples

@@ -29,9 +29,8 @@ from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
-from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import Timeouts, VirtualClock
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])

@@ -16,8 +16,8 @@ from voicegauge.contract.loading import load_contract
 from voicegauge.emulator.app import create_app
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import Delivery
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.acme import YAML_PREAMBLE
 from ..builders.documented_examples import read_example

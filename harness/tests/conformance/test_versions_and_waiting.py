@@ -22,8 +22,8 @@ from voicegauge.model.exchange import Delivery, Timing
 from voicegauge.model.sample import Interval
 from voicegauge.rules.call import Call
 from voicegauge.rules.checker import Checker
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.documented_examples import read_example
 from ..builders.in_process_check import check_in_process

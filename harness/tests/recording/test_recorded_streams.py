@@ -26,8 +26,8 @@ from voicegauge.recording.redaction import RedactionSettings
 from voicegauge.recording.replay import Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.rules.registry import RULE_BY_ID
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 TTSAI = load_catalogue().find_provider("ttsai")
 TARGET = TTSAI.find_target_by_name("kokoro-stream")

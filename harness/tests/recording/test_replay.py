@@ -20,8 +20,8 @@ from voicegauge.recording.recorded_exchanges import Recording, group_exchanges_b
 from voicegauge.recording.replay import ComparableRequest, Replay
 from voicegauge.recording.replay_server import ReplayApp
 from voicegauge.transport.body_encoding import encode_body
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 CATALOGUE = load_catalogue()
 PIXAZO = CATALOGUE.find_provider("pixazo")

@@ -26,8 +26,8 @@ from voicegauge.recording.replay_server import (
     create_replay_router,
     enable_realtime_scheduling,
 )
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.transport.clock import RealClock, VirtualClock
+from voicegauge.transport.timing import RealClock, VirtualClock
 
 from ..builders.virtual_time import in_virtual_time
 

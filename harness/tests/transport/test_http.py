@@ -16,8 +16,8 @@ import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
 from voicegauge.model.exchange import BodyPadding, Exchange, Request
-from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import Transport, find_proxy
+from voicegauge.transport.timing import Timeouts
 
 from ..builders.servers import accepting
 

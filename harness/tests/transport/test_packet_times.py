@@ -16,8 +16,8 @@ import pytest
 
 from voicegauge.emulator.process import create_server_certificate
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.clock import PacketTimingSocket
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import PacketTimingSocket
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands over when packets arrived")

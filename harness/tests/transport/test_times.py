@@ -10,8 +10,8 @@ import pytest
 
 from voicegauge.errors import TimedOutError
 from voicegauge.model.exchange import Exchange, Request
-from voicegauge.transport.exchange_trace import Timeouts
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import Timeouts
 
 from ..builders.servers import listening
 from ..builders.virtual_time import in_virtual_time

@@ -47,7 +47,7 @@ from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.run import MeasuringWorker
-from voicegauge.transport.clock import run_in_thread
+from voicegauge.transport.timing import run_in_thread
 
 
 @dataclass

@@ -28,7 +28,7 @@ from voicegauge.bench.ramp import (
 from voicegauge.bench.run_config import ArrivalRate, RampSettings, RunConfig
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Sample
-from voicegauge.transport.clock import Clock
+from voicegauge.transport.timing import Clock
 
 # Decides when each planned request is sent: as soon as an earlier one ends, or at a fixed rate.
 

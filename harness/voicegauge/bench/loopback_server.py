@@ -20,7 +20,7 @@ from pathlib import Path
 if __name__ == "__main__":  # Python was started without any path but those of its own library
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from voicegauge.transport.clock import PacketTimingSocket
+from voicegauge.transport.timing import PacketTimingSocket
 
 STREAMED_CHUNK = b"\0" * 3200
 """Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""

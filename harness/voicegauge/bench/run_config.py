@@ -36,8 +36,8 @@ from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import EarlyStop, RampResult, TargetDecision
 from voicegauge.model.run import MeasuringWorker, TimingError
 from voicegauge.model.sample import Sample
-from voicegauge.transport.clock import HAS_PACKET_TIMES, Clock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import HAS_PACKET_TIMES, Clock
 
 # Computes an interval of a mean that is valid after every observation, so that sampling may stop at any time.
 

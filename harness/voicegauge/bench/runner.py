@@ -69,8 +69,8 @@ from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import TRAILING_SILENCE_S, BillingStatus, Delivery
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import AudioFacts, Sample
-from voicegauge.transport.clock import RealClock, run_in_thread
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
+from voicegauge.transport.timing import RealClock, run_in_thread
 
 
 async def run_plan(

@@ -23,8 +23,8 @@ from voicegauge.bench.run_store import save_audio
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.model.run import TimingError
-from voicegauge.transport.clock import run_in_thread
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import run_in_thread
 
 # Runs the loopback server in a process of its own.
 

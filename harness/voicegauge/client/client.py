@@ -44,7 +44,7 @@ from voicegauge.formats.locations import Location
 from voicegauge.model.base import SpeechRequest
 from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure, Request, Timing, UploadedFile
 from voicegauge.recording.masking import mask_record
-from voicegauge.transport.clock import Clock, run_in_thread
+from voicegauge.transport.timing import Clock, run_in_thread
 
 CANCEL_REQUEST_TIMEOUT_S = 5.0
 """Time limit in seconds of the request that cancels a job: short, because the user has pressed Ctrl-C and waits."""

@@ -33,8 +33,8 @@ from voicegauge.hosts import build_server_url, is_loopback, to_socket_url
 from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.masking import mask_credentials
 from voicegauge.recording.quoted_words import mask_quoted_bytes, mask_undocumented_words
-from voicegauge.transport.clock import Clock, RealClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import Clock, RealClock
 
 # Tells to which hosts a key is sent, and requires the user's consent where no bundled contract names the host.
 

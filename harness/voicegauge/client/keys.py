@@ -20,8 +20,8 @@ from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.formats.bodies import UnreadableBodyError, read_finite_number, read_json
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.masking import INVALID_API_KEY, mask_credentials
-from voicegauge.transport.clock import Clock
 from voicegauge.transport.http import Transport, sign_for_aws
+from voicegauge.transport.timing import Clock
 
 CREDENTIAL_PLACEHOLDER_PREFIX = "computed-when-sent"
 """Beginning of the placeholder for an access token or a signature. The credential replaces it when the request is

@@ -32,7 +32,7 @@ from voicegauge.printable_text import format_count, format_names
 from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
-from voicegauge.transport.clock import Clock, VirtualClock
+from voicegauge.transport.timing import Clock, VirtualClock
 
 if TYPE_CHECKING:
     from voicegauge.callback_receiver import Receiver

@@ -51,8 +51,8 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import BudgetError, DataError, TransportError, UsageError
 from voicegauge.model.exchange import Exchange
-from voicegauge.transport.exchange_trace import create_default_timeouts
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import create_default_timeouts
 
 
 async def check_service(

@@ -15,7 +15,7 @@ from typing import Any
 from voicegauge.contract.contract import SocketTarget
 from voicegauge.contract.extension.sockets import SocketFormat
 from voicegauge.contract.socket_messages import ClientIntent
-from voicegauge.emulator._emulated_connection import (
+from voicegauge.emulator._endpoint_context import (
     NORMAL_CLOSE_CODE,
     POLICY_CLOSE_CODE,
     TOO_BIG_CLOSE_CODE,

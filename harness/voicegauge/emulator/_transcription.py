@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from voicegauge.contract.extension.sockets import ServerEventKind, has_placeholder
 from voicegauge.contract.extension.speech import TranscriptionResponse
-from voicegauge.emulator._emulated_connection import (
+from voicegauge.emulator._endpoint_context import (
     NORMAL_CLOSE_CODE,
     TOO_BIG_CLOSE_CODE,
     ConnectionEndedError,

@@ -22,8 +22,7 @@ from voicegauge.contract.operation import Operation
 from voicegauge.contract.socket_messages import SocketChannel
 from voicegauge.contract.socket_turns import find_handshake_violation
 from voicegauge.emulator._audio_input_endpoint import AudioInputEndpoint, check_audio_uploads, contains_audio_input
-from voicegauge.emulator._emulated_connection import list_setting_locations
-from voicegauge.emulator._endpoint_context import EndpointContext
+from voicegauge.emulator._endpoint_context import EndpointContext, list_setting_locations
 from voicegauge.emulator._error_responses import build_error_response, build_undocumented_operation_response
 from voicegauge.emulator._job_endpoints import (
     BatchEndpoint,

@@ -232,8 +232,8 @@ def voicegauge_client(
 
     from voicegauge.client.client import Client
     from voicegauge.conformance.check_settings import EMULATOR_API_KEY
-    from voicegauge.transport.clock import VirtualClock
     from voicegauge.transport.http import Transport
+    from voicegauge.transport.timing import VirtualClock
 
     @asynccontextmanager
     async def connect_client(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's

@@ -46,7 +46,7 @@ from voicegauge.recording.recorded_exchanges import (
     rewrite_response_urls,
 )
 from voicegauge.recording.replay import Replay, ResponseSchedule, schedule_response
-from voicegauge.transport.clock import Clock, RealClock
+from voicegauge.transport.timing import Clock, RealClock
 
 if TYPE_CHECKING:
     import respx

@@ -218,8 +218,8 @@ def _encode_utf8(text: str) -> bytes:
 
 
 _JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-"""Writes JSON without spaces and without escaping letters. It rejects NaN and infinity, which are no JSON (RFC 8259,
-section 6), so that no service receives a body that it cannot parse."""
+"""Writes JSON without spaces and without escaping letters. It rejects NaN and infinity, which JSON does not have (RFC
+8259, section 6), so that no service receives a body that it cannot parse."""
 
 
 def _encode_json(value: Any) -> bytes:

@@ -32,14 +32,6 @@ from voicegauge.errors import (
 from voicegauge.hosts import is_loopback
 from voicegauge.model.exchange import Exchange, Headers, Request, Response, Timing, find_header
 from voicegauge.transport.body_encoding import decode_body
-from voicegauge.transport.exchange_trace import (
-    HTTPCORE_ERRORS,
-    ExchangeTrace,
-    Timeouts,
-    build_transport_error,
-    build_unsendable_request_error,
-    describe_httpcore_error,
-)
 from voicegauge.transport.network import (
     CURRENT_TRACE,
     ConnectionPoolKey,
@@ -47,6 +39,14 @@ from voicegauge.transport.network import (
     TimedNetworkBackend,
     open_connection_pool,
     require_http2,
+)
+from voicegauge.transport.timing import (
+    HTTPCORE_ERRORS,
+    ExchangeTrace,
+    Timeouts,
+    build_transport_error,
+    build_unsendable_request_error,
+    describe_httpcore_error,
 )
 
 # Signs requests by AWS Signature Version 4.

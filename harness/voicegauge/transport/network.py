@@ -27,8 +27,7 @@ import httpcore
 import httpx
 
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.transport.clock import PacketTimingSocket
-from voicegauge.transport.exchange_trace import ExchangeTrace, describe_httpcore_error
+from voicegauge.transport.timing import ExchangeTrace, PacketTimingSocket, describe_httpcore_error
 
 # Network streams for httpcore that note when bytes are sent and received.
 

@@ -18,7 +18,9 @@ import httpcore
 import httptools
 
 from voicegauge.model.exchange import Timing
-from voicegauge.transport.exchange_trace import (
+from voicegauge.transport.http import create_ssl_context, find_proxy, get_http_version
+from voicegauge.transport.network import CURRENT_TRACE, KEEP_ALIVE_S, TimedNetworkBackend, open_connection_pool
+from voicegauge.transport.timing import (
     HTTPCORE_ERRORS,
     INCOMPLETE_BODY_MESSAGE,
     INVALID_HTTP_MESSAGE,
@@ -31,8 +33,6 @@ from voicegauge.transport.exchange_trace import (
     build_unsendable_request_error,
     describe_httpcore_error,
 )
-from voicegauge.transport.http import create_ssl_context, find_proxy, get_http_version
-from voicegauge.transport.network import CURRENT_TRACE, KEEP_ALIVE_S, TimedNetworkBackend, open_connection_pool
 
 # Parses one HTTP/1.1 response while it arrives, with the parser of Node.js (llhttp).
 

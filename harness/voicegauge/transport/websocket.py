@@ -31,7 +31,7 @@ from voicegauge.model.exchange import (
     SocketSide,
     SocketTraffic,
 )
-from voicegauge.transport.exchange_trace import add_certificate_hint
+from voicegauge.transport.timing import add_certificate_hint
 
 CONNECT_TIMEOUT_S = 15.0
 """Longest time for the connection and the handshake, in seconds."""

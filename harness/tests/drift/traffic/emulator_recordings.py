@@ -21,8 +21,8 @@ from voicegauge.model.exchange import Exchange, Request
 from voicegauge.recording.masking import INVALID_API_KEY
 from voicegauge.recording.recorded_exchanges import Recording, UrlCanonicalizer
 from voicegauge.recording.redaction import RedactionSettings, Redactor
-from voicegauge.transport.clock import VirtualClock
 from voicegauge.transport.http import Transport
+from voicegauge.transport.timing import VirtualClock
 
 from ...builders.contracts import build_path_value
 
