@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import json
 import re
 import sys
-import textwrap
 import typing
 from collections.abc import Callable
 from pathlib import Path
@@ -88,10 +88,19 @@ def readme() -> str:
     return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
 
 
+@functools.cache
+def parse_module(name: str) -> ast.Module:
+    """Return the syntax tree of an imported module."""
+    return ast.parse(inspect.getsource(sys.modules[name]))
+
+
 def read_field_descriptions(record: type[Any]) -> dict[str, str]:
     """Return the docstring of each field of a record, by the field's name; empty for one without."""
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
-    assert isinstance(definition, ast.ClassDef)
+    (definition,) = (
+        statement
+        for statement in parse_module(record.__module__).body
+        if isinstance(statement, ast.ClassDef) and statement.name == record.__qualname__
+    )
     found: dict[str, str] = {}
     for statement, following in zip(definition.body, [*definition.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):

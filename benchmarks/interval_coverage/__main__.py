@@ -10,6 +10,7 @@ possible.
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -172,15 +173,19 @@ def list_shapes() -> list[Shape]:
 
 
 def _build_time_shape(fraction: float, number: str, kind: str, repetitions: int) -> Shape:
-    true_times = draw_times(np.random.default_rng(0), TRUTH_SAMPLE_COUNT, kind=kind, repetitions=1).values
     return Shape(
         number=number,
         title=f"{kind}, {repetitions} per text",
         draw=lambda rng, texts: draw_times(rng, texts, kind=kind, repetitions=repetitions),
         estimate=lambda drawn: estimate_quantile(pair(drawn), fraction),
         bootstrap=lambda drawn: bootstrap_quantile(drawn, fraction),
-        truth=float(np.quantile(true_times, fraction)),
+        truth=float(np.quantile(_draw_true_times(kind), fraction)),
     )
+
+
+@functools.cache
+def _draw_true_times(kind: str) -> FloatArray:
+    return draw_times(np.random.default_rng(0), TRUTH_SAMPLE_COUNT, kind=kind, repetitions=1).values
 
 
 def _build_error_shape(rate: float, spread: float) -> Shape:

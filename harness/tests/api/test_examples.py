@@ -60,7 +60,9 @@ def test_every_function_has_an_example_or_a_reason() -> None:
 
 
 @pytest.mark.usefixtures("short_emulated_times")
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "check_profile" else ()) for name in EXAMPLES]
+)
 def test_the_example_is_true(
     name: str, saved_run: str, later_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

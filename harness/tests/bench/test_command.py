@@ -268,6 +268,7 @@ def test_ctrl_c_or_sigterm_completes_requests_in_flight_and_explains_how_to_resu
     assert submits(emulator) == 3
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator
 ) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,25 +98,31 @@ def test_texts_and_a_suite_exclude_each_other(tmp_path: Path, capsys: pytest.Cap
     assert "--suite and --texts exclude each other" in capsys.readouterr().err
 
 
-def _audio(seconds: float, rate_hz: int = 24_000, container: str = "WAV", repeat: int = 1) -> bytes:
+def _audio(seconds: float, rate_hz: int = 24_000, container: str = "WAV") -> bytes:
     file = io.BytesIO()
-    tone = np.sin(np.arange(int(seconds * rate_hz)) / 20).astype(np.float32) * 0.3
-    soundfile.write(file, tone, rate_hz, format=container)
-    return file.getvalue() * repeat
+    period = np.sin(np.arange(126) / 126 * math.tau).astype(np.float32) * 0.3
+    soundfile.write(file, np.resize(period, int(seconds * rate_hz)), rate_hz, format=container)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "message"),
+    ("name", "audio", "message"),
     [
-        ("me.wav", _audio(2.8), "me.wav: is 2.8 s long, at least 5 s are required: limit of pixelapi/voice-clone ("),
-        ("me.flac", _audio(6, container="FLAC"), "me.flac: is flac, wav or mp3 is required"),
-        ("me.wav", _audio(6, rate_hz=8_000), "a sample rate of 8,000 Hz, at least 16,000 Hz are required"),
-        ("me.wav", _audio(120, rate_hz=48_000), "bytes, at most 10,485,760 are allowed"),
+        (
+            "me.wav",
+            {"seconds": 2.8},
+            "me.wav: is 2.8 s long, at least 5 s are required: limit of pixelapi/voice-clone (",
+        ),
+        ("me.flac", {"seconds": 6, "container": "FLAC"}, "me.flac: is flac, wav or mp3 is required"),
+        ("me.wav", {"seconds": 6, "rate_hz": 8_000}, "a sample rate of 8,000 Hz, at least 16,000 Hz are required"),
+        ("me.wav", {"seconds": 110, "rate_hz": 48_000}, "bytes, at most 10,485,760 are allowed"),
     ],
 )
-def test_a_voice_sample_is_compared_with_the_contract(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_a_voice_sample_is_compared_with_the_contract(
+    tmp_path: Path, name: str, audio: dict[str, Any], message: str
+) -> None:
     with pytest.raises(UsageError) as raised:
-        voicegauge.plan_benchmark("pixelapi/voice-clone", voice_sample=_write(tmp_path, name, data))
+        voicegauge.plan_benchmark("pixelapi/voice-clone", voice_sample=_write(tmp_path, name, _audio(**audio)))
     assert message in str(raised.value)
     assert str(raised.value).rstrip(")").split(":")[-1].isdigit()  # the line of the limit
 

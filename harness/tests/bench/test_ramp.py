@@ -315,7 +315,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
         monkeypatch.setattr(load_search, name, 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
-    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
+    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result), "--no-listening"]
     goal = ["--goal", "success>=0.99,total:p95<=60s"]
     live = ["--live", "--base-url", emulator.base_url("acme"), *goal]
     assert voicegauge([*words, *live, "--max-cost", "0.1"]) == 4, "the budget ends the search"
@@ -363,7 +363,7 @@ def test_an_inconclusive_ramp_says_so_first_and_no_load_counts_as_missed(
     monkeypatch.setattr(load_search, "MIN_SENT_LOAD_SHARE", 2.0)  # as if this machine sent too little
     result, markdown = tmp_path / "result.json", tmp_path / "result.md"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
-    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
+    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result), "--no-listening"]
     assert voicegauge([*words, "--markdown", str(markdown)]) == 3
     written = json.loads(result.read_bytes())
     found = written["ramp"]

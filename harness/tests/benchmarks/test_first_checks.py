@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from first_checks import FirstCheck, OfficialDocument, check_document, load_documents
 
 BODY = {
@@ -27,6 +28,7 @@ DOCUMENT = {
 }
 
 
+@pytest.mark.slow
 def test_a_completed_proposal_has_no_finding(tmp_path: Path) -> None:
     file = tmp_path / "openapi.json"
     file.write_text(json.dumps(DOCUMENT))

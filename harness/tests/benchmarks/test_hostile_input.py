@@ -29,7 +29,12 @@ RESPONSES = {response.name: response for response in hostile_responses()}
         pytest.param(
             "WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts", marks=pytest.mark.slow
         ),
-        ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
+        pytest.param(
+            "WebSocket: a frame of 63 MiB",
+            3600.0,
+            "the service sent more than voicegauge accepts",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "streamed recording: transcripts of 4 MB",
             3600.0,
@@ -48,6 +53,7 @@ def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float,
     assert f"{measured.peak_mib:.0f}" in format_row(RESPONSES[name], measured, exceeds=False)
 
 
+@pytest.mark.slow
 def test_a_response_that_does_not_end_exceeds_every_limit() -> None:
     measured = measure(RESPONSES["audio: one byte at a time"], max_s=1.0, deadline_s=3600.0)
     assert measured.outcome == "did not end in 1 s"

@@ -329,17 +329,19 @@ def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_closed_pipe_is_not_a_finding(folder: Path) -> None:
-    done = shell("voicegauge report nowhere | true; voicegauge rules | true; echo ${PIPESTATUS[0]}", folder)
+    done = shell("voicegauge rules | true; echo ${PIPESTATUS[0]}", folder)
     assert done.stdout.strip() == "141"
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_closed_standard_output_discards_the_table(folder: Path) -> None:
     done = shell("voicegauge providers lmnt --json out.json >&-", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((folder / "out.json").read_text())["providers"]
 
 
+@pytest.mark.slow
 def test_a_closed_standard_input_is_not_a_terminal(folder: Path) -> None:
     """Overwriting is confirmed only on a terminal."""
     shutil.copytree(ROOT / "fixtures" / "pixelapi", folder / "fixtures" / "pixelapi")
@@ -348,6 +350,7 @@ def test_a_closed_standard_input_is_not_a_terminal(folder: Path) -> None:
     assert "add --yes" in done.stderr
 
 
+@pytest.mark.slow
 def test_characters_missing_in_the_locale_are_escaped_and_json_is_utf_8(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,7 +338,9 @@ def test_a_live_check_contacts_bundled_hosts_only(repository: Repository) -> Non
 SERVE = "from voicegauge.__main__ import main; main()"
 
 
-@pytest.mark.parametrize("arguments", [["pixelapi"], ["pixelapi", "--replay", "recordings"]])
+@pytest.mark.parametrize(
+    "arguments", [["pixelapi"], pytest.param(["pixelapi", "--replay", "recordings"], marks=pytest.mark.slow)]
+)
 def test_servers_are_harmless_in_a_hostile_repository(repository: Repository, arguments: list[str]) -> None:
     with repository.start(SERVE, "serve", *arguments, "--port", "0") as process:
         assert process.stdout is not None

@@ -138,6 +138,7 @@ def run_all(
     return done
 
 
+@pytest.mark.slow
 def test_no_option_that_decides_about_keys_money_or_files_is_accepted(repository: Repository) -> None:  # noqa: F811
     settings = [
         (command, text)

@@ -247,6 +247,7 @@ def test_other_urls_get_404(listener: Listener) -> None:
     assert (status, len(lines)) == (0, 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_process_with_the_verdict_so_far() -> None:
     with _listening() as (process, url):
         _post(url, END)

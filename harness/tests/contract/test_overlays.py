@@ -358,7 +358,7 @@ def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Pa
     assert sum(report.exchange_count_by_provenance.values()) > 10
 
 
-@pytest.mark.parametrize(("shortest", "longest"), [(1, 20), (200, 400)])
+@pytest.mark.parametrize(("shortest", "longest"), [(1, 20), pytest.param(200, 400, marks=pytest.mark.slow)])
 def test_a_text_that_the_schema_allows_is_sent(load: Load, tmp_path: Path, shortest: int, longest: int) -> None:
     text = {"type": "string", "minLength": shortest, "maxLength": longest}
     load(official=changed_yaml(OFFICIAL, {f"{SPEECH}/properties/text": text}))

@@ -139,7 +139,7 @@ def _measure_loading_cpu_s(tmp_path: Path, operation_count: int) -> float:
 def test_loading_takes_linear_time(tmp_path) -> None:
     """Eight times the operations take about eight times the time of the processor; a quadratic loop would take 64."""
     _measure_loading_cpu_s(tmp_path, 10)  # imports the validator
-    few, many = (_measure_loading_cpu_s(tmp_path, count) for count in (150, 1_200))
+    few, many = (_measure_loading_cpu_s(tmp_path, count) for count in (100, 800))
     assert many < 32 * few
 
 
@@ -231,6 +231,8 @@ def test_a_deep_value_has_no_endless_number_of_errors(tmp_path, node) -> None:
     value: object = 5
     for depth in range(1, 60):
         value = {"x": value}
+        if depth not in {1, 2, 3, 12, 13, 14, 59}:
+            continue
         (*_, last) = schemas.iterate_violations(_NODE["$ref"][1:], value)
         assert ("a schema that contains itself" in last.message) is (2**depth > 10_000 and depth > 2)
 

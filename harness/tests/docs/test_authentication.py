@@ -35,9 +35,9 @@ def load_example(tmp_path: Path) -> LoadExample:
 @pytest.mark.parametrize(
     ("name", "max_calls"),
     [
-        ("acme with a user id", 6),
+        pytest.param("acme with a user id", 6, marks=pytest.mark.slow),
         ("acme with an optional key", 6),
-        ("acme with signed webhooks", None),
+        pytest.param("acme with signed webhooks", None, marks=pytest.mark.slow),
         ("acme with OAuth 2", 6),
         ("acme with AWS signatures", 6),
     ],

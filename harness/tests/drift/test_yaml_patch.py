@@ -44,7 +44,7 @@ def _expected(value: Any) -> Any:
         pytest.param(
             path,
             form,
-            marks=[] if form == "yaml" or path.parent.name == "pixazo" else pytest.mark.slow,
+            marks=[] if path.parent.name == "pixazo" else pytest.mark.slow,
             id=f"{path.parent.name}-{form}",
         )
         for path in CONTRACTS

@@ -327,7 +327,8 @@ def test_a_wrong_key_in_a_message_is_reported(emulator: RunningEmulator) -> None
     assert send(emulator, "lmnt", LMNT, [session]) == ["client-message-invalid"]
 
 
-@pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve_that_is_stopped_keeps_its_findings(stop: signal.Signals) -> None:
     """A supervisor stops a server with SIGTERM, and must see what the client did wrong."""
     command = [sys.executable, "-u", "-m", "voicegauge", "serve", "cartesia", "--port", "0"]

@@ -38,7 +38,7 @@ def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> No
 
 
 @pytest.mark.usefixtures("own_processes")
-def test_a_port_in_use_and_an_unknown_fault_are_one_line_errors(plain_acme: Contract) -> None:
+def test_a_port_in_use_is_a_one_line_error(plain_acme: Contract) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
@@ -46,6 +46,11 @@ def test_a_port_in_use_and_an_unknown_fault_are_one_line_errors(plain_acme: Cont
             running_emulator([plain_acme], port=port),
         ):
             pass
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_processes")
+def test_an_unknown_fault_is_a_one_line_error(plain_acme: Contract) -> None:
     with (
         pytest.raises(UsageError, match="unknown fault 'nonsense'"),
         running_emulator([plain_acme], EmulatorSettings(faults=("nonsense",))),
@@ -63,6 +68,7 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
 """
 
 
+@pytest.mark.slow
 def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contract) -> None:
     config = EmulatorProcessConfig(contract_paths=(str(plain_acme.document.path),), settings=EmulatorSettings())
     with subprocess.Popen(
@@ -81,6 +87,7 @@ def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contrac
         assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_it_exits_when_its_parent_is_killed(plain_acme: Contract) -> None:
     command = [sys.executable, "-c", _PARENT, str(plain_acme.document.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:

@@ -99,7 +99,7 @@ def test_one_function_formats_amounts_of_dollars() -> None:
     formatted = [
         f"{path.relative_to(ROOT)}:{node.lineno}: use format_price_usd"
         for path in modules()
-        if path.name != "price.py"
+        if path.name != "price.py" and "${" in path.read_text(encoding="utf-8")
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.JoinedStr)
         for text, value in itertools.pairwise(node.values)

@@ -82,7 +82,7 @@ def test_a_file_of_the_user_in_the_same_format_is_not_replaced(
     [
         ["check", "pixelapi", "--html", "FILE"],
         ["check", "pixelapi", "--write-baseline", "FILE"],
-        ["check", *PROFILE, "--html", "FILE"],
+        pytest.param(["check", *PROFILE, "--html", "FILE"], marks=pytest.mark.slow),
         ["drift", "contract.yaml", "contract.yaml", "--html", "FILE"],
         ["drift", "contract.yaml", "contract.yaml", "--write-baseline", "FILE"],
         ["history", ".", "--html", "FILE"],

@@ -23,14 +23,15 @@ Worsen = Callable[[Samples], Samples]
 
 
 @pytest.fixture(scope="module")
-def engines() -> dict[str, Asr]:
-    """Both engines, each loaded once: earlier transcriptions do not matter, as a test proves."""
-    return {"openai-whisper": create_embedded_whisper(), "faster-whisper": create_embedded_faster_whisper()}
+def get_engine() -> Callable[[str], Asr]:
+    """Return engines by name, each loaded once: earlier transcriptions do not matter, as a test proves."""
+    create = {"openai-whisper": create_embedded_whisper, "faster-whisper": create_embedded_faster_whisper}
+    return functools.cache(lambda name: create[name]())
 
 
-@pytest.fixture(params=["openai-whisper", "faster-whisper"])
-def asr(request: pytest.FixtureRequest, engines: dict[str, Asr]) -> Asr:
-    return engines[request.param]
+@pytest.fixture(params=[pytest.param("openai-whisper", marks=pytest.mark.slow), "faster-whisper"])
+def asr(request: pytest.FixtureRequest, get_engine: Callable[[str], Asr]) -> Asr:
+    return get_engine(request.param)
 
 
 @functools.cache
@@ -82,8 +83,9 @@ def with_lost_frames(share: float) -> Worsen:
 
 
 @pytest.mark.slow
-def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: dict[str, Asr]) -> None:
-    first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:2]} for asr in engines.values())
+def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(get_engine: Callable[[str], Asr]) -> None:
+    engines = [get_engine("openai-whisper"), get_engine("faster-whisper")]
+    first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:2]} for asr in engines)
     assert first == second
     scored = [
         score_transcript(sample_id=text, reference=text, transcript=said, language="en") for text, said in first.items()
@@ -145,7 +147,9 @@ def test_the_package_carries_at_most_6_mb() -> None:
     assert WEIGHTS_PATH.stat().st_size <= 6_000_000
 
 
-@pytest.mark.parametrize("make", [create_embedded_whisper, create_embedded_faster_whisper])
+@pytest.mark.parametrize(
+    "make", [pytest.param(create_embedded_whisper, marks=pytest.mark.slow), create_embedded_faster_whisper]
+)
 def test_it_is_unpacked_once_by_concurrent_processes(
     make: Callable[[], Asr], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

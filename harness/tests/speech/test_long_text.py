@@ -58,10 +58,18 @@ def test_a_long_text_that_is_said_fits(spoken: list[np.ndarray]) -> None:
     ("order", "rule", "at", "words"),
     [
         ([*range(8), *range(9, 24)], "spoken-text-incomplete", 8, "of the text on are not said at"),
-        ([*range(20)], "spoken-text-incomplete", 20, "are not said"),
-        ([*range(4, 24)], "spoken-text-incomplete", 0, "from word 1 of the text on are not said"),
+        pytest.param([*range(20)], "spoken-text-incomplete", 20, "are not said", marks=pytest.mark.slow),
+        pytest.param(
+            [*range(4, 24)],
+            "spoken-text-incomplete",
+            0,
+            "from word 1 of the text on are not said",
+            marks=pytest.mark.slow,
+        ),
         ([*range(9), *range(8, 24)], "spoken-text-repeated", 9, "are said again from"),
-        ([*range(12), 3, *range(12, 24)], "spoken-text-repeated", 12, "are said again from"),
+        pytest.param(
+            [*range(12), 3, *range(12, 24)], "spoken-text-repeated", 12, "are said again from", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_is_left_out_or_said_again_has_its_place(
@@ -76,7 +84,10 @@ def test_what_is_left_out_or_said_again_has_its_place(
 
 @pytest.mark.parametrize(
     ("count", "rule", "words"),
-    [(29, "spoken-text-incomplete", "words of the text are not said"), (31, "spoken-text-repeated", "said again")],
+    [
+        pytest.param(29, "spoken-text-incomplete", "words of the text are not said", marks=pytest.mark.slow),
+        (31, "spoken-text-repeated", "said again"),
+    ],
 )
 def test_a_text_that_repeats_itself_has_no_place(count: int, rule: str, words: str) -> None:
     sentence = _speak("The quick brown fox jumps over the lazy dog.")
@@ -88,7 +99,7 @@ def test_a_text_that_repeats_itself_has_no_place(count: int, rule: str, words: s
     assert found.explanation.endswith("the text repeats itself, so that the audio does not show where")
 
 
-@pytest.mark.parametrize("at", [9, 18])
+@pytest.mark.parametrize("at", [9, pytest.param(18, marks=pytest.mark.slow)])
 def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at: int) -> None:
     """The recognized phonemes of the two equal sentences agree too little."""
     said = [_speak(sentence, "anika") for sentence in SENTENCES]

@@ -98,6 +98,14 @@ def test_a_clip_without_samples_is_not_rated() -> None:
 
 
 @pytest.fixture
+def simple_ratings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ratings that depend on the loudness, without the models, which take a tenth of a second for each second."""
+    monkeypatch.setattr(
+        sound_quality, "_predict_window_ratings", lambda window: (3.0, 4.0, 3.5, 1 + float(np.abs(window).mean()))
+    )
+
+
+@pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     return _save_three_copies(tmp_path / "run", TEXT)
 
@@ -112,6 +120,7 @@ def _save_three_copies(folder: Path, text: str) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("simple_ratings")
 def test_score_saves_the_ratings_and_states_their_means(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["score", str(run_folder), "--asr", "none", "--quality", "--json", "-"]) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -126,6 +135,7 @@ def test_score_saves_the_ratings_and_states_their_means(run_folder: Path, capsys
     assert "predicted mean rating of 1 clip (without 2 copies) from 1 to 5: speech" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("simple_ratings")
 def test_clips_of_another_text_are_rated_but_not_in_the_mean(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +153,7 @@ def test_without_the_extra_one_line_says_what_to_install(
     assert "pip install 'voicegauge[quality]'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("simple_ratings")
 def test_bench_predicts_ratings_for_report_and_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["bench", "ttsai/kokoro-sync", "--limit", "1", "--warmup", "0", "--asr", "none", "--no-listening"]
     assert run_cli([*command, "--quality", "--no-report", "--out", str(tmp_path), "--json", "-"]) == 0

@@ -33,6 +33,7 @@ def test_another_version_or_option_of_an_engine_has_its_own_transcripts(tmp_path
     assert again.get("a" * 64, "en") == Transcription("speech", "hello")
 
 
+@pytest.mark.slow
 def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         list(pool.map(fill, [tmp_path] * 2, range(2)))

@@ -7,7 +7,6 @@ import importlib.util
 import io
 import json
 import pickle
-import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-import torch
 
 import voicegauge
 from voicegauge.bench.run_store import load_run, save_run
@@ -60,6 +58,50 @@ def _make_reference_signal() -> np.ndarray:
     return (hum + 0.01 * random.standard_normal(len(seconds))).astype(np.float32)
 
 
+class FloatStorage:
+    """What a file calls the type of a tensor's numbers; see `write_torch_file`."""
+
+
+def _rebuild_tensor_v2() -> None:
+    """What a file calls the function that creates a tensor; see `write_torch_file`."""
+
+
+class _Tensor:
+    """A view of numbers, as a file of PyTorch describes it; by default of all of them."""
+
+    def __init__(self, numbers: np.ndarray, *view: object) -> None:
+        self._numbers = numbers
+        self._view = view or (0, numbers.shape, tuple(step // numbers.itemsize for step in numbers.strides))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_tensor_v2, (self._numbers, *self._view, False, None)
+
+
+def write_torch_file(tensors: dict[str, _Tensor]) -> bytes:
+    """Write tensors as `torch.save` does, whose import takes a second."""
+    storages: list[np.ndarray] = []
+
+    class Writer(pickle.Pickler):
+        def persistent_id(self, obj: object) -> object:
+            if not isinstance(obj, np.ndarray):
+                return None
+            storages.append(obj)
+            return ("storage", FloatStorage, str(len(storages) - 1), "cpu", obj.size)
+
+    pickled = io.BytesIO()
+    Writer(pickled, 2).dump({"model_state": tensors})
+    description = pickled.getvalue()
+    for name, module in (("FloatStorage", "torch"), ("_rebuild_tensor_v2", "torch._utils")):
+        assert f"c{__name__}\n{name}\n".encode() in description
+        description = description.replace(f"c{__name__}\n{name}\n".encode(), f"c{module}\n{name}\n".encode())
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", description)
+        for number, storage in enumerate(storages):
+            archive.writestr(f"archive/data/{number}", storage.astype("<f4").tobytes())
+    return file.getvalue()
+
+
 def write_spectrum_encoder(path: Path) -> Path:
     """Write an encoder whose vectors are the mean spectrum: enough to separate voices of the emulator."""
     inputs = np.zeros((4 * BAND_COUNT, BAND_COUNT), np.float32)
@@ -74,12 +116,15 @@ def write_spectrum_encoder(path: Path) -> Path:
         "linear.weight": projection,
         "linear.bias": -projection @ np.array(MEAN_LEVELS, np.float32),
     }
-    torch.save({"model_state": {name: torch.tensor(value) for name, value in state.items()}}, path)
+    path.write_bytes(write_torch_file({name: _Tensor(value) for name, value in state.items()}))
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_zip", [False, True])
 def test_the_network_is_that_of_pytorch(tmp_path: Path, is_zip: bool) -> None:
+    import torch
+
     torch.manual_seed(3)
     lstm, linear = torch.nn.LSTM(BAND_COUNT, 16, 3, batch_first=True), torch.nn.Linear(16, 24)
     state = {f"lstm.{name}": value for name, value in lstm.state_dict().items()}
@@ -153,24 +198,8 @@ def test_a_hostile_file_runs_nothing(tmp_path: Path, protocol: int) -> None:
 
 
 def _describe_tensor(offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> bytes:
-    """Return a zip file with one tensor over a storage of four numbers, as PyTorch writes it."""
-    file = io.BytesIO()
-
-    class Writer(pickle.Pickler):
-        def persistent_id(self, obj: object) -> object:
-            return ("storage", torch.FloatStorage, "0", "cpu", 4) if obj is file else None
-
-    class Tensor:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return torch._utils._rebuild_tensor_v2, (file, offset, shape, strides, False, None)
-
-    pickled = io.BytesIO()
-    Writer(pickled, 2).dump({"model_state": {"one": Tensor()}})
-    whole = io.BytesIO()
-    with zipfile.ZipFile(whole, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled.getvalue())
-        archive.writestr("archive/data/0", struct.pack("<4f", 1, 2, 3, 4))
-    return whole.getvalue()
+    """Return a file with one tensor over a storage of four numbers."""
+    return write_torch_file({"one": _Tensor(np.array([1, 2, 3, 4], np.float32), offset, shape, strides)})
 
 
 def test_a_tensor_never_reads_beyond_its_storage() -> None:
@@ -363,6 +392,7 @@ def test_bench_finds_another_voice_and_states_it_everywhere(tmp_path: Path, caps
         read_voice_vector(msgspec.structs.replace(run.voices.voices[0], vector="?"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_emulated_times")
 def test_score_finds_the_voice_of_the_sample_in_a_saved_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     encoder = str(write_spectrum_encoder(tmp_path / "encoder.pt"))

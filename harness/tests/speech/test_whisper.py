@@ -1,3 +1,5 @@
+"""Whisper with weights of the user: torch, which fits small ones here, takes seconds, so that most tests are slow."""
+
 from __future__ import annotations
 
 import pickle
@@ -43,6 +45,7 @@ def spec(request: pytest.FixtureRequest, checkpoint: Path, converted: Path) -> s
     return f"{request.param}:{checkpoint if request.param == 'whisper' else converted}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_transcript_depends_on_the_sound(spec: str, name: str) -> None:
     asr = asr_of(spec)
@@ -50,6 +53,7 @@ def test_the_transcript_depends_on_the_sound(spec: str, name: str) -> None:
     assert asr.transcribe(sound(name, seed=1, seconds=2.6), "en-GB") == TEXTS[name].strip()
 
 
+@pytest.mark.slow
 def test_equal_samples_give_equal_transcripts(spec: str) -> None:
     noise = np.random.default_rng(0).standard_normal(48_000).astype(np.float32) * np.float32(0.1)
     asr = asr_of(spec)
@@ -58,10 +62,12 @@ def test_equal_samples_give_equal_transcripts(spec: str) -> None:
     assert asr.transcribe(noise, "en") == first == asr_of(spec).transcribe(noise, "en")
 
 
+@pytest.mark.slow
 def test_audio_beyond_one_window_is_transcribed_to_its_end(spec: str) -> None:
     assert isinstance(asr_of(spec).transcribe(sound("low", seconds=33), "en"), str)
 
 
+@pytest.mark.slow
 def test_everything_that_decides_a_transcript_is_stated(spec: str) -> None:
     asr = asr_of(spec)
     assert asr.settings["temperature"] == "0.0"
@@ -70,6 +76,7 @@ def test_everything_that_decides_a_transcript_is_stated(spec: str) -> None:
     assert spec.partition(":")[0] in asr.settings or "openai-whisper" in asr.settings
 
 
+@pytest.mark.slow
 def test_the_id_names_engine_model_and_weights(checkpoint: Path, converted: Path) -> None:
     assert asr_of(f"whisper:{checkpoint}").id == f"whisper:own@{compute_short_sha256(checkpoint)}"
     weights = converted / "model.bin"
@@ -78,17 +85,20 @@ def test_the_id_names_engine_model_and_weights(checkpoint: Path, converted: Path
     )
 
 
+@pytest.mark.slow
 def test_an_english_checkpoint_supports_only_english(spec: str) -> None:
     asr = asr_of(spec)
     assert [asr.supports_language(language) for language in ("en", "en-US", "de", "zh")] == [True, True, False, False]
 
 
+@pytest.mark.slow
 def test_it_can_be_sent_to_another_process_after_use(spec: str) -> None:
     asr = asr_of(spec)
     said = asr.transcribe(sound("low"), "en")
     assert pickle.loads(pickle.dumps(asr)).transcribe(sound("low"), "en") == said  # noqa: S301 - our own bytes
 
 
+@pytest.mark.slow
 def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
     (bare / "whisper").mkdir()
     (bare / "whisper" / "tiny.en.pt").write_bytes(checkpoint.read_bytes())
@@ -102,6 +112,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
     assert french.id.startswith("lexicon/"), "an English model does not serve a run that holds French"
 
 
+@pytest.mark.slow
 def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEGAUGE_WHISPER", str(checkpoint))
     asr, reason = choose("auto", Provenance.LIVE)
@@ -109,6 +120,7 @@ def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, mon
     assert (asr.id, reason) == (f"whisper:own@{compute_short_sha256(checkpoint)}", "named by VOICEGAUGE_WHISPER")
 
 
+@pytest.mark.slow
 def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Path) -> None:
     folder = bare / "huggingface/hub/models--Systran--faster-whisper-tiny.en/snapshots/1"
     folder.parent.mkdir(parents=True)
@@ -175,6 +187,7 @@ def test_missing_paths_are_rejected(tmp_path: Path) -> None:
         choose(f"faster-whisper:{tmp_path}/absent")
 
 
+@pytest.mark.slow
 def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes((converted / "model.bin").read_bytes())
     with pytest.raises(UsageError, match=r"has no tokenizer\.json: .*--copy_files"):

@@ -16,6 +16,8 @@ from voicegauge.speech.decoding import Samples
 
 from .tiny_whisper import RATE_HZ, TEXTS, make_random_checkpoint, save_run_of_sounds, sound
 
+pytestmark = pytest.mark.slow  # importing torch takes seconds
+
 
 @pytest.fixture(scope="module")
 def random_asr(tmp_path_factory: pytest.TempPathFactory) -> WhisperAsr:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from voicegauge.drift.document_comparison import compare_inputs
 from voicegauge.drift.drift_report import DriftLevel
 
@@ -23,6 +25,7 @@ def is_reported_as_breaking(pair: GeneratedPair, folder: Path, *, as_recording: 
     return report.has_change_at_least(DriftLevel.POSSIBLY_BREAKING)
 
 
+@pytest.mark.slow
 def test_changes_break_those_clients_that_a_simulation_shows_to_break(tmp_path: Path) -> None:
     random = Random(15)
     pairs = [generate_pair(random) for _ in range(PAIRS)]
