@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 from server_process import running_server
 
-from voicegauge.bench.part_summaries import summarize_transcript_timing
+from voicegauge.bench.speech_summaries import summarize_transcript_timing
 from voicegauge.client.client import Client
 from voicegauge.client.socket_delivery import SpokenRecording, measure_transcript_timing, prepare_recording
 from voicegauge.client.socket_session import SENT_AUDIO_MESSAGE_S, TranscriptionSession

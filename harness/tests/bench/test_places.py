@@ -23,8 +23,7 @@ from starlette.routing import Route
 import voicegauge
 from voicegauge.bench import places
 from voicegauge.bench.comparison import compare_runs
-from voicegauge.bench.part_summaries import restrict_run_to_place, summarize_places
-from voicegauge.bench.places import (
+from voicegauge.bench.measuring_worker import (
     ClockReading,
     assign_places,
     choose_clock_reading,
@@ -33,6 +32,7 @@ from voicegauge.bench.places import (
 )
 from voicegauge.bench.run_history import read_run_history
 from voicegauge.bench.run_store import load_run
+from voicegauge.bench.target_samples import restrict_run_to_place, summarize_places
 from voicegauge.cli import run as command
 from voicegauge.emulator.server import running_app
 from voicegauge.errors import BudgetError, DataError, UsageError, VoicegaugeError

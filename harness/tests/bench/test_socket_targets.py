@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 import voicegauge
-from voicegauge.bench.part_summaries import summarize_sockets
+from voicegauge.bench.speech_summaries import summarize_sockets
 from voicegauge.cli import run
 from voicegauge.client.client import Client
 from voicegauge.client.ledger import Ledger

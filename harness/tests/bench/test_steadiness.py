@@ -12,8 +12,8 @@ import pytest
 import voicegauge
 from voicegauge.bench.comparison import compare_runs, compare_targets
 from voicegauge.bench.comparison_result import MetricComparison, compute_family_significance_levels
-from voicegauge.bench.speech_summaries import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.bench.target_summaries import summarize_targets
+from voicegauge.bench.voice_quality import SteadinessSummary, describe_steadiness, summarize_steadiness
 from voicegauge.errors import DataError
 from voicegauge.model.run import ListeningSet, Run, VoiceSet
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, Sample, Score

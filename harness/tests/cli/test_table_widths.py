@@ -16,8 +16,8 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.bench.estimates import Estimate
-from voicegauge.bench.part_summaries import PlaceSummary
 from voicegauge.bench.run_store import load_run, save_run
+from voicegauge.bench.target_samples import PlaceSummary
 from voicegauge.cli import HELP_BY_COMMAND, _bench_tables, _console
 from voicegauge.cli import run as voicegauge
 from voicegauge.model.ramp import RampResult, RampStep

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.part_summaries import summarize_transcript_timing
+from voicegauge.bench.speech_summaries import summarize_transcript_timing
 from voicegauge.contract.loading import Catalogue
 from voicegauge.contract.socket_turns import (
     MAX_COMPARED_WORDS,

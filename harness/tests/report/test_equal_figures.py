@@ -21,9 +21,8 @@ from voicegauge.bench.benchmark_plan import build_measured_target as build_docum
 from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.run_store import save_run
 from voicegauge.bench.scoring import describe_unjudged_clips
-from voicegauge.bench.speech_summaries import describe_steadiness
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
-from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_steadiness, describe_voice
 from voicegauge.cli import run as voicegauge_command
 from voicegauge.cli._bench_tables import print_summaries
 from voicegauge.contract.loading import Catalogue

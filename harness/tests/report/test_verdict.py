@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.bench.part_summaries import summarize_places
+from voicegauge.bench.target_samples import summarize_places
 from voicegauge.bench.target_summaries import summarize_targets
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import AmbiguousRequest, Failure

@@ -43,7 +43,6 @@ from voicegauge.bench.audio_measurement import (
     measure_audio,
 )
 from voicegauge.bench.benchmark_plan import BenchPlan
-from voicegauge.bench.part_summaries import summarize_places
 from voicegauge.bench.run_config import (
     RunConfig,
     RunOutcome,
@@ -56,6 +55,7 @@ from voicegauge.bench.run_start import (
 )
 from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.bench.scoring import score_run
+from voicegauge.bench.target_samples import summarize_places
 from voicegauge.bench.target_summaries import BenchResult, summarize_targets
 from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason

@@ -29,11 +29,11 @@ from voicegauge.bench.audio_measurement import describe_damaged_audio
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.comparison import compare_targets as compare_targets_of_run
 from voicegauge.bench.comparison_result import ChangeThreshold, CompareSettings, RunComparison
-from voicegauge.bench.part_summaries import restrict_run_to_place
 from voicegauge.bench.run_history import HistorySettings, RunHistory, read_run_history
 from voicegauge.bench.run_store import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, listen_to_run, score_run
 from voicegauge.bench.target_cost import convert_credits_to_usd
+from voicegauge.bench.target_samples import restrict_run_to_place
 from voicegauge.bench.target_summaries import BenchResult
 from voicegauge.bench.voice_quality import compare_run_voices, predict_run_quality
 from voicegauge.contract.price_computation import check_credit_price

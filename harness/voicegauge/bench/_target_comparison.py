@@ -46,9 +46,9 @@ from voicegauge.bench._metric_changes import (
 )
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
-from voicegauge.bench.speech_summaries import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.bench.target_cost import build_exact_change, compare_prices
 from voicegauge.bench.target_samples import LeftOutClips, TargetSamples, TimeInSession
+from voicegauge.bench.voice_quality import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.model.price import PriceClaim, format_price_usd
 from voicegauge.model.run import MeasuredTarget
 from voicegauge.model.sample import AudioFacts, Interval, QualityPrediction, Sample

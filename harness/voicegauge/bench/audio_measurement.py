@@ -1,5 +1,7 @@
 """Measures the audio of a run after its last request: its facts, how it arrived, and how it would have been played.
 
+The streams of a target are summarized here, and the loudness, bandwidth and defects of its audio.
+
 A sample whose audio cannot be used counts as failed, like a sample without audio.
 """
 
@@ -18,6 +20,8 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench._transcription_workers import AudioClip
+from voicegauge.bench.estimates import Estimate, estimate_mean, estimate_median, estimate_share
+from voicegauge.bench.target_samples import select_values_by_text
 from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension.jobs import StreamSpec
 from voicegauge.contract.extension.speech import AudioFormat, ResponseAudio, SpeechField
@@ -25,6 +29,7 @@ from voicegauge.contract.parsed_exchange import parse_exchange
 from voicegauge.errors import DataError
 from voicegauge.files import read_file, require_files_in_folder
 from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.model.base import Record
 from voicegauge.model.exchange import Delivery, Exchange, Failure
 from voicegauge.model.sample import AudioFacts, Sample, StreamArrivals
 from voicegauge.printable_text import format_count
@@ -409,3 +414,115 @@ def add_playback_measurements(
         worst_deficit_ms=playback.max_lateness_ms,
     )
     return measured, playback.requested_position_played_at_ms
+
+
+class StreamSummary(Record, frozen=True, kw_only=True):
+    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
+
+    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
+    """
+
+    first_event_ms: Estimate | None
+    """Time until the first event; only for event streams."""
+    first_speech_ms: Estimate | None
+    """Time until the audio with the first speech has arrived. It is played later, at `TargetSummary.ttfs_ms`."""
+    gap_p50_ms: Estimate | None
+    """Median gap between two chunks of a sample."""
+    gap_max_ms: Estimate | None
+    """Median, over samples, of the longest gap between two chunks of a sample."""
+    underruns_per_sample: Estimate | None
+    """Mean number of buffer underruns per sample."""
+    stall_time_ms: Estimate | None
+    """Mean time per sample during which a player is stalled."""
+    share_late_at_most_50_ms: Estimate | None
+    """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
+    share_late_at_most_100_ms: Estimate | None
+    """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
+    share_late_at_most_200_ms: Estimate | None
+    """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
+
+
+def summarize_streaming(samples: Sequence[Sample]) -> StreamSummary | None:
+    """Summarize the streams of one target; `None` if no audio was streamed."""
+    if all(sample.streaming is None for sample in samples):
+        return None
+
+    def select_streaming_values(select_value: Callable[[StreamArrivals], float | None]) -> list[tuple[str, float]]:
+        return select_values_by_text(
+            samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
+        )
+
+    def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
+        deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
+        return estimate_share((text, deficit_ms < limit_ms) for text, deficit_ms in deficits_ms)
+
+    return StreamSummary(
+        first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms)),
+        first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms)),
+        gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms)),
+        gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms)),
+        # Means: underruns are rare, so that their median would be 0 for nearly every target.
+        underruns_per_sample=estimate_mean(
+            select_streaming_values(lambda stream: stream.underruns), smallest_positive_value=1.0
+        ),
+        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms)),
+        share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
+        share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
+        share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
+    )
+
+
+# Summarizes loudness, bandwidth and defects of the audio, which say nothing about its words.
+
+
+class AudioQualitySummary(Record, frozen=True, kw_only=True):
+    """Measures of the audio of one target that say nothing about its words."""
+
+    sample_count: int
+    """Number of samples with measured audio."""
+    loudness_lufs: Estimate | None
+    """Median integrated loudness (ITU-R BS.1770-5) of a sample."""
+    noise_floor_dbfs: Estimate | None
+    """Median level that a tenth of the frames of a sample do not exceed; `None` if all are digitally silent."""
+    bandwidth_hz: Estimate | None
+    """Median frequency above which the spectrum of a sample ends abruptly."""
+    max_clipped_share: float
+    """Largest share of clipped samples in any clip, from 0 to 1."""
+    max_dc_offset: float
+    """Largest absolute mean of the samples of any clip, relative to full scale."""
+    upsampled_count: int
+    """Number of samples of the benchmark whose audio was made at a lower sample rate than it states."""
+    clicking_count: int
+    """Number of samples of the benchmark whose audio has a click."""
+    sample_rates_hz: tuple[int, ...]
+    """The sample rates of the audio, in ascending order."""
+    channel_counts: tuple[int, ...]
+    """The numbers of channels of the audio, in ascending order."""
+
+
+def summarize_audio_quality(samples: Sequence[Sample]) -> AudioQualitySummary | None:
+    """Summarize the sound of the samples of one target; `None` if none has measured audio."""
+    measured = [
+        (sample.text_id, sample.audio)
+        for sample in samples
+        if sample.failure is None and sample.audio is not None and sample.audio.click_count is not None
+    ]
+    if not measured:
+        return None
+
+    def estimate_median_fact(select_fact: Callable[[AudioFacts], float | None]) -> Estimate | None:
+        return estimate_median([(text, value) for text, one in measured if (value := select_fact(one)) is not None])
+
+    facts = [one for _, one in measured]
+    return AudioQualitySummary(
+        sample_count=len(facts),
+        loudness_lufs=estimate_median_fact(lambda one: one.loudness_lufs),
+        noise_floor_dbfs=estimate_median_fact(lambda one: one.noise_floor_dbfs),
+        bandwidth_hz=estimate_median_fact(lambda one: one.bandwidth_hz),
+        max_clipped_share=max(one.clipped_share or 0.0 for one in facts),
+        max_dc_offset=max(abs(one.dc_offset or 0.0) for one in facts),
+        upsampled_count=sum(bool(one.is_upsampled) for one in facts),
+        clicking_count=sum(bool(one.click_count) for one in facts),
+        sample_rates_hz=tuple(sorted({one.sample_rate_hz for one in facts if one.sample_rate_hz})),
+        channel_counts=tuple(sorted({one.channels for one in facts if one.channels})),
+    )

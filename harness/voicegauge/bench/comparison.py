@@ -52,8 +52,12 @@ from voicegauge.bench.comparison_result import (
     compute_family_significance_levels,
     decide_verdict,
 )
-from voicegauge.bench.part_summaries import count_texts_from_other_places, list_places
-from voicegauge.bench.target_samples import TimeInSession, group_target_samples
+from voicegauge.bench.target_samples import (
+    TimeInSession,
+    count_texts_from_other_places,
+    group_target_samples,
+    list_places,
+)
 from voicegauge.errors import DataError
 from voicegauge.model.run import ListeningSet, QualitySet, Run, ScoreSet, VoiceSet, describe_rehearsal
 

@@ -20,10 +20,9 @@ import msgspec
 import numpy as np
 
 from voicegauge.bench import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.part_summaries import list_places
 from voicegauge.bench.run_store import RUN_FILE_NAME, load_run
 from voicegauge.bench.target_cost import compute_target_cost
-from voicegauge.bench.target_samples import TargetSamples, group_target_samples
+from voicegauge.bench.target_samples import TargetSamples, group_target_samples, list_places
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model.base import MAX_NUMBER, Count, Provenance, Record

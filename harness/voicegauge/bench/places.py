@@ -1,136 +1,68 @@
-"""Measures from several places: sends samples to workers of a Dask cluster, and compares their clocks.
+"""Measures from several places: sends samples to workers of a Dask cluster, and keeps account of their prices here.
 
-The name of a worker says at which place it is. A worker carries out each order at most once: Dask never repeats the
-calls that are used here, and a worker that was restarted does not have the run in its memory.
+A worker carries out each order at most once: Dask never repeats the calls that are used here, and a worker that was
+restarted does not have the run in its memory.
+
+The price of a sample is reserved, and its submit is written to the journal, before a worker receives the order. If a
+worker ends during an order, the price counts as spent and no other worker receives the order: it is not known whether
+the request was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import importlib.metadata
-import re
+import itertools
 import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
-from voicegauge.bench import _measuring_worker
-from voicegauge.bench._measuring_worker import MeasuredSample, SampleOrder, WorkerSetup
+from voicegauge.bench import measuring_worker
+from voicegauge.bench._sample_building import build_sample_lost_by_worker
 from voicegauge.bench._transcription_workers import (
     CLUSTER_CONNECT_TIMEOUT_S,
     CLUSTER_WORKER_TIMEOUT_S,
     check_cluster_address,
     silence_loggers,
 )
-from voicegauge.bench.benchmark_plan import SampleRound
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
+from voicegauge.bench.measuring_worker import (
+    CLOCK_COMPARISON_INTERVAL_S,
+    READINGS_PER_CLOCK_COMPARISON,
+    ClockReading,
+    ContractForWorker,
+    EarlierRequest,
+    MeasuredSample,
+    SampleOrder,
+    WorkerSetup,
+    assign_places,
+    choose_clock_reading,
+    find_place,
+    split_requests_in_flight_evenly,
+)
+from voicegauge.bench.request_building import SpokenUpload
+from voicegauge.bench.run_config import ArrivalRate, ClusterSettings, RunConfig
+from voicegauge.bench.run_store import JournalState
+from voicegauge.client.client import RequestToRepeat
+from voicegauge.client.http_request import create_idempotency_key
+from voicegauge.client.ledger import Ledger, Reservation, Settlement, settle_when_done
+from voicegauge.client.spending_journal import Journal, SubmitRecorder, SubmitStartedEvent
+from voicegauge.contract.contract import BaseTarget
+from voicegauge.contract.price_computation import PriceQuote
+from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.errors import MissingExtraError, UnreachableError, UsageError
+from voicegauge.model.exchange import BillingStatus
 from voicegauge.model.run import MeasuringWorker, TimingError
+from voicegauge.transport.timing import run_in_thread
 from voicegauge.version import __version__
-
-# Decides where each sample is measured.
-
-
-MAX_PLACE_CHARACTERS = 40
-"""Largest number of characters of the name of a place."""
-_WORKER_NUMBER_PATTERN = re.compile(r"-\d+$")
-"""Matches the number that Dask adds to the names of several workers."""
-
-
-def find_place(worker_name: object, address: str) -> str:
-    """Return the place of a worker: its name without the number that Dask adds to the names of several workers.
-
-    A worker without a name of its own is at its host.
-
-    >>> find_place("frankfurt-2", "tcp://10.0.0.1:4000"), find_place(0, "tcp://10.0.0.1:4000")
-    ('frankfurt', '10.0.0.1')
-
-    Raises:
-        UsageError: the name cannot be shown beside numbers.
-    """
-    name = str(worker_name)
-    if name == address or name.isdecimal():
-        return urlsplit(address).hostname or address
-    place = _WORKER_NUMBER_PATTERN.sub("", name)
-    if not place or place != place.strip() or not place.isprintable() or len(place) > MAX_PLACE_CHARACTERS:
-        raise UsageError(
-            f"the worker name {name!r} cannot be used as a place: start the worker with --name and at most "
-            f"{MAX_PLACE_CHARACTERS} characters, such as frankfurt"
-        )
-    return place
-
-
-def assign_places(rounds: Iterable[SampleRound], places: Sequence[str]) -> dict[str, str]:
-    """Return the place of each sample, by sample id.
-
-    All targets of a round are measured from the same place, so that they can be compared in pairs. A text moves to the
-    next place with each repetition: with as many repetitions as places, each text is measured from each of them. The
-    order of the rounds does not matter, so that a text has the same place in runs with other seeds.
-    """
-    rounds = list(rounds)
-    text_ids = sorted({row[0].text.id for row in rounds if not row[0].is_warmup})
-    text_indexes = {text_id: index for index, text_id in enumerate(text_ids)}
-    warmup_counts: Counter[int] = Counter()
-    place_by_id: dict[str, str] = {}
-    for row in rounds:
-        first = row[0]
-        if first.is_warmup:
-            index = warmup_counts[first.session_number]
-            warmup_counts[first.session_number] += 1
-        else:
-            index = text_indexes[first.text.id] + first.repetition_number
-        place = places[(index + first.session_number) % len(places)]
-        place_by_id |= {planned.id: place for planned in row}
-    return place_by_id
-
-
-def split_requests_in_flight_evenly(total: int, part_count: int) -> list[int]:
-    """Split a number of requests in flight into parts that differ by one at the most; each part is 1 at least.
-
-    >>> split_requests_in_flight_evenly(16, 3), split_requests_in_flight_evenly(1, 2)
-    ([6, 5, 5], [1, 1])
-    """
-    return [max(total // part_count + (index < total % part_count), 1) for index in range(part_count)]
-
-
-# Compares clocks.
-
-
-READINGS_PER_CLOCK_COMPARISON = 8
-"""Number of round trips of which the shortest compares a worker's clock with this machine's."""
-CLOCK_COMPARISON_INTERVAL_S = 15.0
-"""Time between two comparisons of clocks, in seconds. A comparison also shows a worker that the run goes on."""
-
-
-class ClockReading(NamedTuple):
-    """One round trip to a worker, in seconds."""
-
-    sent_s: float
-    """This machine's time at which the worker was asked."""
-    worker_s: float
-    """The worker's time at which it answered."""
-    received_s: float
-    """This machine's time at which the answer arrived."""
-
-    @property
-    def error_s(self) -> float:
-        """Largest error of `offset_s`: the answer was given at any moment of the round trip."""
-        return max(self.received_s - self.sent_s, 0.0) / 2
-
-    @property
-    def offset_s(self) -> float:
-        """By how much the worker's clock is ahead, if it answered in the middle of the round trip."""
-        return self.worker_s - (self.sent_s + self.received_s) / 2
-
-
-def choose_clock_reading(readings: Sequence[ClockReading]) -> ClockReading:
-    """Return the reading with the shortest round trip, as NTP does (RFC 5905, section 10): its error is smallest."""
-    return min(readings, key=lambda one: one.error_s)
-
 
 # Connects to the workers.
 
@@ -320,7 +252,7 @@ class MeasuringWorkers:
                 return
             await _check_worker_versions(self._client, [worker])
             problem = await self._call_on_worker(
-                worker, _measuring_worker.prepare_run, self._build_run_name(worker), self._setup
+                worker, measuring_worker.prepare_run, self._build_run_name(worker), self._setup
             )
             if problem is not None:
                 raise UsageError(f"worker {worker.name}: {problem}")
@@ -328,7 +260,7 @@ class MeasuringWorkers:
             target_ids, request_count = self._session
             if target_ids:
                 await self._call_on_worker(
-                    worker, _measuring_worker.begin_session, self._build_run_name(worker), target_ids, request_count
+                    worker, measuring_worker.begin_session, self._build_run_name(worker), target_ids, request_count
                 )
             worker.is_open = True
 
@@ -341,7 +273,7 @@ class MeasuringWorkers:
         open_workers = [one for one in self._reachable_workers if one.is_open]
         self._session = (tuple(target_ids), -(-request_count // max(len(open_workers), 1)))
         calls = (
-            self._call_on_worker(one, _measuring_worker.begin_session, self._build_run_name(one), *self._session)
+            self._call_on_worker(one, measuring_worker.begin_session, self._build_run_name(one), *self._session)
             for one in open_workers
         )
         for outcome in await asyncio.gather(*calls, return_exceptions=True):
@@ -374,7 +306,7 @@ class MeasuringWorkers:
             WorkerLostError: the worker ended before it returned the sample.
         """
         reply = await self._call_on_worker(
-            worker, _measuring_worker.measure_sample, self._build_run_name(worker), msgspec.msgpack.encode(order)
+            worker, measuring_worker.measure_sample, self._build_run_name(worker), msgspec.msgpack.encode(order)
         )
         measured = msgspec.msgpack.decode(reply, type=MeasuredSample)
         if not measured.worker_knows_run:
@@ -431,7 +363,7 @@ class MeasuringWorkers:
         for _ in range(READINGS_PER_CLOCK_COMPARISON):
             sent_s = time.time()
             worker_s = await self._call_on_worker(
-                worker, _measuring_worker.read_worker_clock, self._build_run_name(worker)
+                worker, measuring_worker.read_worker_clock, self._build_run_name(worker)
             )
             readings.append(ClockReading(sent_s, worker_s, time.time()))
         worker.reading = choose_clock_reading(readings)
@@ -440,9 +372,7 @@ class MeasuringWorkers:
         """End the run on all workers, and note the errors of their times."""
         workers = [one for one in self._reachable_workers if one.is_open]
         closing = [
-            self._call_on_worker(
-                one, _measuring_worker.close_run, self._build_run_name(one), measures_timing_error=True
-            )
+            self._call_on_worker(one, measuring_worker.close_run, self._build_run_name(one), measures_timing_error=True)
             for one in workers
         ]
         outcomes = await asyncio.gather(*closing, return_exceptions=True)
@@ -451,9 +381,212 @@ class MeasuringWorkers:
                 worker.timing_error = outcome
 
 
-def list_rounds_by_place(rounds: Iterable[SampleRound], place_by_id: Mapping[str, str]) -> dict[str, list[SampleRound]]:
-    """Return the rounds of each place, in their order; a round is measured from one place."""
-    found: dict[str, list[SampleRound]] = defaultdict(list)
-    for row in rounds:
-        found[place_by_id[row[0].id]].append(row)
-    return dict(found)
+# Sends the samples of a run to the workers, and pays for them.
+
+
+@dataclass
+class PlaceSender:
+    """Lets the workers at each place measure the samples that the plan assigns to the place."""
+
+    config: RunConfig
+    measuring_workers: MeasuringWorkers
+    """The opened workers of the cluster."""
+    journal: Journal
+    ledgers: Mapping[str, Ledger]
+    """The ledgers by provider id; a provider without one costs nothing."""
+    reservation_by_sample: Mapping[str, Reservation]
+    """What is already reserved, by sample id, for jobs and requests of an earlier process."""
+    earlier_state: JournalState
+    """What an earlier process has sent."""
+
+    def __post_init__(self) -> None:
+        """Assign a place to each sample of the plan."""
+        assert self.config.cluster is not None, "only a run on a cluster has places"
+        self.place_by_id = assign_places(self.config.plan.rounds, self.config.cluster.places)
+        self._order_numbers = itertools.count(1)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        config: RunConfig,
+        journal: Journal,
+        ledgers: Mapping[str, Ledger],
+        reservation_by_sample: Mapping[str, Reservation],
+        earlier_state: JournalState,
+    ) -> AsyncIterator[PlaceSender | None]:
+        """Yield a sender whose workers are ready; `None` if this machine sends the samples.
+
+        Raises:
+            UsageError: a worker cannot measure the run.
+        """
+        if config.cluster is None:
+            yield None
+            return
+        setup = _build_worker_setup(config, config.cluster)
+        async with MeasuringWorkers.open(config.cluster.address, setup, config.cluster.on_notice) as measuring_workers:
+            yield cls(config, measuring_workers, journal, ledgers, reservation_by_sample, earlier_state)
+
+    @property
+    def workers(self) -> tuple[MeasuringWorker, ...]:
+        """The workers that were used; complete when the context has ended."""
+        return self.measuring_workers.records
+
+    def split_load(self, rounds: Sequence[SampleRound]) -> list[tuple[Sequence[SampleRound], RunConfig]]:
+        """Return the rounds of each place, and the configuration with its share of the load.
+
+        A ramp is not split: its steps need the samples of all places together.
+        """
+        if self.config.ramp_settings is not None:
+            return [(rounds, self.config)]
+        by_place: dict[str, list[SampleRound]] = defaultdict(list)
+        for row in rounds:  # a round is measured from one place
+            by_place[self.place_by_id[row[0].id]].append(row)
+        shares = split_requests_in_flight_evenly(self.config.concurrency, len(by_place)) if by_place else []
+        rate = self.config.arrival_rate
+        share_of_rate = None if rate is None else ArrivalRate(rate.requests_per_s / len(by_place), rate.arrival_process)
+        return [
+            (own, dataclasses.replace(self.config, concurrency=share, arrival_rate=share_of_rate))
+            for own, share in zip(by_place.values(), shares, strict=True)
+        ]
+
+    async def measure(
+        self,
+        planned_sample: PlannedSample,
+        target: BaseTarget,
+        price_quote: PriceQuote,
+        *,
+        upload: SpokenUpload | None,
+        request_to_repeat: RequestToRepeat | None,
+        slot_wait_ms: float,
+    ) -> MeasuredSample:
+        """Pay for a sample, and let a worker measure it; it has its place, and was started by this machine's clock.
+
+        Raises:
+            BudgetError: the price exceeds the rest of the budget. Nothing was sent.
+            UsageError: the worker could not build the request.
+            UnreachableError: the cluster has lost all of its workers.
+        """
+        earlier_request = self._find_earlier_request(planned_sample, request_to_repeat)
+        is_submitted = earlier_request is not None and earlier_request.job_id is not None
+        limiter = self.config.access_by_provider[target.contract.id].rate_limiter
+        if limiter is not None and not is_submitted:
+            await limiter.wait_for_request()  # here, not on the worker: all places share one account
+        order = SampleOrder(
+            number=next(self._order_numbers),
+            planned_sample=planned_sample,
+            price=price_quote,
+            upload=upload,
+            idempotency_key=create_idempotency_key(target.operation) if earlier_request is None else None,
+            earlier_request=earlier_request,
+            is_at_fixed_rate=self.config.arrival_rate is not None,
+            slot_wait_ms=slot_wait_ms,
+        )
+        with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
+            if is_submitted or (earlier_request is not None and earlier_request.idempotency_key is not None):
+                settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
+            while True:
+                # Nothing is written before there is a worker: without any, nothing is sent.
+                async with self.measuring_workers.borrow_worker(self.place_by_id[planned_sample.id]) as worker:
+                    with contextlib.suppress(OrderNotGivenError):
+                        return await self._send_sample_from_worker(worker, order, settlement)
+
+    async def _send_sample_from_worker(
+        self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement
+    ) -> MeasuredSample:
+        """Write the submit of an order to the journal, unless its job exists already, and give it to a worker.
+
+        Raises:
+            OrderNotGivenError: nothing was sent.
+            UsageError: the worker could not build the request.
+        """
+        planned_sample, earlier_request = order.planned_sample, order.earlier_request
+        if earlier_request is not None and earlier_request.job_id is not None:
+            return await self._give_order(worker, order, settlement)
+        observer = SubmitRecorder(self.journal.write, planned_sample.id, order.price.price_usd, place=worker.place)
+        key = order.idempotency_key or (earlier_request.idempotency_key if earlier_request is not None else None)
+        await run_in_thread(observer.before_submit, key)
+        settlement.note_sending()
+        try:
+            return await self._give_order(worker, order, settlement)
+        except OrderNotGivenError:
+            settlement.status = BillingStatus.NOT_SENT
+            await run_in_thread(observer.on_submit_not_sent)
+            raise
+        except UsageError:
+            if settlement.status is BillingStatus.NOT_SENT:
+                await run_in_thread(observer.on_submit_not_sent)
+            raise
+
+    def _find_earlier_request(
+        self, planned_sample: PlannedSample, request_to_repeat: RequestToRepeat | None
+    ) -> EarlierRequest | None:
+        job = self.earlier_state.open_jobs.get(planned_sample.id)
+        if job is not None:
+            history = self.earlier_state.histories[planned_sample.id]
+            return EarlierRequest(
+                job_id=job.job_id,
+                charged_usd=history.purchases[-1].charged_usd,
+                earlier_attempt_count=history.attempt_count,
+            )
+        if request_to_repeat is not None:
+            return EarlierRequest(idempotency_key=request_to_repeat.idempotency_key)
+        return None
+
+    def _reserve(
+        self, planned_sample: PlannedSample, target: BaseTarget, price_quote: PriceQuote
+    ) -> Reservation | None:
+        reservation, ledger = self.reservation_by_sample.get(planned_sample.id), self.ledgers.get(target.contract.id)
+        if reservation is not None or ledger is None:
+            return reservation
+        if price_quote.reserved_usd is None:
+            raise UsageError(f"no document states the price of {target.id}: give the price of a request")
+        return ledger.reserve(price_quote.reserved_usd, target.id)
+
+    async def _give_order(self, worker: ClusterWorker, order: SampleOrder, settlement: Settlement) -> MeasuredSample:
+        """Let a worker carry out an order, and note what the sample is charged.
+
+        Raises:
+            OrderNotGivenError: nothing was sent.
+            UsageError: the worker could not build the request.
+        """
+        sent_at = datetime.now(UTC)
+        try:
+            measured, record = await self.measuring_workers.measure(worker, order)
+        except WorkerLostError as error:
+            lost = build_sample_lost_by_worker(order.planned_sample, sent_at, str(error), worker.place)
+            return MeasuredSample(sample=lost, billing=BillingStatus.AMBIGUOUS)
+        is_known_to_journal = order.earlier_request is None or order.earlier_request.job_id is None
+        for event in measured.submits[1:] if is_known_to_journal else ():
+            if isinstance(event, SubmitStartedEvent):
+                event = msgspec.structs.replace(event, place=worker.place)
+            await run_in_thread(self.journal.write, event)
+        settlement.status, settlement.charged_usd = measured.billing, measured.charged_usd
+        settlement.unreadable_charge = measured.unreadable_charge
+        if measured.sample is None:
+            raise UsageError(f"worker {worker.name}: {measured.error_message}")
+        started = datetime.fromisoformat(measured.sample.started_at) - timedelta(milliseconds=record.clock_offset_ms)
+        sample = msgspec.structs.replace(
+            measured.sample, started_at=started.isoformat(timespec="milliseconds"), place=record.place
+        )
+        return msgspec.structs.replace(measured, sample=sample)
+
+
+def _build_worker_setup(config: RunConfig, cluster: ClusterSettings) -> WorkerSetup:
+    contracts = {target.contract.id: target.contract for target in config.targets.values()}
+    worker_count = max(len(cluster.places), 1)
+    rate = config.arrival_rate
+    return WorkerSetup(
+        contracts=tuple(map(ContractForWorker.of_contract, contracts.values())),
+        is_emulated=cluster.emulator_settings is not None,
+        emulator_settings=cluster.emulator_settings or EmulatorSettings(),
+        base_urls_by_provider={name: dict(one.base_urls) for name, one in config.access_by_provider.items()},
+        allowed_keys=cluster.allowed_keys,
+        allows_insecure_http=cluster.allows_insecure_http,
+        delivery_settings=config.delivery_settings,
+        seed=config.plan.settings.seed,
+        max_wait_s=config.max_wait_s,
+        uses_http2=config.uses_http2,
+        concurrency=-(-config.concurrency // worker_count),
+        requests_per_s=None if rate is None else rate.requests_per_s * len(config.targets) / worker_count,
+    )

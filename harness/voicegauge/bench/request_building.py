@@ -56,20 +56,13 @@ class SpokenUpload(NamedTuple):
     """Duration of the audio in seconds, including the leading silence."""
 
 
-def synthesize_texts(texts: Iterable[SuiteText]) -> dict[str, SpokenUpload]:
-    """Synthesize each text. Equal texts give equal bytes.
-
-    Returns:
-        The uploads by text id.
+def synthesize_upload(text: SuiteText) -> SpokenUpload:
+    """Synthesize a text. Equal texts give equal bytes.
 
     Raises:
         MissingExtraError: the synthesizer is not installed.
-        UsageError: the synthesizer does not support the language of a text.
+        UsageError: the synthesizer does not support the language of the text.
     """
-    return {text.id: _synthesize_upload(text) for text in dict.fromkeys(texts)}
-
-
-def _synthesize_upload(text: SuiteText) -> SpokenUpload:
     import numpy as np
 
     from voicegauge.speech.encoding import encode

@@ -352,19 +352,6 @@ async def prepare_connections_of_targets(
             tasks.create_task(clients[provider].prepare_connections(operations[provider, server], share))
 
 
-def create_provider_semaphores(
-    access_by_provider: Mapping[str, ProviderAccess], concurrency: int
-) -> dict[str, asyncio.Semaphore]:
-    """Return semaphores, by provider id, that limit the requests in flight.
-
-    The limit is the smaller of `concurrency` and the limit of the account plan.
-    """
-    return {
-        provider: asyncio.Semaphore(min(one.max_concurrency or concurrency, concurrency))
-        for provider, one in access_by_provider.items()
-    }
-
-
 # Defines the configuration, the stop signal and the outcome of a run.
 
 

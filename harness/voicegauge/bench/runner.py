@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench._measuring_worker import MeasuredSample
-from voicegauge.bench._place_sending import PlaceSender
 from voicegauge.bench._sample_building import (
     FailedExchangeQuoter,
     SampleTimes,
@@ -29,13 +27,15 @@ from voicegauge.bench._sample_building import (
 from voicegauge.bench.audio_measurement import measure_audio
 from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.load import LoadGate, RampStepListener, SampleSender, send_rounds, send_with_concurrency
+from voicegauge.bench.measuring_worker import MeasuredSample
+from voicegauge.bench.places import PlaceSender
 from voicegauge.bench.ramp import get_latency_s
 from voicegauge.bench.request_building import (
     DeliveryRequester,
     RequestedSample,
     SpokenUpload,
     select_delivery_audio,
-    synthesize_texts,
+    synthesize_upload,
 )
 from voicegauge.bench.run_config import (
     MAX_PREPARED_CONNECTIONS,
@@ -43,7 +43,6 @@ from voicegauge.bench.run_config import (
     RunConfig,
     RunOutcome,
     StopSignal,
-    create_provider_semaphores,
     open_clients,
     prepare_connections_of_targets,
 )
@@ -68,7 +67,7 @@ from voicegauge.errors import NothingMeasuredError, OverchargedError, Voicegauge
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import TRAILING_SILENCE_S, BillingStatus, Delivery
 from voicegauge.model.ramp import RampResult
-from voicegauge.model.sample import AudioFacts, Sample
+from voicegauge.model.sample import Sample
 from voicegauge.transport.http import SEND_NOT_BEFORE_S
 from voicegauge.transport.timing import RealClock, run_in_thread
 
@@ -169,7 +168,10 @@ class _PlanRunner:
         is_free = config.arrival_rate is not None or config.ramp_settings is not None
         in_flight = MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
-        self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
+        self._provider_slots = {
+            provider: asyncio.Semaphore(min(access.max_concurrency or in_flight, in_flight))
+            for provider, access in config.access_by_provider.items()
+        }
         self._clock = config.clock or RealClock()
         self._loop_lag = EventLoopLag()
         plan_limits = (access.max_concurrency for access in config.access_by_provider.values())
@@ -217,7 +219,8 @@ class _PlanRunner:
         """
         rounds = self._config.plan.rounds
         if self._config.plan.run_kind != "speech":  # synthesized now, so that it disturbs no measurement
-            self._uploads = await asyncio.to_thread(synthesize_texts, [one.text for row in rounds for one in row])
+            texts = dict.fromkeys(one.text for row in rounds for one in row)
+            self._uploads = await asyncio.to_thread(lambda: {text.id: synthesize_upload(text) for text in texts})
         self._mark_lost_samples()
         if self._config.stop_rule is not None:
             self._config.stop_rule.add_samples(self._samples.values())
@@ -320,7 +323,9 @@ class _PlanRunner:
                 await self._measure_sample_or_request_stop(planned_sample, clients, due_s)
 
             if self._places is not None:
-                await self._places.begin_session(self._estimate_requests_in_flight())
+                await self._places.measuring_workers.begin_session(
+                    self._config.targets, self._estimate_requests_in_flight()
+                )
             unfinished = (tuple(one for one in row if one.id not in self._samples) for row in rounds)
             remaining = [row for row in unfinished if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
@@ -503,6 +508,11 @@ class _PlanRunner:
     def _write_delivery(self, unsaved: _UnsavedDelivery, max_lag_ms: float) -> Sample:
         earlier, delivery, sample_id = self._earlier_state, unsaved.delivery, unsaved.planned_sample.id
         is_resumed = sample_id in earlier.open_jobs
+        audio, media_type = select_delivery_audio(delivery, self._uploads.get(unsaved.planned_sample.text.id))
+        # Decoding would take processor time that other requests need now, so the audio is measured after the run.
+        saved_audio = (
+            None if audio is None else build_unmeasured_audio(audio, media_type, save_audio(self._folder, audio)[1])
+        )
         sample = build_sample(
             unsaved.planned_sample,
             unsaved.target,
@@ -511,7 +521,7 @@ class _PlanRunner:
             unsaved.sample_times,
             attempt_count=earlier.histories[sample_id].attempt_count if is_resumed else delivery.submit_count,
             max_lag_ms=max_lag_ms,
-            saved_audio=self._save_audio(unsaved.planned_sample, delivery),
+            saved_audio=saved_audio,
             failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(unsaved.target, delivery),
         )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
@@ -578,16 +588,6 @@ class _PlanRunner:
         if purchase is None or purchase.idempotency_key is None:
             return None
         return RequestToRepeat(purchase.idempotency_key, self._reservation_by_sample.get(planned_sample.id))
-
-    def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
-        """Save the received audio, or the sent audio if a transcript was received; `None` if there is no audio.
-
-        The returned facts are incomplete: the audio is measured after the run.
-        """
-        data, media_type = select_delivery_audio(delivery, self._uploads.get(planned_sample.text.id))
-        if data is None:
-            return None
-        return build_unmeasured_audio(data, media_type, save_audio(self._folder, data)[1])
 
     def _quote_sample_price(self, planned_sample: PlannedSample, target: BaseTarget) -> PriceQuote:
         """Return the planned price, or for audio input the price for the actual duration of the audio."""

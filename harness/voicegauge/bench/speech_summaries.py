@@ -1,41 +1,26 @@
-"""Summarizes the speech of one target: recognition errors, how much its deliveries differ, and defects of its sound.
+"""Summarizes what the samples of one target say: recognition errors, accepted readings, and turns over WebSockets.
 
 - Error rates of samples by category and language, and what the accepted readings of written text change about them.
-- How much deliveries of one text differ: in duration, pace, pitch, level and words. A benchmark with several
-  repetitions or sessions requests each text several times. A voice that is hardly steady needs more samples in every
-  other measure, and a text that sounds right once may not do so the next time. Nothing is measured again: all numbers
-  come from the saved samples and their transcripts. Clips that are known to be wrong do not count, as in every measure
-  of a voice: the same noise or the same half of a text each time is not steady speech, and one wrong clip among right
-  ones is a wrong clip, which is counted as such.
-- Loudness, bandwidth and defects of the audio, which say nothing about its words.
+- Turns over WebSockets: handshakes, flushes and interruptions of speech, and transcripts of streamed recordings.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Literal, NamedTuple, TypeVar
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, TypeVar
 
 import msgspec
 
-from voicegauge.bench.estimates import (
-    Estimate,
-    estimate_mean,
-    estimate_median,
-    estimate_ratio_of_sums,
-)
-from voicegauge.bench.resampling import (
-    SampledValues,
-)
-from voicegauge.bench.target_samples import (
-    ScoredSamples,
-)
+from voicegauge.bench.estimates import Estimate, estimate_mean, estimate_median, estimate_ratio_of_sums
+from voicegauge.bench.resampling import SampledValues
+from voicegauge.bench.target_samples import ScoredSamples, select_values_by_text
 from voicegauge.model.base import Count, Number, Record
-from voicegauge.model.sample import AudioFacts, Sample, Score
+from voicegauge.model.exchange import WEBSOCKET_VERSION, Interruption, TranscriptTiming
+from voicegauge.model.sample import RequestPhases, Sample, Score
 from voicegauge.printable_text import format_count
-from voicegauge.speech.transcripts import count_errors
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
@@ -262,234 +247,212 @@ def _group_scored_samples(
     return groups
 
 
-# Measures how much deliveries of one text by one target differ.
+# Summarizes turns over WebSockets.
 
 
-DeliveryMeasure = Literal["duration", "pace", "pitch", "level", "words"]
-"""What is compared between two deliveries of one text."""
-DELIVERY_MEASURES: tuple[DeliveryMeasure, ...] = ("duration", "pace", "pitch", "level", "words")
-MAX_COMPARED_TRANSCRIPTS_PER_TEXT = 12
-"""Largest number of transcripts of one text that are compared pairwise; the number of pairs grows with its square."""
+class InterruptionSummary(Record, frozen=True, kw_only=True):
+    """How a target reacted when its turns were interrupted at their first audio."""
 
-MeanDifferencesWithTextIds = list[tuple[str, float]]
-"""For each text with at least two deliveries, its id and the mean difference of two of them."""
-
-
-class SteadinessSummary(Record, frozen=True, kw_only=True):
-    """How much two deliveries of one text by one target differ: means over all pairs of deliveries, then over texts."""
-
-    text_count: Count
-    """Number of texts that were delivered at least twice, by clips that are not known to be wrong."""
-    delivery_count: Count
-    """Number of deliveries of these texts."""
-    identical_text_count: Count
-    """Number of these texts whose deliveries are all the same file: the service repeats itself, or keeps what it
-    made."""
-    wrong_count: Count = 0
-    """Number of further deliveries, of all texts, whose clips are known to be wrong and therefore do not count."""
-    duration: Estimate | None
-    """Difference of the durations of the audio, relative (0.02 is 2%)."""
-    pace: Estimate | None
-    """Difference of the paces, relative: of the times from the first to the last sound without the longest pause."""
-    pitch: Estimate | None
-    """Difference of the median pitches, relative."""
-    level_db: Estimate | None
-    """Difference of the integrated loudness, in LU, which are decibels."""
-    words: Estimate | None
-    """Share of the words (or characters) in which the transcripts differ; `None` if the run has no transcripts."""
-    least_steady_text_id: str | None = None
-    """The text whose durations differ most; `None` if none differ."""
-    least_steady_duration: Number | None = None
-    """Mean difference of two durations of that text, relative."""
+    interruption_count: Count
+    """Number of interruptions."""
+    last_audio_ms: Estimate | None
+    """Median time from the cancellation to the last audio of the interrupted turn; 0 if none arrived any more."""
+    last_audio_max_ms: Number
+    """Longest time from the cancellation to the last audio of the interrupted turn."""
+    late_audio_s: Estimate | None
+    """Median duration of the audio that arrived after the cancellation, in seconds of speech; `None` if compressed."""
+    next_audio_ms: Estimate | None
+    """Median time from the cancellation until the next turn began to speak."""
+    next_audio_max_ms: Number | None
+    """Longest time from the cancellation until the next turn began to speak; `None` if no next turn spoke."""
+    silent_count: Count
+    """Number of interruptions after which the next turn did not speak."""
 
 
-class _DeliveriesOfText(NamedTuple):
-    """The deliveries of one text."""
+class AnswerPoint(Record, frozen=True, kw_only=True):
+    """What happens to the turns of a target if an agent waits for some time after each reported end of a turn."""
 
-    audio: list[AudioFacts]
-    """Facts about the audio of each delivery."""
-    scores: list[Score]
-    """The scored transcripts of the deliveries that have one."""
-
-
-def summarize_steadiness(
-    samples: Sequence[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
-) -> SteadinessSummary | None:
-    """Return how much deliveries of one text differ; `None` if no text was delivered twice.
-
-    Args:
-        samples: samples of one target, without warm-up. Failed ones do not count.
-        scored_samples: the same samples with their transcripts; empty without any.
-        wrong_ids: ids of samples whose audio is known to be wrong, which do not count either.
-    """
-    if all(len(one.audio) < 2 for one in _group_deliveries(samples, ()).values()):
-        return None
-    by_text = _group_deliveries(samples, scored_samples, wrong_ids)
-    delivered = {text: one for text, one in by_text.items() if len(one.audio) > 1}
-    differences = measure_differences(samples, scored_samples, wrong_ids)
-    estimates = {measure: estimate_mean(differences[measure]) for measure in DELIVERY_MEASURES}
-    text_id, widest = max(differences["duration"], key=lambda one: one[1], default=(None, 0.0))
-    return SteadinessSummary(
-        text_count=len(delivered),
-        delivery_count=sum(len(one.audio) for one in delivered.values()),
-        identical_text_count=sum(len({facts.sha256 for facts in one.audio}) == 1 for one in delivered.values()),
-        wrong_count=sum(one.id in wrong_ids for one in samples),
-        duration=estimates["duration"],
-        pace=estimates["pace"],
-        pitch=estimates["pitch"],
-        level_db=estimates["level"],
-        words=estimates["words"],
-        least_steady_text_id=text_id if widest > 0 else None,
-        least_steady_duration=widest if widest > 0 else None,
-    )
+    wait_ms: Number
+    """How long the agent waits. It does not answer if another text arrives during the wait."""
+    delay_p50_ms: Number | None
+    """Median time from the end of speech to the answer, negative if it comes before. A turn without an answer counts as
+    later than all others; `None` if the median is such a turn."""
+    cut_early_share: Number
+    """Share of all turns in which the agent answers while the speaker still speaks."""
+    unanswered_share: Number
+    """Share of all turns that are never answered, because their end was not reported."""
 
 
-def measure_differences(
-    samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
-) -> dict[DeliveryMeasure, MeanDifferencesWithTextIds]:
-    """Return how much two deliveries of each text differ on average, by measure.
+ANSWER_WAITS_MS = (0.0, 100.0, 200.0, 300.0, 500.0, 800.0, 1200.0)
+"""The waits for which `TranscriptTimingSummary.curve` has points."""
+
+
+class TranscriptTimingSummary(Record, frozen=True, kw_only=True):
+    """How a target transcribes recordings that are streamed to it at the pace of speech. No recording is left out."""
+
+    recording_count: Count
+    """Number of recordings."""
+    first_text_ms: Estimate | None
+    """Median time from the start of speech to the first text."""
+    final_delay_ms: Estimate | None
+    """Median time from the end of speech to the first reported end of the turn, over recordings with such an end. It is
+    negative if the end was reported while the speaker still spoke."""
+    cut_early_count: Count
+    """Number of recordings whose turn was reported to have ended while the speaker still spoke."""
+    never_ended_count: Count
+    """Number of recordings whose turn was never reported to have ended."""
+    flip_share: Number | None
+    """Share of the words of interim transcripts that the next transcript changed; `None` without interim ones."""
+    curve: tuple[AnswerPoint, ...]
+    """Delay against turns cut early, for agents that wait for different times."""
+
+
+class SocketSummary(Record, frozen=True, kw_only=True):
+    """Measurements of one target that exist only for samples over WebSockets. Times are in milliseconds."""
+
+    handshake_ms: Estimate | None
+    """Median duration of opening a connection, also for a warm-up; it counts in no other time."""
+    text_ms: Estimate | None
+    """Median time from the first to the last piece of the text; 0 for a text that is sent whole."""
+    ttfa_after_flush_ms: Estimate | None
+    """Median time from the flush to the first audio; `None` if no flush was sent. It is negative if audio begins
+    before."""
+    interruptions: InterruptionSummary | None
+    """How the target reacted to interruptions; `None` if no turn was interrupted."""
+    transcript_timing: TranscriptTimingSummary | None = None
+    """How the target transcribed streamed recordings; `None` if no recording was streamed."""
+
+
+def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> SocketSummary | None:
+    """Return the summary of the samples of one target; `None` if it does not speak over WebSockets.
 
     Args:
-        samples: samples of one target, without warm-up. Failed ones do not count.
-        scored_samples: the same samples with their transcripts; empty without any.
-        wrong_ids: ids of samples whose audio is known to be wrong, which do not count either.
+        samples: the counted samples.
+        warmups: the warm-up samples, which usually open the connections of the others.
     """
-    by_text = _group_deliveries(samples, scored_samples, wrong_ids)
-
-    def measure_mean_differences(
-        select_value: Callable[[AudioFacts], float | None], *, is_relative: bool = True
-    ) -> MeanDifferencesWithTextIds:
-        found = []
-        for text_id, one in by_text.items():
-            values = [value for facts in one.audio if (value := select_value(facts)) is not None]
-            if len(values) > 1 and not (is_relative and min(values) <= 0):
-                # Of logarithms, so that the difference is the same from either of two deliveries to the other one.
-                mean = _compute_mean_difference([math.log(value) for value in values] if is_relative else values)
-                found.append((text_id, math.expm1(mean) if is_relative else mean))
-        return found
-
-    return {
-        "duration": measure_mean_differences(lambda facts: facts.audio_duration_s),
-        "pace": measure_mean_differences(lambda facts: facts.spoken_s),
-        "pitch": measure_mean_differences(lambda facts: facts.pitch_hz),
-        "level": measure_mean_differences(lambda facts: facts.loudness_lufs, is_relative=False),
-        "words": [
-            (text_id, _compare_transcripts(one.scores)) for text_id, one in by_text.items() if len(one.scores) > 1
-        ],
-    }
-
-
-def describe_steadiness(summary: SteadinessSummary) -> str:
-    """Return in one line how much deliveries of one text by one target differ."""
-    wrong = f" without {format_count(summary.wrong_count, 'wrong clip')}" if summary.wrong_count else ""
-    counted = f"{format_count(summary.text_count, 'text')}, {summary.delivery_count} deliveries{wrong}"
-    if not summary.text_count:
-        return f"no text has two deliveries that are not wrong ({format_count(summary.wrong_count, 'wrong clip')})"
-    if summary.identical_text_count == summary.text_count:
-        return f"all deliveries of a text are the same file ({counted})"
-    parts = [
-        f"{estimate.value:.1%} {where}"
-        for estimate, where in (
-            (summary.duration, "in duration"),
-            (summary.pace, "in pace"),
-            (summary.pitch, "in pitch"),
-        )
-        if estimate is not None
-    ]
-    parts += [f"{summary.level_db.value:.1f} dB in level"] if summary.level_db is not None else []
-    parts += [f"{summary.words.value:.1%} of the words"] if summary.words is not None else []
-    if not parts:
-        return f"deliveries of one text were not measured ({counted})"
-    same = f"; always the same file for {summary.identical_text_count}" if summary.identical_text_count else ""
-    widest = (
-        f"; most: {summary.least_steady_text_id}, by {summary.least_steady_duration:.1%} in duration"
-        if summary.least_steady_text_id is not None and summary.least_steady_duration is not None
-        else ""
-    )
-    return f"two deliveries of one text differ on average by {', '.join(parts)} ({counted}{same}{widest})"
-
-
-def _group_deliveries(
-    samples: Iterable[Sample], scored_samples: ScoredSamples, wrong_ids: Collection[str] = ()
-) -> dict[str, _DeliveriesOfText]:
-    by_text: dict[str, _DeliveriesOfText] = defaultdict(lambda: _DeliveriesOfText([], []))
-    for sample in samples:
-        if sample.failure is None and sample.audio is not None and sample.id not in wrong_ids:
-            by_text[sample.text_id].audio.append(sample.audio)
-    for sample, score in scored_samples:
-        if sample.failure is None and sample.id not in wrong_ids and score.audio_content == "speech":
-            by_text[sample.text_id].scores.append(score)
-    return by_text
-
-
-def _compute_mean_difference(values: Sequence[float]) -> float:
-    """Return the mean absolute difference of two of the values, over all pairs (Gini's mean difference)."""
-    count = len(values)
-    weighted = sum((2 * rank - count + 1) * value for rank, value in enumerate(sorted(values)))
-    return max(2 * weighted / (count * (count - 1)), 0.0)  # rounding may leave -1e-17
-
-
-def _compare_transcripts(scores: Sequence[Score]) -> float:
-    """Return the mean share of the words (or characters) in which two transcripts differ."""
-    shares = []
-    for one, other in itertools.combinations(scores[:MAX_COMPARED_TRANSCRIPTS_PER_TEXT], 2):
-        counts = count_errors(one.hypothesis, other.hypothesis, one.unit)
-        length = counts.hits + counts.substitutions + max(counts.deletions, counts.insertions)
-        errors = counts.substitutions + counts.deletions + counts.insertions
-        shares.append(min(errors / length, 1.0) if length else 0.0)
-    return sum(shares) / len(shares)
-
-
-# Summarizes the sound.
-
-
-class AudioQualitySummary(Record, frozen=True, kw_only=True):
-    """Measures of the audio of one target that say nothing about its words."""
-
-    sample_count: int
-    """Number of samples with measured audio."""
-    loudness_lufs: Estimate | None
-    """Median integrated loudness (ITU-R BS.1770-5) of a sample."""
-    noise_floor_dbfs: Estimate | None
-    """Median level that a tenth of the frames of a sample do not exceed; `None` if all are digitally silent."""
-    bandwidth_hz: Estimate | None
-    """Median frequency above which the spectrum of a sample ends abruptly."""
-    max_clipped_share: float
-    """Largest share of clipped samples in any clip, from 0 to 1."""
-    max_dc_offset: float
-    """Largest absolute mean of the samples of any clip, relative to full scale."""
-    upsampled_count: int
-    """Number of samples of the benchmark whose audio was made at a lower sample rate than it states."""
-    clicking_count: int
-    """Number of samples of the benchmark whose audio has a click."""
-    sample_rates_hz: tuple[int, ...]
-    """The sample rates of the audio, in ascending order."""
-    channel_counts: tuple[int, ...]
-    """The numbers of channels of the audio, in ascending order."""
-
-
-def _summarize_audio_quality(samples: Sequence[Sample]) -> AudioQualitySummary | None:
-    measured = [
-        (sample.text_id, sample.audio)
-        for sample in samples
-        if sample.failure is None and sample.audio is not None and sample.audio.click_count is not None
-    ]
-    if not measured:
+    spoken = _select_socket_samples(samples)
+    connected = [*_select_socket_samples(warmups), *spoken]
+    interruptions = [(one.text_id, one.interruption) for one in samples if one.interruption is not None]
+    if not spoken and not interruptions:
         return None
-
-    def estimate_median_fact(select_fact: Callable[[AudioFacts], float | None]) -> Estimate | None:
-        return estimate_median([(text, value) for text, one in measured if (value := select_fact(one)) is not None])
-
-    facts = [one for _, one in measured]
-    return AudioQualitySummary(
-        sample_count=len(facts),
-        loudness_lufs=estimate_median_fact(lambda one: one.loudness_lufs),
-        noise_floor_dbfs=estimate_median_fact(lambda one: one.noise_floor_dbfs),
-        bandwidth_hz=estimate_median_fact(lambda one: one.bandwidth_hz),
-        max_clipped_share=max(one.clipped_share or 0.0 for one in facts),
-        max_dc_offset=max(abs(one.dc_offset or 0.0) for one in facts),
-        upsampled_count=sum(bool(one.is_upsampled) for one in facts),
-        clicking_count=sum(bool(one.click_count) for one in facts),
-        sample_rates_hz=tuple(sorted({one.sample_rate_hz for one in facts if one.sample_rate_hz})),
-        channel_counts=tuple(sorted({one.channels for one in facts if one.channels})),
+    return SocketSummary(
+        handshake_ms=estimate_median(
+            [(one.text_id, phases.connect_ms) for one, phases in connected if phases.connect_ms is not None]
+        ),
+        text_ms=estimate_median([(one.text_id, phases.send_ms) for one, phases in spoken]),
+        ttfa_after_flush_ms=estimate_median(
+            select_values_by_text(samples, lambda one: compute_ttfa_after_ms(one, lambda phases: phases.flush_ms))
+        ),
+        interruptions=_summarize_interruptions(interruptions),
+        transcript_timing=summarize_transcript_timing(
+            [(one.text_id, one.transcript_timing) for one in samples if one.transcript_timing is not None]
+        ),
     )
+
+
+def summarize_transcript_timing(timings: Sequence[tuple[str, TranscriptTiming]]) -> TranscriptTimingSummary | None:
+    """Return how a target transcribed recordings, each given with the id of its text; `None` without any."""
+    if not timings:
+        return None
+    transcribed = [one for _, one in timings]
+    partial_words = sum(one.partial_word_count for one in transcribed)
+    return TranscriptTimingSummary(
+        recording_count=len(transcribed),
+        first_text_ms=estimate_median(
+            [(text, one.first_text_ms) for text, one in timings if one.first_text_ms is not None]
+        ),
+        final_delay_ms=estimate_median(
+            [(text, one.final_delay_ms) for text, one in timings if one.final_delay_ms is not None]
+        ),
+        cut_early_count=sum(one.is_cut_early for one in transcribed),
+        never_ended_count=sum(not one.turn_ends_ms for one in transcribed),
+        flip_share=sum(one.flip_count for one in transcribed) / partial_words if partial_words else None,
+        curve=tuple(build_answer_point(transcribed, wait_ms) for wait_ms in ANSWER_WAITS_MS),
+    )
+
+
+def build_answer_point(timings: Sequence[TranscriptTiming], wait_ms: float) -> AnswerPoint:
+    """Return what happens to turns if an agent waits for `wait_ms` milliseconds after each reported end."""
+    answers = [one.find_answer_ms(wait_ms) for one in timings]
+    middle = statistics.median(math.inf if one is None else one for one in answers)
+    return AnswerPoint(
+        wait_ms=wait_ms,
+        delay_p50_ms=None if math.isinf(middle) else middle,
+        cut_early_share=sum(one is not None and one < 0 for one in answers) / len(answers),
+        unanswered_share=sum(one is None for one in answers) / len(answers),
+    )
+
+
+def _select_socket_samples(samples: Iterable[Sample]) -> list[tuple[Sample, RequestPhases]]:
+    """Return the samples that were measured over a WebSocket, with the phases of their submits."""
+    found = ((sample, sample.request_phases) for sample in samples)
+    return [(one, phases) for one, phases in found if phases is not None and phases.http_version == WEBSOCKET_VERSION]
+
+
+def compute_ttfa_after_ms(sample: Sample, select_moment_ms: Callable[[RequestPhases], float | None]) -> float | None:
+    """Return the time in ms from a moment of a request over a WebSocket to its first audio.
+
+    `None` if either time is missing, or the request was not sent over a WebSocket.
+    """
+    latency, phases = sample.latency, sample.request_phases
+    if latency is None or latency.ttfa_ms is None or phases is None or phases.http_version != WEBSOCKET_VERSION:
+        return None
+    moment_ms = select_moment_ms(phases)
+    return None if moment_ms is None else latency.ttfa_ms - moment_ms
+
+
+def _summarize_interruptions(interruptions: Sequence[tuple[str, Interruption]]) -> InterruptionSummary | None:
+    if not interruptions:
+        return None
+    last = [(text, one.last_audio_ms or 0.0) for text, one in interruptions]
+    late = [(text, one.late_audio_s) for text, one in interruptions if one.late_audio_s is not None]
+    following = [(text, one.next_audio_ms) for text, one in interruptions if one.next_audio_ms is not None]
+    return InterruptionSummary(
+        interruption_count=len(interruptions),
+        last_audio_ms=estimate_median(last),
+        last_audio_max_ms=max(value for _, value in last),
+        late_audio_s=estimate_median(late),
+        next_audio_ms=estimate_median(following),
+        next_audio_max_ms=max((value for _, value in following), default=None),
+        silent_count=len(interruptions) - len(following),
+    )
+
+
+def describe_sockets(summary: SocketSummary) -> list[str]:
+    """Return how a target reacted to interruptions, and when it ended the turns of streamed recordings, if it did."""
+    found = [_describe_interruptions(summary.interruptions)] if summary.interruptions is not None else []
+    found += [_describe_transcript_timing(summary.transcript_timing)] if summary.transcript_timing is not None else []
+    return found
+
+
+def _describe_interruptions(summary: InterruptionSummary) -> str:
+    """Return how a target reacted to interruptions, as medians with the worst in brackets."""
+    last, late, following = (
+        None if one is None else one.value
+        for one in (summary.last_audio_ms, summary.late_audio_s, summary.next_audio_ms)
+    )
+    text = f"{format_count(summary.interruption_count, 'interruption')}: last audio {last or 0:.0f} ms"
+    text += f" ({summary.last_audio_max_ms:.0f}) after the cancellation"
+    if late is not None:
+        text += f", {late:.2f} s of speech too late"
+    if following is not None:
+        text += f", next turn speaks after {following:.0f} ms ({summary.next_audio_max_ms or 0:.0f})"
+    return text + (f", {format_count(summary.silent_count, 'time')} not" if summary.silent_count else "")
+
+
+def _describe_transcript_timing(summary: TranscriptTimingSummary) -> str:
+    """Return when a target ended the turns of streamed recordings.
+
+    For each time that an agent may wait, its delay and the share of turns that are cut early follow.
+    """
+    delay = "never" if summary.final_delay_ms is None else f"{summary.final_delay_ms.value:.0f} ms after the speech"
+    text = f"{format_count(summary.recording_count, 'streamed recording')}: the turn ends {delay}"
+    text += f", {summary.cut_early_count} cut early, {summary.never_ended_count} never ended"
+    if summary.flip_share is not None:
+        text += f", {summary.flip_share:.1%} of words taken back"
+    points = [
+        f"{one.wait_ms:.0f} ms: {'never' if one.delay_p50_ms is None else f'{one.delay_p50_ms:.0f} ms'}, "
+        f"{one.cut_early_share:.0%} cut"
+        for one in summary.curve
+    ]
+    return f"{text}; answers of an agent that waits for {'; '.join(points)}"

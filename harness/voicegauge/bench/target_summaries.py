@@ -18,6 +18,12 @@ from voicegauge.bench import (
     MAX_LAG_OF_UNDISTURBED_SAMPLE_MS,
     MAX_LAG_SHARE_OF_LATENCY,
 )
+from voicegauge.bench.audio_measurement import (
+    AudioQualitySummary,
+    StreamSummary,
+    summarize_audio_quality,
+    summarize_streaming,
+)
 from voicegauge.bench.estimates import (
     BoundEstimates,
     CensoredTime,
@@ -27,14 +33,6 @@ from voicegauge.bench.estimates import (
     estimate_quantile,
     estimate_share,
 )
-from voicegauge.bench.part_summaries import (
-    PlaceSummary,
-    SocketSummary,
-    StreamSummary,
-    _summarize_streaming,
-    compute_ttfa_after_ms,
-    summarize_sockets,
-)
 from voicegauge.bench.resampling import (
     SampledValues,
     TargetDifferences,
@@ -43,21 +41,21 @@ from voicegauge.bench.resampling import (
 )
 from voicegauge.bench.scoring import ListeningSummary, summarize_listening
 from voicegauge.bench.speech_summaries import (
-    AudioQualitySummary,
     CategoryErrorRate,
     ErrorRate,
     LanguageErrorRate,
     ReadingSummary,
-    SteadinessSummary,
-    _summarize_audio_quality,
+    SocketSummary,
     compute_error_rate,
     compute_error_rates_by_category,
     compute_error_rates_by_language,
+    compute_ttfa_after_ms,
     summarize_readings,
-    summarize_steadiness,
+    summarize_sockets,
 )
 from voicegauge.bench.target_cost import TargetCost, compute_target_cost, get_sample_audio_duration_s
 from voicegauge.bench.target_samples import (
+    PlaceSummary,
     ScoredSamples,
     ScoresBySample,
     find_audio_ready_bounds,
@@ -68,7 +66,14 @@ from voicegauge.bench.target_samples import (
     select_values_by_text,
     select_voice_samples,
 )
-from voicegauge.bench.voice_quality import QualitySummary, VoiceSummary, summarize_predicted_quality, summarize_voices
+from voicegauge.bench.voice_quality import (
+    QualitySummary,
+    SteadinessSummary,
+    VoiceSummary,
+    summarize_predicted_quality,
+    summarize_steadiness,
+    summarize_voices,
+)
 from voicegauge.model.base import Count, Provenance, Record, StopReason
 from voicegauge.model.exchange import AmbiguousRequest, OpenJob
 from voicegauge.model.ramp import RampResult
@@ -254,7 +259,7 @@ def summarize_targets(
                 lost_count=lost_counts[target.id],
                 unscored_languages=tuple(sorted(unscored)),
                 listening=summarize_listening(samples, run.listening),
-                audio_quality=_summarize_audio_quality(samples),
+                audio_quality=summarize_audio_quality(samples),
                 socket=summarize_sockets(samples, warmups),
                 predicted_quality=summarize_predicted_quality(voice, run.predicted_quality),
                 steadiness=summarize_steadiness(samples, scored_samples, list_wrong_sample_ids(run.listening))
@@ -452,7 +457,7 @@ def _summarize_target(
         ttfs_ms=_estimate_median_time(samples, lambda latency: latency.ttfs_ms),
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
-        streaming=_summarize_streaming(samples),
+        streaming=summarize_streaming(samples),
         audio_duration_s=_estimate_median_value(samples, get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5),
         characters_per_s=_estimate_median_value(samples, _compute_characters_per_s),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from voicegauge.bench.audio_measurement import StreamSummary
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.part_summaries import PlaceSummary, StreamSummary, describe_sockets
 from voicegauge.bench.scoring import ListeningSummary, describe_unjudged_clips
-from voicegauge.bench.speech_summaries import ErrorRate, ReadingSummary, describe_steadiness, list_reading_normalizers
+from voicegauge.bench.speech_summaries import ErrorRate, ReadingSummary, describe_sockets, list_reading_normalizers
 from voicegauge.bench.target_cost import TargetCost
+from voicegauge.bench.target_samples import PlaceSummary
 from voicegauge.bench.target_summaries import (
     TargetSummary,
     describe_disturbed_samples,
@@ -18,7 +19,7 @@ from voicegauge.bench.target_summaries import (
     describe_wrong_audio,
     describe_wrong_charges,
 )
-from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_steadiness, describe_voice
 from voicegauge.cli._console import (
     build_rehearsal_label,
     create_console,

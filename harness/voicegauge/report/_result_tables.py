@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH
 from voicegauge.bench.estimates import BoundEstimates, Estimate
-from voicegauge.bench.part_summaries import InterruptionSummary, TranscriptTimingSummary
-from voicegauge.bench.speech_summaries import ErrorRate
+from voicegauge.bench.speech_summaries import ErrorRate, InterruptionSummary, TranscriptTimingSummary
 from voicegauge.bench.target_summaries import TargetSummary
 from voicegauge.model.price import PriceRange
 from voicegauge.report.text_format import (

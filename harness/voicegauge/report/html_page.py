@@ -12,10 +12,10 @@ import msgspec
 
 from voicegauge.bench import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.comparison_result import PAIRED_CHANGE_NOTE
-from voicegauge.bench.part_summaries import describe_sockets, list_places
-from voicegauge.bench.speech_summaries import describe_readings, describe_steadiness
+from voicegauge.bench.speech_summaries import describe_readings, describe_sockets
+from voicegauge.bench.target_samples import list_places
 from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_charges
-from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_steadiness, describe_voice
 from voicegauge.files import PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
 from voicegauge.model.run import Run

@@ -21,9 +21,8 @@ import msgspec
 
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
 from voicegauge.bench.audio_measurement import describe_damaged_audio
-from voicegauge.bench.part_summaries import PlaceSummary, list_places, summarize_places
 from voicegauge.bench.resampling import TargetDifferences
-from voicegauge.bench.target_samples import measure_target_differences
+from voicegauge.bench.target_samples import PlaceSummary, list_places, measure_target_differences, summarize_places
 from voicegauge.bench.target_summaries import TargetSummary, summarize_targets
 from voicegauge.files import resolve_links
 from voicegauge.model.base import Record

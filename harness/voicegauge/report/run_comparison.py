@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from voicegauge.bench.comparison import compare_runs
 from voicegauge.bench.comparison_result import ChangeVerdict, MetricComparison, RunComparison
-from voicegauge.bench.part_summaries import describe_sockets
-from voicegauge.bench.speech_summaries import describe_readings, describe_steadiness
+from voicegauge.bench.speech_summaries import describe_readings, describe_sockets
 from voicegauge.bench.target_summaries import describe_disturbed_samples
-from voicegauge.bench.voice_quality import describe_predicted_quality, describe_voice
+from voicegauge.bench.voice_quality import describe_predicted_quality, describe_steadiness, describe_voice
 from voicegauge.errors import DataError
 from voicegauge.files import MARKDOWN_MARK
 from voicegauge.model.base import Provenance

@@ -1,8 +1,9 @@
 """Measures samples on a worker of a Dask cluster, for the machine that has the plan, the budget and the journal.
 
-That machine calls the functions at the end of this module on a worker. A run has its own thread and event loop there,
-so that the messages of Dask delay no request. Keys come from the worker's environment. They and the exchanges, which
-contain them, stay on the worker: what returns is the measured sample with its audio.
+The name of a worker says at which place it is. The machine with the plan calls the functions at the end of this module
+on a worker. A run has its own thread and event loop there, so that the messages of Dask delay no request. Keys come
+from the worker's environment. They and the exchanges, which contain them, stay on the worker: what returns is the
+measured sample with its audio.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import asyncio
 import contextlib
 import copy
 import dataclasses
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
 import msgspec
 
 from voicegauge.bench._sample_building import FailedExchangeQuoter, SampleTimes, build_sample, build_unmeasured_audio
-from voicegauge.bench.benchmark_plan import PlannedSample
+from voicegauge.bench.benchmark_plan import PlannedSample, SampleRound
 from voicegauge.bench.request_building import (
     DeliveryRequester,
     DeliverySettings,
@@ -60,6 +64,103 @@ from voicegauge.model.exchange import BillingStatus, Delivery
 from voicegauge.model.run import TimingError
 from voicegauge.model.sample import Sample
 from voicegauge.transport.http import Transport
+
+# Decides where each sample is measured, and compares clocks.
+
+
+MAX_PLACE_CHARACTERS = 40
+"""Largest number of characters of the name of a place."""
+_WORKER_NUMBER_PATTERN = re.compile(r"-\d+$")
+"""Matches the number that Dask adds to the names of several workers."""
+
+
+def find_place(worker_name: object, address: str) -> str:
+    """Return the place of a worker: its name without the number that Dask adds to the names of several workers.
+
+    A worker without a name of its own is at its host.
+
+    >>> find_place("frankfurt-2", "tcp://10.0.0.1:4000"), find_place(0, "tcp://10.0.0.1:4000")
+    ('frankfurt', '10.0.0.1')
+
+    Raises:
+        UsageError: the name cannot be shown beside numbers.
+    """
+    name = str(worker_name)
+    if name == address or name.isdecimal():
+        return urlsplit(address).hostname or address
+    place = _WORKER_NUMBER_PATTERN.sub("", name)
+    if not place or place != place.strip() or not place.isprintable() or len(place) > MAX_PLACE_CHARACTERS:
+        raise UsageError(
+            f"the worker name {name!r} cannot be used as a place: start the worker with --name and at most "
+            f"{MAX_PLACE_CHARACTERS} characters, such as frankfurt"
+        )
+    return place
+
+
+def assign_places(rounds: Iterable[SampleRound], places: Sequence[str]) -> dict[str, str]:
+    """Return the place of each sample, by sample id.
+
+    All targets of a round are measured from the same place, so that they can be compared in pairs. A text moves to the
+    next place with each repetition: with as many repetitions as places, each text is measured from each of them. The
+    order of the rounds does not matter, so that a text has the same place in runs with other seeds.
+    """
+    rounds = list(rounds)
+    text_ids = sorted({row[0].text.id for row in rounds if not row[0].is_warmup})
+    text_indexes = {text_id: index for index, text_id in enumerate(text_ids)}
+    warmup_counts: Counter[int] = Counter()
+    place_by_id: dict[str, str] = {}
+    for row in rounds:
+        first = row[0]
+        if first.is_warmup:
+            index = warmup_counts[first.session_number]
+            warmup_counts[first.session_number] += 1
+        else:
+            index = text_indexes[first.text.id] + first.repetition_number
+        place = places[(index + first.session_number) % len(places)]
+        place_by_id |= {planned.id: place for planned in row}
+    return place_by_id
+
+
+READINGS_PER_CLOCK_COMPARISON = 8
+"""Number of round trips of which the shortest compares a worker's clock with this machine's."""
+CLOCK_COMPARISON_INTERVAL_S = 15.0
+"""Time between two comparisons of clocks, in seconds. A comparison also shows a worker that the run goes on."""
+
+
+class ClockReading(NamedTuple):
+    """One round trip to a worker, in seconds."""
+
+    sent_s: float
+    """This machine's time at which the worker was asked."""
+    worker_s: float
+    """The worker's time at which it answered."""
+    received_s: float
+    """This machine's time at which the answer arrived."""
+
+    @property
+    def error_s(self) -> float:
+        """Largest error of `offset_s`: the answer was given at any moment of the round trip."""
+        return max(self.received_s - self.sent_s, 0.0) / 2
+
+    @property
+    def offset_s(self) -> float:
+        """By how much the worker's clock is ahead, if it answered in the middle of the round trip."""
+        return self.worker_s - (self.sent_s + self.received_s) / 2
+
+
+def choose_clock_reading(readings: Sequence[ClockReading]) -> ClockReading:
+    """Return the reading with the shortest round trip, as NTP does (RFC 5905, section 10): its error is smallest."""
+    return min(readings, key=lambda one: one.error_s)
+
+
+def split_requests_in_flight_evenly(total: int, part_count: int) -> list[int]:
+    """Split a number of requests in flight into parts that differ by one at the most; each part is 1 at least.
+
+    >>> split_requests_in_flight_evenly(16, 3), split_requests_in_flight_evenly(1, 2)
+    ([6, 5, 5], [1, 1])
+    """
+    return [max(total // part_count + (index < total % part_count), 1) for index in range(part_count)]
+
 
 # Records of what the planning machine sends to a worker, and of what the worker returns.
 
