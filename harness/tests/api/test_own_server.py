@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import socket
 
 import pytest
 
 import voicegauge
+from voicegauge import cli
 from voicegauge.conformance.check_report import describe_result
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.emulator.fault_injection import explain_ineffective_faults
@@ -280,6 +283,20 @@ def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.Mo
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
     with pytest.raises(UsageError, match="would be sent unencrypted"):
         voicegauge.check(NAME, live=options("http://192.0.2.1/v1"))
+
+
+def test_the_command_that_a_benchmark_names_checks_the_same_server(tmp_path, capfd) -> None:
+    where = ["--texts", str(tmp_path / "texts.txt"), "--out", str(tmp_path / "runs"), "--price", "openai-compatible=0"]
+    (tmp_path / "texts.txt").write_text("Good morning.\n")
+    with running_own_server(voices=["zoe"]) as url:
+        live = ["--live", "--base-url", f"{url}/v1"]
+        cli.run(["bench", NAME, *live, *where, "--warmup", "0", "--asr", "none", "--no-listening", "--no-report"])
+        command = re.search(r"of wav, not mp3 as requested or documented: `(.*?)` says more", capfd.readouterr().err)
+        assert command is not None
+        words = shlex.split(command[1])
+        assert words == ["voicegauge", "check", f"{NAME}/speech", *live, "--price", f"{NAME}/speech=0"]
+        cli.run([*words[1:], "--max-calls", "1"])
+        assert "audio-format" in capfd.readouterr().out
 
 
 def test_the_benchmark_uses_the_names_of_the_server(tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -29,6 +30,7 @@ from voicegauge.api.benchmark_sending import (
     send_requests,
 )
 from voicegauge.api.calls import CommandDeadline, create_keyword_function, restore_interrupt_handler
+from voicegauge.api.check_setup import build_live_check_arguments
 from voicegauge.api.live_service import (
     delete_leftover_resources,
 )
@@ -57,10 +59,13 @@ from voicegauge.bench.run_store import load_run, save_run
 from voicegauge.bench.scoring import score_run
 from voicegauge.bench.target_samples import summarize_places
 from voicegauge.bench.target_summaries import BenchResult, summarize_targets
+from voicegauge.conformance.check_settings import build_contract_options
+from voicegauge.contract.contract import BaseTarget
 from voicegauge.errors import BudgetError, TimeLimitError, UsageError
 from voicegauge.model.base import Provenance, StopReason
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.run import Run, ScoreSet
+from voicegauge.options import build_arguments
 from voicegauge.printable_text import format_count
 from voicegauge.report.html_page import write_report
 
@@ -101,7 +106,7 @@ def finish_benchmark(
         run_folder,
         outcome,
         config,
-        planned_benchmark.listener,
+        planned_benchmark,
         is_finished=outcome.is_complete and planned_benchmark.live_options is None,
     )
     if stop_signal.requested and stop_signal.error is None:
@@ -173,15 +178,36 @@ def _finish_interrupted_benchmark(
     return result
 
 
+def _build_check_command(planned_benchmark: PlannedBenchmark, target: BaseTarget) -> str:
+    """Return the command that checks a target of the benchmark at the same service."""
+    contract, request = target.contract, planned_benchmark.request
+    name = f"{contract.id.partition('@')[0]}/{target.name}"  # what follows names another version of the contract
+    live_options = {one.id: options for one, options in planned_benchmark.list_contracts_with_live_options()}
+    if contract.id not in live_options:
+        faults = build_arguments(request, names=("faults",))
+        return shlex.join(["voicegauge", "check", name, "--emulated", *faults, *build_contract_options([contract])])
+    live = live_options[contract.id]
+    live = dataclasses.replace(live, base_urls=live.find_base_urls(contract))
+    prices = {one: usd for one, usd in request.prices.items() if one == target.id}
+    return shlex.join(["voicegauge", "check", *build_live_check_arguments([name], live, prices, [contract])])
+
+
 def _save_finished_or_partial_run(
-    run_folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, is_finished: bool
+    run_folder: Path,
+    outcome: RunOutcome,
+    config: RunConfig,
+    planned_benchmark: PlannedBenchmark,
+    *,
+    is_finished: bool,
 ) -> Run:
+    listener = planned_benchmark.listener
     with report_phase(listener, "measuring audio", len(outcome.samples)) as measuring:
         samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
     for target, count in count_samples_with_unknown_encoding(samples).items():
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
     for target, clips in describe_unexpected_formats(samples, config.targets).items():
-        listener.notice(f"{target}: {clips} as requested or documented: voicegauge check {target} says more")
+        command = _build_check_command(planned_benchmark, config.targets[target])
+        listener.notice(f"{target}: {clips} as requested or documented: `{command}` says more")
     manifest = load_run(run_folder).manifest
     workers = {one.name: one for one in (*manifest.workers, *outcome.workers)}  # those of an interrupted run too
     manifest = msgspec.structs.replace(

@@ -418,6 +418,7 @@ def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptio
 
 LIVE_OPTIONS_IN_REPRODUCTION_COMMANDS = (
     "base_urls",
+    "allowed_keys",
     "allow_insecure_http",
     "own_server_models",
     "own_server_voices",
@@ -443,16 +444,35 @@ def _build_live_reproduction(
     names = _list_target_names_to_repeat_plan(request)
     if names is None:
         return Reproduction()
+    arguments = build_live_check_arguments(names, live, request.prices, contracts)
+    return Reproduction((*arguments, *build_arguments(request, names=("public_url",))))
+
+
+def build_live_check_arguments(
+    provider_and_target_ids: Iterable[str],
+    live: LiveOptions,
+    prices: Mapping[str, float],
+    contracts: Iterable[Contract],
+) -> tuple[str, ...]:
+    """Return the arguments of `voicegauge check` that check the same targets at the same live service.
+
+    Args:
+        provider_and_target_ids: the checked providers and targets; empty for all.
+        live: permission to send to the service; the command leaves its budget to the user.
+        prices: dollars per request by target or operation, as the user gave them.
+        contracts: the contracts of the targets.
+    """
     contracts = tuple(contracts)
     if all(contract.is_socket_server(name) for contract in contracts for name in contract.servers):
         live = replace(live, base_urls={name: to_socket_url(url) for name, url in live.base_urls.items()})
-    options = [
+    shortest_prices = CheckRequest(prices=find_shortest_prices(contracts, prices))
+    return (
+        *provider_and_target_ids,
+        "--live",
         *build_arguments(live, names=LIVE_OPTIONS_IN_REPRODUCTION_COMMANDS),
-        *build_arguments(replace(request, prices=find_shortest_prices(contracts, request.prices)), names=("prices",)),
-        *build_arguments(request, names=("public_url",)),
+        *build_arguments(shortest_prices, names=("prices",)),
         *build_contract_options(contracts),
-    ]
-    return Reproduction((*names, "--live", *options))
+    )
 
 
 def open_callback_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
