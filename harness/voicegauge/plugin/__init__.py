@@ -58,6 +58,7 @@ from voicegauge.plugin._service_checks import (
     list_plugin_options,
     open_budget,
     parse_user_prices,
+    require_any_key,
     share_budget_with_worker,
 )
 
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from voicegauge.callback_receiver import Receiver
     from voicegauge.client.client import Client
     from voicegauge.conformance.check_report import CheckReport
+    from voicegauge.contract.contract import BaseTarget
     from voicegauge.contract.loading import Catalogue
     from voicegauge.emulator.process import RunningEmulator
     from voicegauge.model.base import Finding
@@ -113,9 +115,12 @@ def pytest_configure(config: pytest.Config) -> None:
                 f"{get_plugin_flag(declared)} {value}: must be a number {describe_bounds(declared.spec)}"
             )
     check_live_options(config)
-    # A contract that cannot be used, and the wrong name of a fault, are one line, before the tests are collected.
+    # A contract that cannot be used, and the wrong name of a target or a fault, are one line, before the tests are
+    # collected.
     if config.getoption("--vg-contracts"):
         _load_catalogue(config)
+    if target_names := config.getoption("--vg-target"):
+        _select_targets(config, target_names, "--vg-target")
     if fault_names := config.getoption("--vg-fault"):
         _check_fault_names(config, fault_names)
 
@@ -129,6 +134,15 @@ def _check_fault_names(config: pytest.Config, fault_names: Sequence[str]) -> Non
         validate_fault_names(fault_names, _load_catalogue(config) if any("@" in name for name in fault_names) else ())
     except UnknownNameError as error:
         raise pytest.UsageError(f"--vg-fault: {error}") from error
+
+
+def _select_targets(config: pytest.Config, names: Sequence[str], named_by: str) -> list[BaseTarget]:
+    from voicegauge.errors import VoicegaugeError
+
+    try:
+        return _load_catalogue(config).select_targets(names)
+    except VoicegaugeError as error:
+        raise pytest.UsageError(f"{named_by}: {error}") from error
 
 
 @pytest.hookimpl(trylast=True)
@@ -166,17 +180,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that use `voicegauge_target` once per target, and tests that use `voicegauge_rule` once per rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
-    from voicegauge.errors import VoicegaugeError
     from voicegauge.rules.registry import RULE_BY_ID
 
     marker = metafunc.definition.get_closest_marker("voicegauge")
-    option = metafunc.config.getoption("--vg-target")
-    names = option or list(marker.args if marker else ())
+    names = metafunc.config.getoption("--vg-target") or list(marker.args if marker else ())
     try:
-        targets = _load_catalogue(metafunc.config).select_targets(names)
-    except VoicegaugeError as error:
-        where = "--vg-target" if option else f"{metafunc.definition.nodeid}: @pytest.mark.voicegauge"
-        raise pytest.UsageError(f"{where}: {error}") from error
+        targets = _select_targets(metafunc.config, names, f"{metafunc.definition.nodeid}: @pytest.mark.voicegauge")
+    except pytest.UsageError as error:
+        # pytest prints the text of this error alone, without frames, and runs no test.
+        raise pytest.Collector.CollectError(str(error)) from None
     if "voicegauge_target" in metafunc.fixturenames:
         metafunc.parametrize("voicegauge_target", [target.id for target in targets])
     if "voicegauge_rule" in metafunc.fixturenames:
@@ -185,6 +197,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pairs = [(names, rule) for names in chosen.values() for rule in RULE_BY_ID]
         ids = [f"{names[0].partition('/')[0]}-{rule}" for names, rule in pairs]
         metafunc.parametrize("voicegauge_rule", pairs, ids=ids, indirect=True)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Reject a live run in which every test of a service would fail because its key is not set."""
+    config = session.config
+    # pytest-xdist has no way to end its workers with a usage error: there each test fails with the line of its service.
+    if not config.getoption("--vg-live") or config.getoption("collectonly") or hasattr(config, "workerinput"):
+        return
+    chosen: set[str] = set()
+    for item in session.items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        if "voicegauge_target" in parameters:
+            chosen.add(parameters["voicegauge_target"])
+        elif "voicegauge_rule" in parameters:
+            chosen.update(parameters["voicegauge_rule"][0])
+        elif {"voicegauge_check", "voicegauge_send", "voicegauge_jobs"} & set(getattr(item, "fixturenames", ())):
+            return  # only the test itself knows which service it uses
+    require_any_key(_load_catalogue(config), {target_id.partition("/")[0] for target_id in chosen})
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -198,6 +198,20 @@ def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterato
         destinations = find_key_destinations(contract, {})
         if destinations.is_key_set:
             yield f"LIVE: {destinations.describe()}"
+
+
+def require_any_key(catalogue: Catalogue, provider_ids: Collection[str]) -> None:
+    """Check that at least one of the providers can be sent requests.
+
+    Raises:
+        pytest.UsageError: each of the providers needs a key that is not set.
+    """
+    from voicegauge.client.keys import find_missing_key_variables
+
+    missing = {name: find_missing_key_variables(catalogue.find_provider(name)) for name in sorted(provider_ids)}
+    if missing and all(missing.values()):
+        needs = ", ".join(f"{' and '.join(variables)} for {name}" for name, variables in missing.items())
+        raise pytest.UsageError(f"--vg-live: no key of a chosen service is set: set {needs}")
 
 
 # Checks services from within a test: the emulator, or live services with one budget for all tests.
