@@ -47,10 +47,12 @@ def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: A
     ):
         return False
     names = found["names"].split(";")
+    # Where a request states the digest of its body, that digest is signed, so it must be the right one.
     payload_digest = hashlib.sha256(incoming_request.body).hexdigest()
     is_other_body = incoming_request.find_header("x-amz-content-sha256") not in (None, payload_digest)
-    if is_other_body or not date.startswith(found["day"]) or not set(names) >= _HEADERS_THAT_MUST_BE_SIGNED:
+    if is_other_body or not set(names) >= _HEADERS_THAT_MUST_BE_SIGNED:
         return False
+    # Spaces around a value do not count, and repeated ones count as one.
     headers = "".join(f"{name}:{' '.join((incoming_request.find_header(name) or '').split())}\n" for name in names)
     path = urlsplit(incoming_request.base_url).path + incoming_request.path
     canonical = "\n".join(
@@ -65,6 +67,7 @@ def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: A
     )
     scope = f"{found['day']}/{aws_signature_spec.region}/{aws_signature_spec.service}/aws4_request"
     text = "\n".join(("AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()))
+    # The key of one day, region and service is derived step by step: who learns it cannot sign for another one.
     signing_key = f"AWS4{secret_key}".encode()
     for part in (found["day"], aws_signature_spec.region, aws_signature_spec.service, "aws4_request"):
         signing_key = hmac.digest(signing_key, part.encode(), "sha256")
@@ -72,6 +75,7 @@ def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: A
 
 
 def _build_canonical_query(incoming_request: IncomingRequest) -> str:
+    """Return the query as it is signed: each name and value encoded again, in the order of the encoded names."""
     pairs = sorted(
         (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
         for name, value in parse_qsl(incoming_request.raw_query, keep_blank_values=True)
@@ -82,6 +86,8 @@ def _build_canonical_query(incoming_request: IncomingRequest) -> str:
 # Issues OAuth 2 access tokens for client credentials (RFC 6749, section 4.4).
 
 
+REJECTED_KEY_PREFIX = "invalid"
+"""Keys and client secrets that begin with this text are rejected; any other is accepted and opens an account."""
 ACCESS_TOKEN_LIFETIME_S = 3600
 MAX_STORED_ACCESS_TOKENS = 10_000
 """Maximum number of valid tokens; older ones are forgotten, so that memory stays bounded."""
@@ -90,9 +96,8 @@ MAX_STORED_ACCESS_TOKENS = 10_000
 class AccessTokens:
     """The access tokens of one emulated provider."""
 
-    def __init__(self, contract: Contract, rejected_key_prefix: str) -> None:
-        """Create a store without tokens; client secrets that begin with `rejected_key_prefix` receive no token."""
-        self._rejected_key_prefix = rejected_key_prefix
+    def __init__(self, contract: Contract) -> None:
+        """Create a store without tokens, for the flows that `contract` documents."""
         self._secret_and_end_by_token = BoundedDict[str, tuple[str, float]](MAX_STORED_ACCESS_TOKENS)
         """The client secret and the end of validity by token."""
         flows = [scheme.get("flows", {}) for scheme in contract.security_schemes.values()]
@@ -105,11 +110,12 @@ class AccessTokens:
 
     def respond(self, incoming_request: IncomingRequest, now_s: float) -> tuple[int, Mapping[str, Any]]:
         """Return the status and the JSON body of the response to a request for a token."""
+        # The statuses and codes are those of RFC 6749, section 5.2.
         fields = dict(parse_qsl(incoming_request.body.decode(errors="replace")))
         if fields.get("grant_type") != "client_credentials":
             return 400, {"error": "unsupported_grant_type"}
         secret = _read_client_secret(incoming_request, fields)
-        if not secret or secret.startswith(self._rejected_key_prefix):
+        if not secret or secret.startswith(REJECTED_KEY_PREFIX):
             return 401, {"error": "invalid_client"}
         token = secrets.token_urlsafe(24)
         self._secret_and_end_by_token[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
@@ -129,6 +135,7 @@ def _find_path_below_server(contract: Contract, url: str) -> str:
 
 def _read_client_secret(incoming_request: IncomingRequest, fields: Mapping[str, str]) -> str | None:
     """Return the secret from Basic authentication or from the form; `None` without an id or a secret."""
+    # A client may use either way (RFC 6749, section 2.3.1).
     kind, _, encoded = (incoming_request.find_header("authorization") or "").partition(" ")
     client_id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
     if kind.lower() == "basic":
@@ -146,8 +153,6 @@ def _read_client_secret(incoming_request: IncomingRequest, fields: Mapping[str, 
 SECONDS_PER_DAY = 86_400.0
 MAX_STORED_ACCOUNTS = 10_000
 """Maximum number of accounts; older accounts are forgotten, so that memory stays bounded."""
-REJECTED_KEY_PREFIX = "invalid"
-"""Keys that begin with this text are rejected; any other key is accepted and opens an account."""
 
 
 class AccountRegistry:
@@ -157,9 +162,9 @@ class AccountRegistry:
         """Create a registry without accounts; the first request with a key opens the key's account."""
         self._contract, self._settings = contract, settings
         self._account_by_name = BoundedDict[str, EmulatedAccount](MAX_STORED_ACCOUNTS)
-        self.tokens = AccessTokens(contract, REJECTED_KEY_PREFIX)
+        self.access_tokens = AccessTokens(contract)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[EmulatedAccount]:
         """Iterate over the accounts opened so far."""
         return iter(self._account_by_name.values())
 
@@ -176,7 +181,13 @@ class AccountRegistry:
             raise Rejection("unauthorized", None, "no API key was sent")
         if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
-        return self._find_or_open_account(key or f"keyless:{incoming_request.client_address}", is_keyless=key is None)
+        name = key or f"keyless:{incoming_request.client_address}"
+        if name not in self._account_by_name:
+            credits, documented = self._settings.credits, self._contract.provider.credits
+            if credits is None and documented is not None:
+                credits = documented.free_credits
+            self._account_by_name[name] = EmulatedAccount(name, key is None, credits)
+        return self._account_by_name[name]
 
     def _find_api_key(self, operation: Operation, incoming_request: IncomingRequest, now_s: float) -> str | None:
         """Return the API key in a request; `None` if it has no key.
@@ -205,17 +216,8 @@ class AccountRegistry:
             return next(valid, None)
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
-            return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
+            return self.access_tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
         return _read_api_key_or_token(scheme, key_spec.key_prefix, incoming_request)
-
-    def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
-        if name not in self._account_by_name:
-            documented = self._contract.provider.credits
-            credits = self._settings.credits
-            if credits is None and documented is not None:
-                credits = documented.free_credits
-            self._account_by_name[name] = EmulatedAccount(name, is_keyless, credits)
-        return self._account_by_name[name]
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
         """Return the limits of the plan that the settings name.
@@ -257,7 +259,7 @@ class AccountRegistry:
         if not account.is_keyless or allowance is None:
             return
         day = int(now_s // SECONDS_PER_DAY)
-        if account.keyless_allowance_day != day:
+        if account.keyless_allowance_day != day:  # the allowance begins again at midnight, UTC
             account.keyless_allowance_day, account.keyless_character_count = day, 0
         if account.keyless_character_count + character_count > allowance.max_characters_per_day:
             detail = f"more than {allowance.max_characters_per_day} characters per day"
@@ -283,7 +285,9 @@ class AccountRegistry:
         """
         plan = self.find_plan_limits(operation.limits)
         window = account.rate_window if account is not None else RateWindow()
-        remaining_s = window.compute_remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
+        # At least 1, since `Retry-After: 0` would invite a client to try again at once, in the same window.
+        ends_in_s = max(1, math.ceil(window.start_s + RATE_WINDOW_S - now_s)) if window.request_count else None
+        remaining_s = int(RATE_WINDOW_S) if ends_in_s is None else ends_in_s
         facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
         if plan.max_requests_per_minute is not None:
             facts["limit"] = plan.max_requests_per_minute
@@ -308,16 +312,16 @@ def _read_api_key_or_token(
     return token.strip() or None if kind.lower() == str(security_scheme.get("scheme", "bearer")).lower() else None
 
 
-def _read_credential(credential_location: str, name: str, incoming_request: IncomingRequest) -> str | None:
+def _read_credential(credential_location: str, credential_name: str, incoming_request: IncomingRequest) -> str | None:
     if credential_location == "query":
-        return incoming_request.query.get(name)
+        return incoming_request.query.get(credential_name)
     if credential_location == "cookie":
         try:
             cookies = SimpleCookie(incoming_request.find_header("cookie") or "")
         except CookieError:
             return None
-        return cookies[name].value if name in cookies else None
-    return incoming_request.find_header(name)
+        return cookies[credential_name].value if credential_name in cookies else None
+    return incoming_request.find_header(credential_name)
 
 
 MAX_JOURNAL_ENTRIES = 10_000
@@ -374,16 +378,17 @@ class RequestJournal:
 
     def __init__(self) -> None:
         """Create a journal without recorded requests."""
-        self._entries: deque[tuple[dict[str, Any], int]] = deque()
+        self._entries_and_sizes: deque[tuple[dict[str, Any], int]] = deque()
+        """The recorded requests, oldest first, each with the memory that it takes, in bytes."""
         self._size_bytes = 0
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Iterate over the recorded requests, oldest first."""
-        return (entry for entry, _ in self._entries)
+        return (entry for entry, _ in self._entries_and_sizes)
 
     def clear(self) -> None:
         """Remove all recorded requests."""
-        self._entries.clear()
+        self._entries_and_sizes.clear()
         self._size_bytes = 0
 
     def record_request(
@@ -407,20 +412,13 @@ class RequestJournal:
             "rejection_reason": response.rejection_reason,
             "job": response.job.id if response.job else None,
         }
-        size_bytes = _estimate_entry_bytes(incoming_request)
-        self._entries.append((entry, size_bytes))
+        pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
+        size_bytes = _JOURNAL_ENTRY_OVERHEAD_BYTES + len(incoming_request.path)
+        size_bytes += sum(_NAME_AND_VALUE_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
+        self._entries_and_sizes.append((entry, size_bytes))
         self._size_bytes += size_bytes
-        while len(self._entries) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
-            self._size_bytes -= self._entries.popleft()[1]
-
-
-def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
-    pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
-    return (
-        _JOURNAL_ENTRY_OVERHEAD_BYTES
-        + len(incoming_request.path)
-        + sum(_NAME_AND_VALUE_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
-    )
+        while len(self._entries_and_sizes) > MAX_JOURNAL_ENTRIES or self._size_bytes > MAX_JOURNAL_BYTES:
+            self._size_bytes -= self._entries_and_sizes.popleft()[1]
 
 
 def _find_unmasked_parameter_names(
@@ -436,9 +434,11 @@ def _find_unmasked_parameter_names(
     return frozenset(name for name in documented if not _is_credential_parameter(contract, name))
 
 
-def _is_credential_parameter(contract: Contract, name: str) -> bool:
-    return name not in _UNMASKED_HEADERS and (
-        name in _list_key_parameter_names(contract) or _CREDENTIAL_NAME_PATTERN.search(name) is not None
+def _is_credential_parameter(contract: Contract, parameter_name: str) -> bool:
+    # A name such as "idempotency-key" looks like that of a credential, so the known names come first.
+    return parameter_name not in _UNMASKED_HEADERS and (
+        parameter_name in _list_key_parameter_names(contract)
+        or _CREDENTIAL_NAME_PATTERN.search(parameter_name) is not None
     )
 
 
@@ -480,5 +480,6 @@ def _compile_secret_pattern(secrets: tuple[str, ...]) -> re.Pattern[str]:
         data = secret.encode("latin-1")  # as headers are encoded
         spellings += [secret, quote(secret, safe=""), "".join(f"%{byte:02x}" for byte in data), data.hex()]
         spellings += [base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()]
+    # A pattern takes the first alternative that matches: a shorter one would leave the rest of a longer one visible.
     longest_first = sorted(spellings, key=len, reverse=True)
     return re.compile("|".join(re.escape(spelling) for spelling in longest_first), re.IGNORECASE)

@@ -132,7 +132,7 @@ MAX_CACHED_RECORDING_MEASUREMENTS = 64
 
 
 class _RecordingMeasurements(NamedTuple):
-    """What the limits of uploads are compared with."""
+    """The properties of a recording that the limits of uploads are compared with."""
 
     container_format: str
     audio_duration_s: float
@@ -173,6 +173,7 @@ def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limi
     """
     if upload_limits.max_bytes is not None and len(uploaded_file.content) > upload_limits.max_bytes:
         raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
+    # Decoding takes much longer than everything else here, so it is done for the limits that need it only.
     if not (
         upload_limits.accepted_formats
         or upload_limits.min_duration_s
@@ -235,6 +236,7 @@ class _RememberedResults(Generic[ResultT]):
     def __init__(self, measure_bytes: Callable[[ResultT], int]) -> None:
         self._measure_bytes, self._lock = measure_bytes, threading.Lock()
         self._results: dict[Hashable, ResultT] = {}
+        """The results, those not used for longest first."""
 
     def find_or_compute(self, key: Hashable, compute_result: Callable[[], ResultT]) -> ResultT:
         # The lock is held meanwhile: requests with the same upload wait for one result, where each would need hundreds
@@ -265,6 +267,7 @@ class AudioInputResult(NamedTuple):
     values_by_location: Mapping[Location, Any]
     """The values of the response, each under its location."""
     generated_audio: GeneratedAudio | None = None
+    """The audio that was made of the upload; `None` for a transcript, an analysis or stems."""
     audio_url: str = ""
     """URL of `generated_audio` if the response links to that audio, else empty."""
 
@@ -285,6 +288,7 @@ class AudioInputEndpoint:
         context = self._context
         target = select_audio_input_target(request)
         started = asyncio.get_running_loop().time()
+        # One at a time: the samples of one upload may take hundreds of megabytes.
         async with context.upload_lock:
             upload = await asyncio.to_thread(self._decode_upload, request, target)
             audio_s = upload.decoded_audio.duration_s
@@ -408,7 +412,17 @@ class AudioInputEndpoint:
         if use.response.audio is None:
             return AudioInputResult(values)
         name = find_audio_format_name(target.target_spec.emulation.default_format or "mp3") or "mp3"
-        synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
+        synthesis = SynthesisRequest(
+            text=text or "Nothing was said.",
+            language=spoken,
+            espeak_variant="klatt4",
+            words_per_minute=165,
+            pitch=50,
+            sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,
+            leading_silence_s=0.1,
+            audio_format=name,
+            seed=0,
+        )
         speech = await synthesize(synthesis)
         result = self._build_audio_result(
             request, use.response.audio, GeneratedAudio(speech.audio_bytes, name), "translate"
@@ -570,17 +584,3 @@ def _choose_output_format_name(request: ParsedRequest, target: AudioInputTarget,
     if not documented or choose_media_type(default, documented) is not None:
         return default
     return next((name for name in map(find_audio_format_name, documented) if name is not None), "wav")
-
-
-def _build_translation_synthesis_request(text: str, language: str, format_name: str) -> SynthesisRequest:
-    return SynthesisRequest(
-        text=text,
-        language=language,
-        espeak_variant="klatt4",
-        words_per_minute=165,
-        pitch=50,
-        sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,
-        leading_silence_s=0.1,
-        audio_format=format_name,
-        seed=0,
-    )

@@ -54,6 +54,7 @@ class PlannedSpeech(NamedTuple):
     """The speech of one request, with the emulated duration of each phase."""
 
     target: Target
+    """The target that the request addresses."""
     synthesis: SynthesisRequest
     billable_character_count: int
     """Number of characters that are charged."""
@@ -118,8 +119,13 @@ class JobStore:
         """
         if isinstance(price, PriceSpec):
             price = PriceQuote(price.usd_per_unit, price.credits_per_unit, price.usd_per_unit)
-        uses_credits = self._contract.provider.credits is not None
-        amount = (price.price_credits if uses_credits else _choose_price_usd(price)) if price else None
+        if price is None:
+            return None
+        if self._contract.provider.credits is not None:
+            amount = price.price_credits
+        else:
+            # Where no document that binds the provider states a price, what a client reserves is charged.
+            amount = price.price_usd if price.price_usd is not None else price.reserved_usd
         if amount is None:
             return None
         if account.is_keyless:
@@ -130,6 +136,7 @@ class JobStore:
         self._refundable_jobs = [job for job in self._refundable_jobs if not job.is_refunded]
         if account.credit_balance is not None and account.credit_balance < amount:
             raise Rejection("no-credit", None, f"{amount:g} needed, {account.credit_balance:g} left")
+        # After the check of the balance: a faulty provider bills too much for what it has accepted.
         amount = change_amount(amount)
         account.subtract_from_balance(amount)
         return amount
@@ -184,7 +191,7 @@ class JobStore:
         if max_wait_s <= 0:
             return
         if self._clock.advances_per_poll:
-            for _ in job.state_durations_s:
+            for _ in job.state_durations_s:  # as many polls as there are states before the last
                 self._clock.advance(CLOCK_ADVANCE_PER_POLL_S)
                 self.update_job_state(job, is_poll=True)
             return
@@ -205,6 +212,7 @@ class JobStore:
         Raises:
             Rejection: there is no such job, it belongs to another account, or it has expired.
         """
+        # Of all parameters, because contracts need not say which of them is the id of a job.
         for value in (*request.path_parameters.values(), *request.query_parameters.values()):
             job = self.jobs.get(str(value))
             # Without a key, a job belongs to nobody: all who know its id may ask for it.
@@ -231,7 +239,7 @@ class JobStore:
 
     def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
-        self.update_job_state(job)
+        self.update_job_state(job)  # it may have ended since the last request about it
         if job_spec.cancellation is not None and not self._fault_injector.is_check_skipped(
             "cancelling", job.target.operation
         ):
@@ -248,22 +256,12 @@ class JobStore:
             job.account.subtract_from_balance(-job.charge if job.charge else None)
         return state
 
-    def update_all_job_states(self) -> None:
-        """Update all jobs to the current time, and make the refunds that are due."""
-        for job in self.jobs.values():
-            self.update_job_state(job)
-
     def has_succeeded(self, job: EmulatedJob) -> bool:
         """Whether a job has ended in success."""
         operation = job.target.job_operation
         state = self.update_job_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
         return known is not None and known.terminal_outcome == "success"
-
-
-def _choose_price_usd(price: PriceQuote) -> float | None:
-    """Return the price in dollars. If no document that binds the provider states it, return the amount to reserve."""
-    return price.price_usd if price.price_usd is not None else price.reserved_usd
 
 
 def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:
@@ -309,6 +307,7 @@ class AudioDownloads:
         if self._fault_injector.is_check_skipped("file-names", target.operation):
             name = (target.id, synthesis.espeak_variant, synthesis.pitch)
             self._shared_files[name] = synthesis
+            # Another request with this name that arrives now replaces what this one will read.
             await asyncio.sleep(SHARED_FILE_WRITING_DURATION_S)
             synthesis = self._shared_files[name]
         return await synthesize(synthesis)
@@ -486,7 +485,7 @@ class EmulatedConnection(ABC):
         return self._handshake_values.get(location, MISSING)
 
     def _count_sent_constants(self, constants: Mapping[Location, Any]) -> int:
-        """Return the number of `constants`, by location, that the client has sent."""
+        """Return the number of `constants`, given by location, that the client has sent."""
         return sum(_matches_constant(self._read_setting(location), value) for location, value in constants.items())
 
     def _list_socket_faults(self, target: BaseSocketTarget) -> list[SocketFault]:

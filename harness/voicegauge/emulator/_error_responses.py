@@ -30,6 +30,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
     if found is not None and not _does_example_fit_rejection(found[2], rejection):
+        # An error about another mistake in the field is still closer than one with only the same status.
         found = _find_error_by_reason(operation, rejection.reason, None) or found
     if found is not None:
         spec, media_spec, example = found
@@ -85,8 +86,10 @@ def _find_error_by_reason(
 def _find_errors_by_reason(
     operation: Operation, rejection_reason: str, field_name: str | None
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
+    """Yield the documented errors for a reason, those that fit best first."""
     conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
     conditions.append(rejection_reason)
+    # Documents that distinguish fewer reasons have the error under a more general one.
     if rejection_reason == "not-found" and field_name:
         conditions.append(f"invalid:{field_name}")
     usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
@@ -142,6 +145,7 @@ def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -
 
 
 _MAX_SIMILAR_OPERATIONS_NAMED = 3
+"""Number of operations that the error for an unknown path names, because their paths are most like it."""
 _MAX_QUOTED_PATH_CHARACTERS = 200
 """Maximum number of characters of a requested path that an error repeats."""
 _MESSAGE_KEYS = ("message", "detail", "err_msg", "error_description", "msg")
@@ -153,6 +157,7 @@ _GENERAL_ERROR_CODE_PATTERN = re.compile(r"not[_-]?found([_-]?error)?", re.IGNOR
 _SENTENCE_OR_TITLE_PATTERN = re.compile(r" |^[A-Z][a-z]+$")
 """Matches sentences and titles, such as "Model not found" or "Unauthenticated", but no ids."""
 _ERROR_CODE_WORDS_BY_STATUS = {404: ("not", "found"), 405: ("method", "not", "allowed")}
+"""The words of the error code of a status, to be written in the provider's style."""
 
 
 def build_undocumented_operation_response(contract: Contract, method: str, paths: Sequence[str]) -> EmulatedResponse:

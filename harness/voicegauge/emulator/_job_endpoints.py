@@ -50,6 +50,7 @@ class BatchEndpoint:
         ]
         charges: list[float | None] = []
         try:
+            # A generator, item by item: after a rejection, `charges` has what was charged before and is to be refunded.
             charges += (
                 job_store.charge_target_price(account, speech.target, speech.billable_character_count)
                 for _, speech in planned
@@ -60,6 +61,7 @@ class BatchEndpoint:
         await self._context.clock.sleep(planned[0][1].submit_latency_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
+        # The batch as a whole has no text, which would be rejected.
         whole = self._speech.plan_speech(replace(request, rejects_unsupported_values=False), account)
         whole = whole._replace(queue_time_s=0.0, processing_time_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
@@ -75,7 +77,7 @@ class BatchEndpoint:
             return response
         for location, count in (
             (batch.total_count_location, len(job.items)),
-            (batch.ended_count_location, job.ended_item_count),
+            (batch.ended_count_location, sum(item.has_ended for item in job.items)),
         ):
             if location is not None:
                 response.body = write_value_at(response.body, location, count)
@@ -287,6 +289,7 @@ class JobOperationRole(NamedTuple):
     """What an operation does with jobs that an earlier request started."""
 
     action: Literal["status", "result", "cancel", "download"]
+    """What is done: report the state of a job, return its result, cancel it, or serve its audio."""
     job_spec: JobSpec | None
     """The contract's description of the jobs that the operation refers to; `None` for downloads, which name a file."""
 

@@ -46,7 +46,7 @@ def _get_job_spec(target: Target | None) -> JobSpec | None:
 
 
 def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job pass through the shortest sequence of states that ends in a failure state."""
+    """Return the shortest sequence of states that ends in failure; `state_sequence` if none is documented."""
     failed = next(iter(find_failure_states(job_spec)), None)
     return find_shortest_state_sequence(job_spec, failed) if failed is not None else state_sequence
 
@@ -134,14 +134,14 @@ _CAN_JOB_FAIL = create_contract_part_condition(
     ),
 )
 def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job pass twice through all states before the last one."""
+    """Return the states of a job that passes twice through all states before the last one."""
     *earlier, last = state_sequence
     return (*earlier, *earlier, last) if len(earlier) > 1 else state_sequence
 
 
 @declare_fault("change_job_states", "terminal-flip", "A job that succeeded is reported as failed later.", _CAN_JOB_FAIL)
 def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job succeed and then enter a failure state."""
+    """Return the states of a job that succeeds and then enters a failure state."""
     return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
 
 
@@ -149,7 +149,7 @@ def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
     "change_job_states", "failure-undone", "A job that failed is reported as succeeded later.", _CAN_JOB_FAIL
 )
 def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Let the job enter a failure state and then succeed."""
+    """Return the states of a job that enters a failure state and then succeeds."""
     success = find_shortest_state_sequence(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 
@@ -205,6 +205,7 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
 def change_creation_time(response: EmulatedResponse) -> None:
     """Report a different creation time in every state."""
     if response.job is not None:
+        # Another number of minutes in each state, because a constant error would be no change.
         started_s = response.job.state_start_times_s
         _set_creation_time(response, started_s[-1] - 60.0 * len(started_s))
 
@@ -336,7 +337,7 @@ add_faults(
     Fault(
         id="wrong-charge",
         description="The charge is higher than the documented price.",
-        change_charge=lambda charge: charge * 2 + 1,  # the 1 makes a price of 0 wrong as well,
+        change_charge=lambda charge: charge * 2 + 1,  # the 1 makes a price of 0 wrong as well
         applies_to=FaultCondition("the target has a price and some response reports the charge", _reports_charge),
     ),
 )

@@ -119,7 +119,7 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mappin
     if response.response_spec is None or response.operation is None:
         return
     roles = {name.lower(): role for role, name in response.operation.limits.rate_limit_header_names.items()}
-    roles.setdefault("retry-after", "retry_after")
+    roles.setdefault("retry-after", "retry_after")  # a standard header, whose role contracts need not state
     present = {name.lower() for name in response.headers}
     for name, header in response.response_spec.headers.items():
         if name.lower() in present:
@@ -139,7 +139,7 @@ def _build_header_value(
         return value
     charged = _find_charged_amount(response, header.name)
     if charged is not None:
-        return f"{charged:.6f}".rstrip("0").rstrip(".")
+        return f"{charged:.6f}".rstrip("0").rstrip(".")  # without an exponent, which clients may not parse
     if not header.is_required:
         return None
     builder = SchemaValueBuilder(header.schemas)
@@ -178,6 +178,7 @@ def _contains_unix_time(header: Parameter) -> bool:
 
 TargetT = TypeVar("TargetT", Target, BaseSocketTarget)
 PartT = TypeVar("PartT")
+"""A part of what a contract states about a target, such as its jobs or its webhook."""
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ class SocketOutput:
 
     kind: SocketOutputKind
     audio: bytes = b""
+    """The encoded audio of an `audio` output; otherwise empty."""
     context: str | None = None
     """The context that the message names; `None` if it names none."""
     values: dict[str, Any] = field(default_factory=dict)
@@ -249,12 +251,15 @@ class SocketTurnState:
     """The turn whose outputs a fault changes, and the facts about other turns of the connection that faults need."""
 
     target: SocketTarget
+    """The target that speaks."""
     purpose: SocketOutputPurpose
     """What the outputs are sent for."""
     context: str | None
     """The context of the turn; `None` if the connection has no contexts."""
     bytes_per_second: int
+    """Size of one second of the turn's audio; 1 if the outputs belong to no turn."""
     sample_width_bytes: int
+    """Size of one sample of the target's default format; 1 for compressed audio."""
     was_flushed: bool = False
     """Whether the client has flushed the turn."""
     other_context: str | None = None
@@ -274,6 +279,7 @@ class ReportedText:
     """One text that the emulator reports while it transcribes."""
 
     kind: SocketOutputKind
+    """The event that reports the text, or `raw` for a message that is in no contract."""
     text: str = ""
     """The text of the turn; for a `raw` report, the message itself."""
     delay_s: float = 0.0
@@ -299,7 +305,9 @@ class SocketFault:
     ignores_cancel: bool = False
     """Whether a cancellation does not stop the audio."""
     ignores_key: bool = False
+    """Whether a connection without a key, or with a wrong one, is accepted."""
     ignores_limits: bool = False
+    """Whether more contexts may be open than the contract allows."""
 
     def has_effect(self, target: BaseSocketTarget) -> bool:
         """Whether the fault changes what a target does: a fault of speech changes no target that transcribes."""
@@ -315,6 +323,7 @@ class EmulatedCallback:
     """A callback that may be sent in the current state of a job."""
 
     body: Any
+    """The payload, as a JSON value."""
     documented_media_type: MediaType
     """Documented media type of the body."""
     is_final: bool
@@ -367,6 +376,7 @@ class Fault:
     """A mistake that the emulator can make. At least one of the fields that change its behavior is set."""
 
     id: str
+    """Name of the fault in settings, such as "silent-audio"."""
     description: str
     """One sentence about the behavior of a provider with this fault."""
     applies_to: FaultCondition[Target] = _EVERYWHERE

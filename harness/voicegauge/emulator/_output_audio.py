@@ -52,6 +52,7 @@ _FORMAT_BY_ALIAS = {
     "webm_opus": "webm",
     "adts": "aac",
 }
+"""The emulator's names of formats, by other names that providers give them."""
 _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER = {
     "ogg": ("audio/ogg", "audio/vorbis", "application/ogg"),
     "opus": ("audio/opus", "audio/ogg", "application/ogg"),
@@ -179,9 +180,14 @@ STEM_NAMES_BY_COUNT = {
 }
 """For each number of stems (parts of a mix, such as vocals and drums), the names that common separation models use."""
 _NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+"""Names of the pitch classes, each a semitone above the one before."""
 _MAJOR_KEY_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+"""How strongly each pitch class occurs in a major key, from its root; source: see the minor key."""
 _MINOR_KEY_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""How strongly each pitch class occurs in a minor key (Krumhansl and Kessler, Psychological Review 89, 1982)."""
+"""How strongly each pitch class occurs in a minor key, from its root.
+
+Source: Krumhansl and Kessler, Psychological Review 89, 1982.
+"""
 _TEMPO_RANGE_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
 
 
@@ -221,6 +227,7 @@ def _build_ffmpeg_filters(sample_rate_hz: int, effect: AudioEffect) -> list[tupl
 
 def choose_pitch_shift_semitones(voice_name: str | None) -> int:
     """Return the pitch shift that represents `voice_name`; it is never 0, and always the same for the same name."""
+    # CRC-32, because Python's own hash of a text differs from process to process.
     steps = [step for step in range(-MAX_PITCH_SHIFT_SEMITONES, MAX_PITCH_SHIFT_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice_name or "").encode()) % len(steps)]
 

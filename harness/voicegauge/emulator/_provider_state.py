@@ -138,6 +138,7 @@ class EmulatedJob:
     target: Target
     account: EmulatedAccount
     synthesis: SynthesisRequest
+    """What is synthesized when the audio of the job is requested."""
     state_sequence: tuple[str, ...]
     """The states that the job passes through, in order. The job stays in the last one."""
     state_durations_s: tuple[float, ...]
@@ -286,11 +287,6 @@ class EmulatedBatch(EmulatedJob):
             self.state_start_times_s.append(clock.now())
         return self.state
 
-    @property
-    def ended_item_count(self) -> int:
-        """Number of items that have ended."""
-        return sum(item.has_ended for item in self.items)
-
 
 # Defines the accounts to which jobs belong.
 
@@ -305,15 +301,12 @@ class RateWindow:
     start_s: float = -math.inf
     """Unix time at which the window started; minus infinity before the first request."""
     request_count: int = 0
+    """Number of accepted requests in the window."""
 
     def restart_if_ended(self, now_s: float) -> None:
         """Start a new window of the rate limit, without requests, if the current one has ended at `now_s`."""
         if now_s >= self.start_s + RATE_WINDOW_S:
             self.start_s, self.request_count = now_s, 0
-
-    def compute_remaining_s(self, now_s: float) -> int:
-        """Return the number of whole seconds until the window ends; at least 1, so that it suits Retry-After."""
-        return max(1, math.ceil(self.start_s + RATE_WINDOW_S - now_s))
 
 
 @dataclass
@@ -330,6 +323,7 @@ class EmulatedAccount:
     """All charges so far without those refunded, in credits, or in US dollars if the provider uses no credits."""
     rate_window: RateWindow = field(default_factory=RateWindow)
     requests_in_flight_count: int = 0
+    """Number of requests that are being answered and that a limit of concurrent requests counts."""
     keyless_allowance_day: int = -1
     """Day, as days since 1970, on which `keyless_character_count` was counted; -1 before the first request."""
     keyless_character_count: int = 0

@@ -51,7 +51,7 @@ def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any)
         return value
     token, rest = pointer_tokens[0], pointer_tokens[1:]
     if isinstance(body, list) and token.isdecimal():
-        index = int(token)
+        index = int(token)  # of a list that may be shorter: items before it stay null
         body.extend(None for _ in range(index + 1 - len(body)))
         body[index] = _write_value_at_tokens(body[index], rest, value)
         return body
@@ -188,11 +188,6 @@ def _find_documented_default(operation: Operation, media_spec: MediaType | None,
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
-def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
-    """Whether `value` is an enumerated value, a constant, a default or an example of the schema at `location`."""
-    return value in _collect_documented_values(request.operation, request.documented_media_type, location)
-
-
 def reject_undocumented_value(
     request: ParsedRequest, field_mapping: FieldMapping, value: str, known_values: Iterable[str], reason: str
 ) -> None:
@@ -209,7 +204,8 @@ def reject_undocumented_value(
         Rejection: neither `known_values` nor the schema of the field has the value.
     """
     location = field_mapping.location
-    is_known = value in (*known_values, *field_mapping.provider_values) or is_documented_value(request, location, value)
+    documented = _collect_documented_values(request.operation, request.documented_media_type, location)
+    is_known = value in (*known_values, *field_mapping.provider_values) or value in documented
     if request.rejects_unsupported_values and not is_known:
         detail = f"{location.field_name}: {reason} {value!r:.80}"
         raise Rejection("invalid", location.field_name, detail, schema_keyword="enum")
@@ -219,6 +215,7 @@ def reject_undocumented_value(
 def _collect_documented_values(
     operation: Operation, media_spec: MediaType | None, location: Location
 ) -> frozenset[str]:
+    """Return the enumerated values, constants, defaults and examples that the schema at `location` has as texts."""
     found: set[str] = set()
     for schema in _find_schemas(operation, media_spec, location):
         listed: list[Any] = [schema.get(key) for key in ("const", "default", "example")]
@@ -244,6 +241,7 @@ def _find_schemas(operation: Operation, media_spec: MediaType | None, location: 
 
 
 _REQUIRED_FIELD_ERROR_PATTERN = re.compile(r'^"(.+)" is a required property')
+"""Matches the message about a missing field, whose name the validator states only there."""
 
 
 def parse_request(
@@ -320,6 +318,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         return None, MISSING
     content_type = incoming_request.find_header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
+    # A document with application/json means every kind of JSON, such as application/vnd.acme+json.
     media = operation.find_request_media(name) or next(
         (m for m in documented.values() if is_json(name) and is_json(m.name)), None
     )
@@ -395,6 +394,7 @@ def _find_violation_of_nearest_branch(
         return None
     found = [list(media_spec.schemas.iterate_violations(f"{pointer}/{index}", body)) for index in range(len(branches))]
     fewest = min(map(len, found))
+    # Branches that fit as little, for another field each, do not say which one the client meant.
     nearest = [violations[0] for violations in found if violations and len(violations) == fewest]
     return nearest[0] if len({_find_outermost_field(violation) for violation in nearest}) == 1 else None
 

@@ -44,6 +44,7 @@ class StoredResource:
     values: dict[str, Any] = field(default_factory=dict)
     """All known values of the resource by field: those of `json_body`, and those that requests had."""
     is_deleted: bool = False
+    """Whether the resource was deleted. It is kept for faults that still list or use it."""
     conversation_messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
 
@@ -68,6 +69,7 @@ class ResourceStore:
         self._contract, self._fault_injector, self._is_quota_enforced = contract, fault_injector, is_quota_enforced
         self._resource_by_id = BoundedDict[str, StoredResource](MAX_STORED_RESOURCES)
         self._created_count = 0
+        """Number of resources that were created so far, also those that were deleted."""
         self._role_by_operation_id = dict(find_resource_operation_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
@@ -209,6 +211,7 @@ class ResourceStore:
             there = not stored.is_deleted or self._fault_injector.is_check_skipped("deletion", operation)
             if own and there:
                 return stored
+        # The same for a resource of somebody else: a client must not find out which ids exist.
         raise Rejection(
             "not-found", id_location.field_name, f"there is no {resource_spec.display_name} {resource_id!r:.80}"
         )
@@ -221,11 +224,14 @@ class ResourceStore:
         shown = list(self._list_resources_of_account(account, resource_spec, include_deleted=shows_deleted))
         name, listing = resource_spec.id_location.pointer_tokens[-1], resource_spec.listing
         assert listing is not None
+        # A body that is a list itself is treated as the member of an object without a name.
         body = response.body if isinstance(response.body, dict) else {"": response.body}
         for key, items in body.items():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 stock = items if listing.includes_stock_resources else []
-                required = _list_required_fields_of_list_items(response, key)
+                pointer_tokens = (key, "0") if key else ("0",)
+                schemas = iterate_body_schemas(response.documented_media_type, pointer_tokens)
+                required = {field for schema in schemas for field in schema.get("required", ())}
                 body[key] = [*stock, *(_build_resource_list_item(stored, items, required) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count_location is not None:
@@ -319,11 +325,6 @@ def _store_request_values(stored_resource: StoredResource, request: ParsedReques
             stored_resource.json_body[name] = value
 
 
-def _list_required_fields_of_list_items(response: EmulatedResponse, list_field: str) -> set[str]:
-    schemas = iterate_body_schemas(response.documented_media_type, (list_field, "0") if list_field else ("0",))
-    return {name for schema in schemas for name in schema.get("required", ())}
-
-
 def _build_resource_list_item(
     stored_resource: StoredResource, example_items: list[Any], required_fields: set[str]
 ) -> Any:
@@ -389,13 +390,18 @@ def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_s
     for location, value in (
         (pagination_spec.more_pages_location, has_more),
         (pagination_spec.total_count_location, len(items)),
-        (pagination_spec.page_count_location, -(-len(items) // size)),
+        (pagination_spec.page_count_location, -(-len(items) // size)),  # rounded up
     ):
         if location is not None and can_have_value_at(response.documented_media_type, response.body, location):
             response.body = write_value_at(response.body, location, value)
     if pagination_spec.next_cursor_location is not None:
+        location = pagination_spec.next_cursor_location
         cursor = _build_next_cursor(page, end, start // size, pagination_spec) if has_more else None
-        _write_next_cursor(response, pagination_spec.next_cursor_location, cursor)
+        if cursor is None:
+            # Null says that this page is the last one, and an empty text where the schema allows no null.
+            schemas = iterate_body_schemas(response.documented_media_type, location.pointer_tokens)
+            cursor = "" if any(schema.get("type") == "string" for schema in schemas) else None
+        response.body = write_value_at(response.body, location, cursor)
 
 
 def _find_first_index(items: list[Any], page_size: int, request: ParsedRequest, pagination_spec: PaginationSpec) -> int:
@@ -425,11 +431,3 @@ def _build_next_cursor(page: list[Any], end_index: int, page_index: int, paginat
     if kind == "page":
         return page_index + 1 + pagination_spec.first_page_number
     return f"{_CURSOR_PREFIX}{end_index}" if kind == "token" else end_index
-
-
-def _write_next_cursor(response: EmulatedResponse, location: Location, cursor: Any) -> None:
-    """Write the cursor; on the last page null, or an empty text if the schema allows no null."""
-    if cursor is None:
-        schemas = iterate_body_schemas(response.documented_media_type, location.pointer_tokens)
-        cursor = "" if any(schema.get("type") == "string" for schema in schemas) else None
-    response.body = write_value_at(response.body, location, cursor)

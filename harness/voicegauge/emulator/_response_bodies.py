@@ -143,6 +143,7 @@ def select_body_template(
     for example in media_spec.examples:
         weights = rank_example(example)
         if weights is not None:
+            # The number of the example comes before the example itself, which cannot be compared.
             ranked.append((is_valid_example(media_spec, example), *weights, example.is_inferred, -len(ranked), example))
     best = max(ranked, key=lambda entry: entry[:-1]) if ranked else None
     # What contradicts its own schema would be a finding that the service has not caused.
@@ -157,6 +158,7 @@ def select_body_template(
 
 @functools.lru_cache(maxsize=256)
 def is_valid_example(media_spec: MediaType, example: Example) -> bool:
+    """Whether a documented example is valid under the schema beside it; some documents contradict themselves."""
     return next(media_spec.iterate_violations(example.value), None) is None
 
 
@@ -233,6 +235,7 @@ def write_audio_or_url(
     if is_added and response.documented_media_type is not None and "schema" in response.documented_media_type.part_data:
         # What the schema requires beside the written values, such as the other fields of a list item.
         response.body = build_body_by_schema(response.documented_media_type, response.body)
+    # What a contract fixes for the emulation is written elsewhere, and must not be replaced here.
     fixed = response.target.target_spec.emulation.response_constants if response.target is not None else {}
     if response_audio.media_type_location is not None and response_audio.media_type_location not in fixed:
         shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
@@ -275,7 +278,7 @@ def write_charges_and_balances(
         if location is None or amount is None:
             continue
         if location.message_part == "header":
-            response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
+            response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)  # no exponent
         elif response.documented_media_type is not None:
             write_body_values(response, {location: _round_like_example(response, location, amount)}, can_have_value_at)
 
@@ -443,6 +446,7 @@ def filter_lists_by_query(body: dict[str, Any], request: ParsedRequest) -> None:
             continue
         left = [i for i in items if all(key not in i or i[key] == value for key, value in requested.items())]
         body[name] = left
+        # No contract says which list a count belongs to: one that equals the length of the list is taken for its own.
         for other, count in body.items():
             if count == len(items) and isinstance(count, int) and not isinstance(count, bool):
                 body[other] = len(left)

@@ -139,6 +139,7 @@ class ResponseBuilder:
 
         They are whether its state is that of the job, and then whether it belongs to a request to the same target.
         """
+        # The first value is the id of the job, which no example has.
         states = [
             read_value_at(example.value, location) in (MISSING, value)
             for location, value in list(job_values.items())[1:]
@@ -381,6 +382,7 @@ class ResponseBuilder:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
         download = self._contract.find_operation(response_audio.download_operation_id)
+        # The first parameter takes the id of the audio; a further one is the name of a file, which may be any.
         names, path = [one.name for one in download.parameters if one.message_part == "path"], download.path
         for name, value in zip(names, itertools.chain([media_id], itertools.repeat(f"output.{ending}")), strict=False):
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
@@ -496,5 +498,6 @@ def _replace_example_job_ids(value: Any, example_ids: Iterable[str], job_id: str
             if value == shown:
                 return job_id
             if len(shown) >= _MIN_EMBEDDED_ID_LENGTH:
+                # Not within a longer id of which it is the beginning or the end.
                 value = re.sub(rf"(?<![\w-]){re.escape(shown)}(?![\w-])", lambda _: job_id, value)
     return value

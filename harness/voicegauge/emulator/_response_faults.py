@@ -70,7 +70,7 @@ def _list_field_paths(value: Any, parent_path: tuple[str, ...]) -> Iterator[tupl
             yield (*parent_path, key)
             yield from _list_field_paths(item, (*parent_path, key))
     elif isinstance(value, list):
-        for index, item in enumerate(value[:1]):
+        for index, item in enumerate(value[:1]):  # the items of a list have one schema
             yield from _list_field_paths(item, (*parent_path, str(index)))
 
 
@@ -195,7 +195,7 @@ _STREAMS_EVENTS = create_contract_part_condition(_find_stream, "the target respo
 )
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Drop the second-to-last audio event, so that the numbers of the audio events have a gap."""
-    at = _find_audio_piece_indices(operation, pieces)[-2:-1]
+    at = _find_audio_piece_indices(operation, pieces)[-2:-1]  # without the last one, the stream would only be shorter
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
 

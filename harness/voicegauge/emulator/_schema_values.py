@@ -18,8 +18,10 @@ from voicegauge.formats.locations import MISSING
 # Generates ids, and formats timestamps like the contract's examples.
 
 
-_HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
+_HEX_PLACEHOLDER_PATTERN = re.compile(r"\{hex(\d+)\}")
+"""Matches the placeholder for a number of random hexadecimal digits in the template of an id, such as "{hex8}"."""
 _ISO_TIMESTAMP_PATTERN = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
+"""Matches a date and time in ISO 8601, and in it the separator, the digits of the second's fraction, and the zone."""
 DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
 
@@ -31,7 +33,9 @@ def create_seeded_random(*seed_parts: object) -> random.Random:
 
 def fill_random_hex(template: str, rng: random.Random) -> str:
     """Return `template` with every "{hexN}" replaced by N random hexadecimal digits."""
-    return _HEX_PLACEHOLDER.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
+    return _HEX_PLACEHOLDER_PATTERN.sub(
+        lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template
+    )
 
 
 def format_time_like_example(unix_time_s: float, example: Any) -> Any:
@@ -208,7 +212,7 @@ class SchemaValueBuilder:
             default_text = _EXAMPLE_VALUE_BY_SCHEMA_FORMAT.get(schema.get("format", ""), self._text)
             return default_text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
         if json_type in ("integer", "number"):
-            return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+            return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)  # 0 without a bound
         return False if json_type == "boolean" else None
 
     def _choose_json_type(self, node: _SchemaNode, depth: int) -> str:
@@ -248,6 +252,7 @@ class SchemaValueBuilder:
 
     def _find_applicable_branches(self, node: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
         """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
+        # A value that fits several branches of "oneOf" is invalid, so the members of one branch only are added.
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):
             yield _resolve_schema(self._schemas, branch, f"{node.json_pointer}/allOf/{index}")

@@ -75,10 +75,13 @@ class _Turn:
     id: str = ""
     """Id of the turn in messages of the service."""
     character_count: int = 0
+    """Number of characters of the text that the client has sent."""
     nonce: Any = None
     """Number of the latest flush or cancellation of the client; `None` if it sends none."""
     flush_count: int = 0
+    """Number of times that the client has flushed the turn."""
     message_count: int = 0
+    """Number of messages with text so far."""
     audio: bytearray = field(default_factory=bytearray)
     """All encoded audio that was made for the turn."""
     spoken_duration_s: float = 0.0
@@ -90,6 +93,7 @@ class _Turn:
     is_busy: bool = False
     """Whether a work item is being performed."""
     has_spoken: bool = False
+    """Whether audio was made for the turn."""
     next_audio_due_s: float = 0.0
     """Time of `time.perf_counter` at which the next audio is due."""
 
@@ -305,7 +309,7 @@ class EmulatedSocket(EmulatedConnection):
         limit = self._spec.limits.flushes
         if limit is not None:
             now_s = time.perf_counter()
-            window_s = (limit.window_s or 60.0) * max(self._settings.time_scale, 0.0)
+            window_s = (limit.window_s or 60.0) * max(self._settings.time_scale, 0.0)  # flushes follow as much faster
             while self._flush_times and now_s - self._flush_times[0] > window_s:
                 self._flush_times.popleft()
             is_enforced = self._settings.enforces_rate_limits
@@ -340,7 +344,7 @@ class EmulatedSocket(EmulatedConnection):
             return
         while not turn.work_items.empty():
             turn.work_items.get_nowait()
-            turn.work_items.task_done()
+            turn.work_items.task_done()  # or a close of the connection would wait for it
         self._stale_audio = bytes(turn.audio)
         if effect == "stops":
             if turn.work_task is not None:
@@ -509,6 +513,7 @@ class EmulatedSocket(EmulatedConnection):
         target = turn.target if turn is not None else self._find_target()
         faults = [fault for fault in self._list_socket_faults(target) if fault.change_outputs is not None]
         is_first_speech = purpose == "speech" and turn is not None and not turn.has_spoken
+        # Offered once, to the first speech after the cancellation.
         stale_audio = self._stale_audio if is_first_speech else b""
         self._stale_audio = b"" if is_first_speech else self._stale_audio
         other = next((one for one in self._turns.values() if one is not turn), None)

@@ -53,7 +53,6 @@ from voicegauge.emulator._speech_synthesis import (
     get_documented_field_name,
     read_speech_field,
     read_synthesis_request,
-    select_timings,
 )
 from voicegauge.emulator.process import SCENARIO_HEADER, STATE_SCENARIO_PREFIX
 from voicegauge.formats.locations import MISSING, EventLocation, Location
@@ -79,6 +78,7 @@ class StreamPacer:
     stream_spec: StreamSpec | None
     """The events of the response; `None` for chunks of plain audio."""
     audio_duration_s: float
+    """Duration of the whole audio in seconds."""
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
     audio_pacing: AudioPacing
@@ -86,6 +86,7 @@ class StreamPacer:
     chunk_interval_jitter: float
     """Standard deviation of the logarithm of the intervals between chunks; 0 makes all intervals equal."""
     rng: random.Random
+    """Draws the intervals between chunks."""
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
     get_speech_timings: SpeechTimingsGetter
@@ -139,7 +140,7 @@ class _EventSequence:
         *lead, _ = _find_shortest_event_path(spec, next(iter(spec.events)), [audio])
         for event in lead:
             yield self._build_stream_piece(event, 0.0)
-        if audio not in spec.events[audio].successor_names:
+        if audio not in spec.events[audio].successor_names:  # then there is only one event with audio
             chunks = [b"".join(chunks)]
         for number, chunk in enumerate(chunks):
             piece = self._build_stream_piece(audio, next(waits_s), chunk, number)
@@ -158,7 +159,8 @@ class _EventSequence:
         start_s = chunk_number / chunk_count * audio_s
         end_s = (chunk_number + 1) / chunk_count * audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
-            piece.event_data = write_timestamps(piece.event_data, spec, select_timings(timings, start_s, end_s))
+            starting = [timing for timing in timings if start_s <= timing.start_s < end_s]
+            piece.event_data = write_timestamps(piece.event_data, spec, starting)
 
     def _build_stream_piece(
         self, event_type: str, wait_s: float, audio_bytes: bytes = b"", event_number: int = 0
@@ -249,11 +251,6 @@ def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: 
     return name
 
 
-def find_audio_pacing(target: Target) -> AudioPacing | None:
-    """Return the pacing that the contract sets for a target's streamed audio; `None` if the audio is sent at once."""
-    return target.target_spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
-
-
 async def send_stream(
     response: EmulatedResponse, pieces: Sequence[StreamPiece], clock: EmulatedClock, receive: Receive, send: Send
 ) -> None:
@@ -327,6 +324,7 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
             return None
         score += 2 * (value == constant)
     for word in target.target_spec.required_fields:
+        # A target that needs what the request lacks would reject it; one that needs what it has was probably meant.
         score += -1 if request.read_value(target.speech.request_fields[word].location) is MISSING else 1
     language = read_speech_field(request, target, "language")
     return (
@@ -349,7 +347,7 @@ def remove_target_specific_audio(target: Target) -> Target:
 def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
     """Return the number of characters to charge: those of the text in the request, not of the text that is spoken."""
     text = read_speech_field(request, target, "text")
-    if isinstance(text, str):
+    if isinstance(text, str):  # otherwise the text is in a list, or comes from audio
         return target.count_charged_characters(text, includes_template=True)
     return target.count_charged_characters(synthesis.text)
 
@@ -388,7 +386,9 @@ class SpeechEndpoint:
         charge = context.job_store.charge_target_price(account, speech.target, speech.billable_character_count)
         if speech.target.response.status_operation_id is None:
             processing_s = speech.queue_time_s + speech.processing_time_s
-            pace = find_audio_pacing(speech.target)
+            # Without a pace, all audio is sent at once.
+            pace = speech.target.target_spec.emulation.pacing
+            pace = AudioPacing() if pace is None and speech.target.stream is not None else pace
             # A streamed response starts before the audio is complete, so its pieces wait instead.
             await context.clock.sleep(speech.submit_latency_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)

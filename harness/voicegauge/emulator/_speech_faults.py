@@ -87,6 +87,7 @@ def create_format_condition(codec: str) -> FaultCondition[Target]:
 
 
 _SynthesisChanger = Callable[[SynthesisRequest], SynthesisRequest]
+"""Function that returns the synthesis to perform instead of a given one."""
 
 
 def create_field_replacer(**changes: Any) -> _SynthesisChanger:
@@ -293,10 +294,6 @@ speak_other_sentence = create_text_changer(lambda text: (_OTHER_SENTENCE * _TEXT
 """Function that lets another sentence of about the same length be spoken."""
 
 
-def _replace_longest_word(text: str) -> str:
-    return text.replace(max(text.split(), key=len, default=""), _REPLACING_WORD, 1)
-
-
 def _change_text_length(text: str) -> str:
     """Return only the first word of a long text, and a short text several times."""
     words = text.split()
@@ -374,6 +371,7 @@ def truncate_audio(response: EmulatedResponse) -> None:
 @declare_fault("change_response", "html-as-audio", "An HTML page is delivered as audio.")
 def replace_audio_by_html(response: EmulatedResponse) -> None:
     """Send an HTML error page with the media type of audio."""
+    # The pieces of a stream are made of the body; otherwise, replacement bytes keep the media type of the audio.
     if is_body_audio(response) and response.split_into_pieces is not None:
         response.body = _HTML_ERROR_PAGE
     elif is_body_audio(response):
@@ -442,7 +440,9 @@ add_faults(
     Fault(
         id="word-replaced",
         description="Another word is spoken in place of the longest one.",
-        change_synthesis=create_text_changer(_replace_longest_word),
+        change_synthesis=create_text_changer(
+            lambda text: text.replace(max(text.split(), key=len, default=""), _REPLACING_WORD, 1)
+        ),
     ),
     Fault(
         id="other-pcm-rate",

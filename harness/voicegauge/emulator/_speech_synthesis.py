@@ -9,7 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import msgspec
@@ -70,7 +70,9 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Everything that determines the bytes of synthesized audio."""
 
     text: str
+    """The text to speak, without markup."""
     language: str
+    """Tag of the language that is spoken, such as "en" or "pt-BR"."""
     espeak_variant: str
     """Name of the espeak-ng voice variant that speaks, such as "f2"."""
     words_per_minute: int
@@ -184,6 +186,7 @@ def read_synthesis_request(
         leading_silence_s=emulation.leading_silence_s,
         audio_format=codec,
         bitrate_kbps=_choose_bitrate_kbps(audio_format),
+        # Both count: another seed of the emulator or of the request gives other audio. A seed may have any size.
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
@@ -478,6 +481,7 @@ class SpeechTiming(NamedTuple):
     """When one character or word is spoken, in seconds from the start of the audio."""
 
     text: str
+    """The character or the word."""
     start_s: float
     end_s: float | None
     """End in seconds; `None` if a fault leaves the end out."""
@@ -517,6 +521,7 @@ def build_speech_timings(
 
 
 def _round_time_down(time_s: float) -> float:
+    # Down, because a rounded end could otherwise lie after the end of the audio.
     return math.floor(time_s * 1000) / 1000
 
 
@@ -550,8 +555,3 @@ def _find_word_starts(text: str, speech: SynthesizedSpeech) -> list[tuple[int, S
             place = found + len(spoken)
             starts.append((found, word))
     return starts
-
-
-def select_timings(timings: Sequence[SpeechTiming], start_s: float, end_s: float) -> list[SpeechTiming]:
-    """Return the timings of the characters or words that start at or after `start_s` and before `end_s`."""
-    return [timing for timing in timings if start_s <= timing.start_s < end_s]

@@ -54,7 +54,9 @@ class Phrase(NamedTuple):
     """Speech between two pauses."""
 
     start_s: float
+    """Start of the phrase, in seconds after the start of the audio."""
     end_s: float
+    """End of the phrase, in seconds after the start of the audio."""
     words: tuple[str, ...]
 
 
@@ -224,6 +226,7 @@ def _transcribe_uncached(samples: Samples, sample_rate_hz: int, language: str) -
     from voicegauge.speech.encoding import resample
     from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ
 
+    # The digest and not the samples, which may take a hundred megabytes.
     key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{sample_rate_hz}/{language}"
     with _transcription_lock:
         if key not in _transcript_cache:
@@ -272,6 +275,7 @@ class _Turn:
     last_reported_sample_index: int
     """Index, in all audio of the connection, of the sample up to which a text was reported."""
     has_probably_ended: bool = False
+    """Whether a pause was reported as the probable end of the turn, and nothing was said since."""
     eager_text: str | None = None
     """The text of the latest `eager-end`."""
 
@@ -284,6 +288,7 @@ class _RetainedAudio:
     first_sample_index: int = 0
     """Index of the first of `samples` in all audio of the connection."""
     undecoded_bytes: bytearray = field(default_factory=bytearray)
+    """The beginning of a sample of which the rest has not arrived."""
 
 
 class EmulatedTranscription(EmulatedConnection):

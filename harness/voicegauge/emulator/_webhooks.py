@@ -33,7 +33,7 @@ from voicegauge.emulator._request import ParsedRequest, Rejection, read_value_at
 from voicegauge.emulator._response_bodies import build_default_body
 from voicegauge.emulator._response_builder import ResponseBuilder
 from voicegauge.emulator._schema_values import format_time_like_example
-from voicegauge.emulator.process import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE, EmulatorSettings
+from voicegauge.emulator.process import EMULATED_WEBHOOK_SECRET, SERVER_HEADER_VALUE
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.hosts import is_loopback
 
@@ -144,7 +144,9 @@ def _build_callback_body(
         )
     if job is None:
         return body
-    values: dict[Location | None, Any] = {body_locations.charge_location: _convert_to_integer_if_whole(job.charge)}
+    # A whole number without a fraction, as documented examples have it.
+    charge = int(job.charge) if job.charge is not None and float(job.charge).is_integer() else job.charge
+    values: dict[Location | None, Any] = {body_locations.charge_location: charge}
     for location, at in (
         (body_locations.creation_time_location, job.created_at_s),
         (body_locations.end_time_location, job.state_start_times_s[-1]),
@@ -154,11 +156,6 @@ def _build_callback_body(
         if location is not None and value is not None:
             body = write_value_at(body, location, value)
     return body
-
-
-def _convert_to_integer_if_whole(amount: float | None) -> float | None:
-    """Return `amount`, as an integer if it is a whole number, because documented examples do the same."""
-    return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 
 def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> str:
@@ -174,12 +171,6 @@ def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> s
 
 
 # Delivers a callback, with retries.
-
-
-def may_send_callback_to(url: str, settings: EmulatorSettings) -> bool:
-    """Whether callbacks may be sent to `url`, because it is on this machine or on a host that the settings allow."""
-    host = urlsplit(url).hostname or ""
-    return is_loopback(host) or host in settings.webhook_hosts
 
 
 @functools.cache
@@ -356,6 +347,7 @@ class WebhookNotifier:
             if job is not None:
                 cycle_s = self._clock.scale_duration(webhook.emulation.progress_interval_s)
                 remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
+                # Not past the end of the job, so that the final callback is sent in time.
                 wait_s = min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s
                 await asyncio.sleep(max(wait_s, MIN_WAIT_BETWEEN_STATE_READS_S))
             if await self._send_due_callbacks_of(subscription):
@@ -363,8 +355,11 @@ class WebhookNotifier:
 
     async def _send_due_callbacks_of(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
-        job = subscription.job
-        callback = build_callback(self._context.response_builder, subscription, self._find_current_state(job))
+        job, state = subscription.job, None
+        status = job.target.job_operation if job is not None else None
+        if job is not None and status is not None and status.job is not None:
+            state = status.job.states.get(self._context.job_store.update_job_state(job))
+        callback = build_callback(self._context.response_builder, subscription, state)
         if callback is None:
             return False
         if callback.is_final and job is not None:
@@ -375,16 +370,12 @@ class WebhookNotifier:
                 await self._send_callback(subscription, due)
         return callback.is_final
 
-    def _find_current_state(self, job: EmulatedJob | None) -> JobState | None:
-        status = job.target.job_operation if job is not None else None
-        if job is None or status is None or status.job is None:
-            return None
-        return status.job.states.get(self._context.job_store.update_job_state(job))
-
     async def _send_callback(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        is_allowed, status = may_send_callback_to(subscription.url, self._context.settings), None
+        # The URL is the client's: without this limit, anyone could make this machine send requests to any host.
+        host, status = urlsplit(subscription.url).hostname or "", None
+        is_allowed = is_loopback(host) or host in self._context.settings.webhook_hosts
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
             headers = sign_callback(webhook.signature, callback, payload) if webhook.signature is not None else {}

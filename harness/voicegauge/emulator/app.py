@@ -294,7 +294,8 @@ class _ControlRoutes:
         found = {}
         for name, provider in self._emulated.providers.items():
             state = provider.context
-            state.job_store.update_all_job_states()
+            for job in state.job_store.jobs.values():
+                state.job_store.update_job_state(job)  # which makes the refunds that are due
             found[name] = {
                 "accounts": [
                     {
@@ -360,7 +361,10 @@ class _ControlRoutes:
 
 
 class _AudioRoute:
-    """Serves audio whose URL the contract does not describe."""
+    """Serves audio whose URL the contract does not describe.
+
+    It is an ASGI application: a function would return a response, which Starlette sends, but a fault may cut it off.
+    """
 
     def __init__(self, providers: EmulatedProviders) -> None:
         self._emulated = providers
@@ -385,6 +389,7 @@ async def _read_json_body(request: Request) -> Any:
 
 
 def _build_control_error_response(message: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> Response:
+    # The connection is closed, because the rest of a body that is too large was not read.
     return JSONResponse({"error": message}, status, headers={"Connection": "close"})
 
 

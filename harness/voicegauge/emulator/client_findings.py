@@ -97,12 +97,15 @@ class ClientFinding(Record, frozen=True, kw_only=True):
     """Something that a client did wrong on one connection."""
 
     rule: ClientRuleId
+    """Id of the rule that the client broke, a key of `CLIENT_RULES`."""
     provider: str
+    """Id of the provider, or what the client took for one."""
     operation: str
     """Id of the channel; the path of a handshake that has none."""
     connection_number: int
     """Number of the connection since the start of the emulator, from 1."""
     message: str
+    """What the client did, in one line."""
     context: str | None = None
     """The context that the finding is about; `None` if it is about the connection."""
 
@@ -179,6 +182,7 @@ class ClientFindingLog:
 
 
 _ContextState = Literal["open", "ended", "cancelled", "ended by the service"]
+"""What has become of a context; `ended` and `cancelled` are the client's doing."""
 
 
 class ClientMonitor:

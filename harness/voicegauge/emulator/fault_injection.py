@@ -37,6 +37,7 @@ FAULTS: Mapping[str, Fault] = DECLARED_FAULTS
 
 
 ChangeT = TypeVar("ChangeT")
+"""A function of a fault that changes something, such as a response."""
 
 
 # Injects the faults that the settings name.
@@ -202,6 +203,7 @@ class FaultInjector:
 
     def is_check_skipped(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
         """Whether a fault makes the emulator leave out a check for requests to `operation`."""
+        # Checks come before the target is known, so a fault of one target counts for its whole operation.
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
     def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:

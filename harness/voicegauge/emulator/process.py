@@ -127,6 +127,7 @@ def create_server_certificate(host: str) -> Iterator[ServerCertificate]:
 START_TIMEOUT_S = 60.0
 """Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
 STOP_TIMEOUT_S = 10.0
+"""Time in seconds that the process has to end by itself, or to answer a control route."""
 CLIENT_END_TIMEOUT_S = 2.0
 """Time in seconds that the connections of clients have to end before their clients are judged."""
 
@@ -138,14 +139,18 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     """Paths of the contract documents."""
     settings: EmulatorSettings
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = 0
+    """Port to listen on; 0 selects a free one."""
     uses_tls: bool = False
+    """Whether to answer https and wss, with a certificate that is made for this process."""
 
 
 class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
     """The result of starting the emulator: one line of JSON that the subprocess writes to its standard output."""
 
     port: int = 0
+    """Port on which the emulator listens; 0 if it did not start."""
     provider_ids: tuple[str, ...] = ()
     """Ids of the emulated providers."""
     authority_path: str | None = None

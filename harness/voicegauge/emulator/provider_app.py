@@ -231,8 +231,9 @@ class EmulatedProvider:
 
     async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
-        if self.context.accounts.tokens.responds_to(incoming_request):
-            status, body = self.context.accounts.tokens.respond(incoming_request, self._clock.now())
+        access_tokens = self.context.accounts.access_tokens
+        if access_tokens.responds_to(incoming_request):
+            status, body = access_tokens.respond(incoming_request, self._clock.now())
             return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
         paths = list(self.context.response_builder.iterate_candidate_paths(incoming_request.path))
         match = self._match_operation(incoming_request.method, paths)

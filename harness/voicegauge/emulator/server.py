@@ -71,12 +71,17 @@ class ClientLimitingMixin(asyncio.Protocol):
     """Disconnects clients that are too slow, or too many. Combine it with an HTTP protocol class of uvicorn."""
 
     client_limits: ClassVar[ClientLimits]
+    """The limits of all connections of the server."""
     open_connections: ClassVar[dict[ClientLimitingMixin, None]]
     """Open connections, oldest first."""
     transport: Any
+    """The transport of the connection, which uvicorn sets."""
     cycle: Any
+    """uvicorn's state of the latest request and its response; `None` before the first request."""
     flow: Any
+    """uvicorn's state of reading and writing: whether either is paused."""
     loop: Any
+    """The event loop of the server, which uvicorn sets."""
 
     @property
     def request_state(self) -> RequestState:
@@ -87,7 +92,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         """Apply the limit of connections, and start to wait for the first request."""
         super().connection_made(transport)
         self._read_timer: asyncio.TimerHandle | None = None
-        self._has_left = False
+        self._is_handed_over = False
         self._write_timer: asyncio.TimerHandle | None = None
         self._reads_body = False
         self._has_received = False
@@ -116,7 +121,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         """Parse bytes of a request, and limit the time for the bytes that are still missing."""
         self._has_received = True
         super().data_received(data)
-        if self._has_left:
+        if self._is_handed_over:
             return
         if self.transport.is_closing():
             self._stop_read_timer()
@@ -133,7 +138,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
     def hand_over_connection(self) -> None:
         """Stop all limits of time, because another protocol handles the connection from now on."""
-        self._has_left = True
+        self._is_handed_over = True
         self.open_connections.pop(self, None)
         self._stop_read_timer()
         self._stop_write_timer()
@@ -224,6 +229,7 @@ def create_client_limiting_protocol(
 ) -> type[asyncio.Protocol]:
     """Return an HTTP protocol class for uvicorn that applies `limits` to all its connections together."""
 
+    # A class of its own for each server: uvicorn creates an object per connection, and they share `open_connections`.
     class LimitedProtocol(base_class):  # type: ignore[valid-type, misc]
         client_limits = limits
         open_connections: ClassVar[dict[ClientLimitingMixin, None]] = {}
@@ -254,7 +260,9 @@ CONNECTION_BACKLOG = 2048
 SHUTDOWN_GRACE_S = 1
 """Time, in seconds, within which responses in progress can finish when the server is shut down."""
 START_TIMEOUT_S = 60.0
+"""Maximum time, in seconds, for the start of a server in a thread, which takes long only on a busy machine."""
 STOP_TIMEOUT_S = 10.0
+"""Maximum time, in seconds, to wait for the end of that thread."""
 KEEP_ALIVE_S = 75
 """Seconds after which the server closes an idle connection. Clients close idle connections earlier, so that no client
 sends a request on a closing connection."""
@@ -284,6 +292,7 @@ class ServerOptions(NamedTuple):
     client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS
     """Limits for slow clients and many connections."""
     adds_date_header: bool = True
+    """Whether each response has a `Date` header; a proxy passes on that of the service instead."""
     on_shutdown: OnShutdown | None = None
     """Function that is awaited in the server's event loop after the last response; `None` for none."""
     protocol_class: type[ClientLimitingMixin] = _ClientLimitingH11Protocol
@@ -506,6 +515,7 @@ class ReceivedBody(NamedTuple):
     form_reader: MultipartReader | None
     """Reader that parsed a form while the form arrived; `None` for a body that is not a form."""
     size_bytes: int
+    """Size of the body as it was received."""
 
 
 async def receive_provider_request_body(
