@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from typing import Any, Literal
 
-from voicegauge.client.ledger import should_send_again
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import Contract, Target
 from voicegauge.contract.extension.jobs import CallbackTiming
@@ -340,17 +339,6 @@ def explain_missing_verdict(case: ConformanceCase, operation: Operation, status:
     if case.expected_response.case_kind == "authentication":  # no account is refused without its key
         return explain_inconclusive_status(status)
     return explain_rejected_account(operation, status)
-
-
-def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
-    """Whether a request must be sent again because its response asks for a retry.
-
-    This is false if the case tests exactly this response.
-    """
-    return should_send_again(status, contract.provider.retry_policy) and status not in case.expected_response.statuses
-
-
-# Finds the target that a request addresses before it is sent.
 
 
 def find_request_target(operation: Operation, request: RequestParts) -> Target | None:

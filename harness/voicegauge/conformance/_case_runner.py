@@ -415,8 +415,8 @@ class CaseRunner:
         target = self._contract.targets.get(judgement.addressed_target_name or "")
         values = list_requested_values(self._contract, case)
         self._collector.add_earlier_judgement(case, judgement, target, values)
-        delivery = self._judgements.restore_delivery(judgement)
-        if delivery is not None:
+        delivery = judgement.delivery.restore(self._contract) if judgement.delivery is not None else None
+        if delivery is not None:  # a later case is compared with it
             self._deliveries[case.id] = delivery
 
     def _collect_error(self, sent_case: SentCase, findings: Sequence[Finding], error: VoicegaugeError) -> None:
@@ -490,22 +490,24 @@ class CaseRunner:
         self._judgements.begin_judging()
         try:
             return self._judge.judge_case(sent_case, read_subjects)
-        finally:
+        finally:  # what was sent counts even if it could not be saved
             exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
             is_lost = self._may_lost_request_be_charged(sent_case)
             spent = count_spending(self._contract, exchanges, sent_case.spent_usd, lost_request_count=int(is_lost))
             if sent_case.case.socket_scenario is not None:
+                # A connection is one exchange with status 101, whatever was spoken on it, so it is counted by its case.
                 is_charged = sent_case.case.is_billable and sent_case.status == HTTPStatus.SWITCHING_PROTOCOLS
                 spent = msgspec.structs.replace(spent, billable_request_count=int(is_charged or is_lost))
             expected = sent_case.case.expected_response
             if expected.case_kind == "rejection-reason" and sent_case.status in expected.statuses:
                 # The emulator was asked for this error. Elsewhere a server error may have been charged.
                 spent = msgspec.structs.replace(spent, billable_request_count=0)
+            # Requests to a server of one's own count towards the limit of requests, but not as billable in the report.
             self._limit.count_case(spent)
             self._latest_spending = spent
             if self._is_free_case(sent_case.case):
                 spent = msgspec.structs.replace(spent, billable_request_count=0)
-            self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
+            self._collector.spending_account.add_case(sent_case.case, spent, self._judge.judged_classes)
 
     def _may_lost_request_be_charged(self, sent_case: SentCase) -> bool:
         """Whether a request of the case was sent to an operation with a price, and no response to it arrived.

@@ -17,7 +17,6 @@ from voicegauge.cases.case import (
     ConformanceCase,
     explain_missing_verdict,
     explain_rejected_account,
-    should_retry,
 )
 from voicegauge.client.client import RequestToRepeat
 from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
@@ -28,7 +27,7 @@ from voicegauge.client.exchange_log import (
     iterate_retry_waits_s,
 )
 from voicegauge.client.http_request import add_idempotency_key, create_idempotency_key
-from voicegauge.client.ledger import SubmitObserver, UsagePricedRequest, settle_request
+from voicegauge.client.ledger import SubmitObserver, UsagePricedRequest, settle_request, should_send_again
 from voicegauge.client.speech_request import RequestParts
 from voicegauge.conformance._resource_lifecycle import (
     CallingAccount,
@@ -128,7 +127,7 @@ class CaseSender:
         return self._send_call if case.speech_request is None else self._send_delivery
 
     async def _send_socket_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
-        """Carry out the WebSocket scenario of a case."""
+        """Carry out the WebSocket scenario of a case, and add the connections and turns to `sent_case`."""
         if self._service.settings.emulator_app is not None:
             sent_case.no_verdict_reason = "an application in this process has no sockets"
             return
@@ -196,7 +195,7 @@ class CaseSender:
             ),
             response=Response(status=error.status, headers=error.headers),
         )
-        # Each attempt may have been charged, so all count among the requests of the case.
+        # The body is lost, so the exchange is made from the error. Each attempt may have been charged, so all count.
         sent_case.incomplete_exchanges = (exchange,) * attempt_count
         call = Call(operation, exchange, self._find_target(case))
         sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count))
@@ -278,6 +277,7 @@ class CaseSender:
         return explain_missing_verdict(case, operation, exchange.response.status)
 
     async def _send_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        """Send the lifecycle of what a case creates, and note its steps, also those before an interruption."""
         subjects: list[CheckSubject] = []
         try:
             async for subject in self._send_lifecycle_steps(case, sent_case):
@@ -380,6 +380,7 @@ class CaseSender:
             sent_case.no_response_error = error_class(
                 delivery.failure.message, request_was_sent=delivery.billing_status is not BillingStatus.NOT_SENT
             )
+        # Before the judgement, which needs the polls, and while the job is recent: services forget jobs after a while.
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
@@ -400,6 +401,7 @@ class CaseSender:
         The companion is `None` if its delivery was interrupted.
         """
         other = asyncio.create_task(self._deliver(case, target, companion_request))
+        # Not a TaskGroup: a companion that fails must not cancel the delivery of the case, which is judged without it.
         try:
             delivery = await self._deliver(case, target, speech)
         except BaseException:
@@ -495,7 +497,9 @@ class CaseSender:
                 await client.wait_for_rate_limit(operation)
                 exchanges.append(await client.send(request, operation.id))
                 response = exchanges[-1].response
-                if wait_s is None or not should_retry(case, response.status, self._contract):
+                is_retry_requested = should_send_again(response.status, self._contract.provider.retry_policy)
+                # A case that tests exactly this response would otherwise send it until its retries are used up.
+                if wait_s is None or not is_retry_requested or response.status in case.expected_response.statuses:
                     break
                 if not await self._wait_as_requested(response, wait_s):
                     break

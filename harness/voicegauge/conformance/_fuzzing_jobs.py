@@ -66,11 +66,13 @@ class _AcceptedJob:
 
     submit_call: Call
     id: str
+    """The id in the response to the submit."""
     status_parameters: dict[str, object]
     """Parameters of the status operation."""
     submit_time_s: float
     """Time on the client's clock just before the submit was sent."""
     poll_calls: list[Call] = field(default_factory=list)
+    """The polls so far, accepted or not, in the order of sending."""
     end_time_s: float | None = None
     """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
     poll_count_before_cancel: int | None = None
@@ -93,8 +95,9 @@ class StatefulJobs:
         self._status: Operation = status
         self._spec: JobSpec = status.job
         self._jobs: list[_AcceptedJob] = []
-        self._submits = 0
+        self._submit_count = 0
         self.steps: list[str] = []
+        """The steps that were taken so far, in the notation of the module's documentation."""
 
     @property
     def job_count(self) -> int:
@@ -119,6 +122,7 @@ class StatefulJobs:
 
     @property
     def _statuses_of_expired_job(self) -> tuple[int, ...]:
+        """The documented statuses of a poll of an expired job; those of an unknown id if none are documented."""
         return find_rejection_statuses(self._status, "expired") or find_rejection_statuses(self._status, "not-found")
 
     @property
@@ -167,9 +171,9 @@ class StatefulJobs:
         )
 
     async def _submit(self) -> list[Finding]:
-        self._submits += 1
+        self._submit_count += 1
         submit_time_s = self._now_s
-        text = f"Good morning. This is story number {self._submits}."  # a different text for each job
+        text = f"Good morning. This is story number {self._submit_count}."  # a different text for each job
         operation = self._target.operation
         expected = expect_acceptance("a valid request", self._target.pointer)
 
@@ -210,7 +214,7 @@ class StatefulJobs:
 
     @property
     def _now_s(self) -> float:
-        """Return the time on the client's clock, in seconds."""
+        """The time on the client's clock, in seconds."""
         return self._service.client.clock.monotonic()
 
     async def _wait(self, seconds: float) -> None:
@@ -227,6 +231,7 @@ class StatefulJobs:
             await client.transport.send(request, provider_id=self._status.contract.id, operation_id="(clock)")
 
     async def _poll(self, job: _AcceptedJob) -> list[Finding]:
+        # Not before the documented interval: the service may reject an earlier poll, which would be no finding.
         await self._wait(self._spec.poll_schedule.min_interval_s)
         expected = self._expect_poll_response(job)
 
@@ -370,6 +375,8 @@ def _build_state_machine_test(
             self.jobs = create_stateful_jobs()
 
         def take_step_with_job(self, step_name: str, job_number: int | None = None) -> None:
+            # The number is drawn whatever the number of jobs is, so that Hypothesis can shrink it. Above it, the last
+            # job is meant.
             step = step_name if job_number is None else f"{step_name} {min(job_number, self.jobs.job_count)}"
             violation_search.raise_if_new_errors(violation_search.run_in_event_loop(self.jobs.take_step(step)))
 

@@ -159,7 +159,17 @@ def _build_strategy_for_type(schemas: Schemas, schema: dict[str, Any], json_type
     if json_type == "integer":
         return st.integers(*_read_integer_bounds(schema))
     if json_type == "number":
-        return _build_number_strategy(schema)
+        return st.floats(
+            min_value=schema.get("minimum", schema.get("exclusiveMinimum")),
+            max_value=schema.get("maximum", schema.get("exclusiveMaximum")),
+            exclude_min="exclusiveMinimum" in schema,
+            exclude_max="exclusiveMaximum" in schema,
+            allow_nan=False,  # JSON has neither
+            allow_infinity=False,
+            width=64
+            if schema.keys() & {"minimum", "maximum"}
+            else 32,  # a bound such as 0.1 is not exact in 32 bits, which Hypothesis rejects
+        )
     if json_type == "boolean":
         return st.booleans()
     if json_type == "array":
@@ -189,18 +199,6 @@ def _read_integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None
     if "exclusiveMaximum" in schema:
         high = schema["exclusiveMaximum"] - 1
     return (None if low is None else int(low)), (None if high is None else int(high))
-
-
-def _build_number_strategy(schema: dict[str, Any]) -> st.SearchStrategy[float]:
-    return st.floats(
-        min_value=schema.get("minimum", schema.get("exclusiveMinimum")),
-        max_value=schema.get("maximum", schema.get("exclusiveMaximum")),
-        exclude_min="exclusiveMinimum" in schema,
-        exclude_max="exclusiveMaximum" in schema,
-        allow_nan=False,
-        allow_infinity=False,
-        width=32 if "minimum" not in schema and "maximum" not in schema else 64,
-    )
 
 
 def _build_object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -344,12 +342,13 @@ class ViolationSearch:
         self._runner, self._fuzz_settings = case_runner, fuzz_settings
         self._loop = asyncio.get_running_loop()
         self._known: set[tuple[str, int | None]] = set()
+        """Rule and line of the contract of each error of earlier rounds, which later rounds ignore."""
         self._latest: list[Finding] = []
-        self._stopped: VoicegaugeError | None = None
+        """The errors of the latest example that broke a rule in this round."""
+        self._stop_error: VoicegaugeError | None = None  # after it, nothing more can be sent
         self._is_interrupted = False
-        self._sending: asyncio.Task[Any] | None = None
-        """The task that sends the latest example."""
-        self._shrinking = 0
+        self._sending: asyncio.Task[Any] | None = None  # the latest example
+        self._shrinking_example_count = 0
 
     async def search_violations(self, build_round_test: FuzzTestFactory) -> None:
         """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
@@ -380,7 +379,7 @@ class ViolationSearch:
 
     def _run_rounds(self, build_round_test: FuzzTestFactory) -> None:
         for number in range(MAX_SEARCH_ROUNDS):
-            self._latest, self._shrinking = [], 0
+            self._latest, self._shrinking_example_count = [], 0
             try:
                 build_round_test(self._build_hypothesis_settings(number), self._fuzz_settings.seed)()
             except (RuleBrokenSignal, Flaky, _SearchEndedSignal):
@@ -389,8 +388,8 @@ class ViolationSearch:
                 return  # no example fits the strategy
             self._known |= {(finding.rule, finding.where.contract_line) for finding in self._latest}
             self._runner.collect_findings(self._latest)
-            if self._stopped is not None:
-                raise self._stopped
+            if self._stop_error is not None:
+                raise self._stop_error
             if self._is_interrupted or not self._latest:
                 return
 
@@ -406,12 +405,12 @@ class ViolationSearch:
             max_examples=self._fuzz_settings.example_count,
             database=database,
             derandomize=False,  # Hypothesis sets it under CI, where it would replace the seed
-            deadline=None,
+            deadline=None,  # how long a request takes is up to the service
             phases=[Phase.reuse, Phase.generate, Phase.shrink],
             report_multiple_bugs=False,
             print_blob=False,
             stateful_step_count=MAX_STEPS_PER_SEQUENCE,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=list(HealthCheck),  # they judge tests by their speed, here that of the service
             verbosity=Verbosity.quiet,
         )
 
@@ -421,18 +420,19 @@ class ViolationSearch:
         If there is no response, Hypothesis discards the example. If no further response can be expected, the search
         ends.
         """
-        self._shrinking += bool(self._latest)
+        self._shrinking_example_count += bool(self._latest)
+        has_shrunk_enough = self._shrinking_example_count > MAX_SHRINKING_EXAMPLES
         try:
-            if self._is_interrupted or self._stopped is not None or self._shrinking > MAX_SHRINKING_EXAMPLES:
-                coroutine.close()
+            if self._is_interrupted or self._stop_error is not None or has_shrunk_enough:
+                coroutine.close()  # Python would warn of a coroutine that was never awaited
             else:
                 return asyncio.run_coroutine_threadsafe(self._send(coroutine), self._loop).result()
         except TransportError as error:
             if not self._runner.must_stop_after_error(error):
                 hypothesis.reject()
-            self._stopped = error
+            self._stop_error = error
         except (BudgetError, StorageError) as error:
-            self._stopped = error
+            self._stop_error = error
         except concurrent.futures.CancelledError:
             self._is_interrupted = True
         raise _SearchEndedSignal

@@ -27,6 +27,7 @@ which would fill the memory."""
 MAX_SCHEMA_DEPTH = 4
 """Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
 _SCALAR_TYPES = frozenset((str, int, float, bool, type(None)))
+"""Python types of the JSON values that contain no others."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
 _CONSTRAINED_TYPES_BY_KEYWORD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
@@ -76,12 +77,13 @@ class Constraint:
             if not objects:
                 return None
             return "satisfied" if all(self.required_name in value for value in objects) else "violated"
-        if any(
-            isinstance(value, self.constrained_types) and not _is_boolean_as_number(value, self.constrained_types)
+        # A boolean is an `int` in Python, but no number in JSON.
+        is_limited = any(
+            isinstance(value, self.constrained_types)
+            and not (isinstance(value, bool) and self.constrained_types == _NUMBER)
             for value in values
-        ):
-            return "violated if reported"
-        return None
+        )
+        return "violated if reported" if is_limited else None
 
     @property
     def requires_parameter(self) -> bool:
@@ -167,6 +169,7 @@ class RequestConstraints:
         constraints = tuple(iterate_constraints(operation))
         self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
         """The name of each constraint once, because the media types of one body share most constraints."""
+        # Constraints of one value are together, so that the value is read once for the dozen keywords of its schema.
         groups: dict[Any, list[Constraint]] = {}
         for constraint in constraints:
             parameter = constraint.parameter.pointer if constraint.parameter is not None else None
@@ -181,6 +184,7 @@ class RequestConstraints:
         tried = self._tried_by_shape.get(shape)
         if tried is None:
             if len(self._tried_by_shape) >= MAX_CACHED_REQUEST_SHAPES:
+                # All at once: it happens only in long searches, and keeping the order of use would cost every request.
                 self._tried_by_shape.clear()
             tried = self._tried_by_shape[shape] = TriedConstraints(self._iterate_tried_constraints(request))
         return tried
@@ -233,9 +237,9 @@ def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
                 yield _add_name_prefix(keyword, prefix, media_type=media.name)
     for parameter in operation.parameters:
         if parameter.message_part == "cookie":
-            continue
+            continue  # calls do not read cookies
         prefix = f"{parameter.message_part}.{parameter.name}"
-        if parameter.is_required and parameter.message_part != "path":
+        if parameter.is_required and parameter.message_part != "path":  # no request can lack a part of its path
             pointer = f"{parameter.pointer}/required"
             yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required_name=parameter.name)
         for keyword in _iterate_schema_constraints(
@@ -252,6 +256,7 @@ def _requires_body(operation: Operation) -> bool:
 def _add_name_prefix(
     constraint: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
+    """Return `constraint` with `name_prefix`, the location of the value that it limits, before its keyword."""
     suffix = (
         f"/{escape_pointer_token(constraint.required_name)} required"
         if constraint.required_name is not None
@@ -265,6 +270,7 @@ def _add_name_prefix(
 def _iterate_schema_constraints(
     operation: Operation, schema: Any, schema_pointer: str, value_path: tuple[str, ...]
 ) -> Iterator[Constraint]:
+    """Yield the constraints of a schema and of the schemas inside it, each named by its keyword alone."""
     schema, schema_pointer = operation.contract.schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
@@ -298,6 +304,7 @@ def _compute_json_shape(value: Any) -> Any:
             ]
         )
     if isinstance(value, list):
+        # Constraints of items ask whether any item has a type, so lists of the same types need no shapes of their own.
         return frozenset(map(_compute_json_shape, value))
     return MISSING if value is MISSING else type(value)
 
@@ -311,8 +318,3 @@ def _read_values_at_path(root_value: Any, value_path: Sequence[str]) -> list[Any
         else:
             values = [value[key] for value in values if isinstance(value, dict) and key in value]
     return values
-
-
-def _is_boolean_as_number(value: Any, constrained_types: tuple[type, ...]) -> bool:
-    """Whether `value` is a boolean where numbers are constrained: an `int` in Python, but no number in JSON."""
-    return isinstance(value, bool) and constrained_types == _NUMBER

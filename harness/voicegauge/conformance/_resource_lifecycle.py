@@ -141,6 +141,7 @@ class ResourceLifecycle:
     resource_state: str | None = None
     """The state that the resource should be in; `None` before its creation, or if the contract documents no states."""
     is_deleted: bool = False
+    """Whether the service has accepted the deletion of the resource."""
     resource_id: str = field(default="", init=False)
     """The id from the response to the creation; empty before."""
 
@@ -166,7 +167,7 @@ class ResourceLifecycle:
         yield self._expect_accepted_outcome(created, f"a {self.resource_spec.display_name} is created")
         resource_id = created.read_response_value(self.resource_spec.id_location)
         if not created.is_accepted or not isinstance(resource_id, str):
-            return
+            return  # without an id, nothing can be used or deleted; the tracker looks for the resource at the end
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
         yield self._build_step(created, "create", "created", self._resource_spec_pointer)
         for account in ("own", "other") if self.can_use_other_account else ("own",):
@@ -183,11 +184,13 @@ class ResourceLifecycle:
             yield subject
 
     async def _set_each_state(self) -> AsyncIterator[CheckSubject]:
+        """Bring the resource into each documented state, and list and use it there."""
         for index, transition in enumerate(self.resource_spec.transitions):
             pointer = f"{self._resource_spec_pointer}/transitions/{index}"
             call = await self._call_operation_with_resource_id(transition.operation_id, transition.id_location)
             yield call
-            yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
+            description = f"{call.operation.id} for the {self.resource_spec.display_name}"
+            yield self._expect_accepted_outcome(call, description, pointer)
             if not call.is_accepted:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
             self.resource_state, self.last_change_description = (
@@ -199,13 +202,14 @@ class ResourceLifecycle:
                 yield subject
 
     async def _delete_resource(self) -> AsyncIterator[CheckSubject]:
+        """Delete the resource, and try to list and use it afterwards."""
         if self.resource_spec.deletion is None:
             return
         call = await self._call_operation_with_resource_id(
             self.resource_spec.deletion.operation_id, self.resource_spec.deletion.id_location
         )
         yield call
-        yield self._expect_accepted_outcome(call, self._describe_call(call))
+        yield self._expect_accepted_outcome(call, f"{call.operation.id} for the {self.resource_spec.display_name}")
         if not call.is_accepted:
             return  # the resource still exists, so it may still be listed and used
         self.is_deleted, self.last_change_description = True, "it was deleted"
@@ -225,10 +229,8 @@ class ResourceLifecycle:
         request = set_resource_id(request, location, self.resource_id)
         return Call(operation, await self.send_step(operation, request, "own", None))
 
-    def _describe_call(self, call: Call) -> str:
-        return f"{call.operation.id} for the {self.resource_spec.display_name}"
-
     async def _list_and_use_resource(self, calling_account: CallingAccount) -> AsyncIterator[CheckSubject]:
+        """List the resource, and use it in every documented way, as `calling_account`."""
         is_foreign = calling_account == "other"
         if self.resource_spec.listing is not None:
             operation = self.creating_operation.contract.find_operation(self.resource_spec.listing.operation_id)
@@ -265,6 +267,7 @@ class ResourceLifecycle:
     async def _use_resource(
         self, resource_use: ResourceUse, contract_pointer: str, calling_account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
+        """Use the resource in one way, also in a state or by an account in which the service must reject that."""
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         request = build_resource_use_request(operation, resource_use, self.resource_id)
         if request is None:
@@ -294,6 +297,7 @@ class ResourceLifecycle:
     async def _vary_requests_that_use_resource(
         self, resource_use: ResourceUse, contract_pointer: str
     ) -> AsyncIterator[CheckSubject]:
+        """Use the resource in one way, with each value of the other fields once."""
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         for variant in build_resource_use_variants(operation, resource_use, self.resource_id):
             call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server_name))
@@ -436,7 +440,7 @@ async def follow_job(
     started_s = client.clock.monotonic()
     while submit.is_accepted and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
         await client.clock.sleep(status.job.poll_schedule.min_interval_s)
-        polls_left -= ended
+        polls_left -= ended  # only polls after the end are counted
         poll = await _poll_job(
             status, submit.read_response_value(status.job.submit_response.job_id_location), send_step, submit
         )
@@ -476,6 +480,7 @@ async def _follow_batch_item(
 
 
 async def _poll_job(status_operation: Operation, job_id: object, send_step: SendStep, submit_call: Call | None) -> Call:
+    """Request the status of a job once; `submit_call` is `None` for an item of a batch, which no own submit started."""
     location = status_operation.job.submit_response.job_id_location if status_operation.job is not None else None
     name = find_id_parameter(submit_call.operation if submit_call is not None else None, status_operation, location)
     is_in_path = any(

@@ -44,6 +44,7 @@ class ResourcesListedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     operation: str
     """Id of the operation that creates the kind of resources that were listed."""
     resource_ids: tuple[str, ...]
+    """Ids of the listed resources, which belong to somebody else and must not be deleted."""
 
 
 class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="requested"):
@@ -69,6 +70,7 @@ class ResourceCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     request_number: int
     """The number of the request that created the resource."""
     resource_id: str
+    """The id in the response."""
 
 
 class ResourceNotCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="not_created"):
@@ -79,7 +81,7 @@ class ResourceNotCreatedEvent(Record, frozen=True, kw_only=True, tag_field="even
 
 
 class ResourceDeletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
-    """The resource was deleted."""
+    """A resource that a request of the check had created was deleted."""
 
     request_number: int
     """The number of the request that created the resource."""
@@ -113,47 +115,51 @@ class ResourceHistory:
         """The checksum of the API key."""
         self.deleted_count = 0
         """Number of deleted resources."""
-        self._resources: dict[int, RequestedResource] = {}
-        self._ids: set[tuple[str, str]] = set()
-        self._listed: dict[str, tuple[str, ...]] = {}
+        self._undeleted_by_request_number: dict[int, RequestedResource] = {}
+        self._created_ids: set[tuple[str, str]] = set()
+        """Operation and resource id of each resource that was created, also of those that are deleted."""
+        self._existing_ids_by_operation: dict[str, tuple[str, ...]] = {}
+        """Ids of the resources that existed before the run, by the id of the operation that creates such resources."""
         for event in events:
             self.apply_event(event)
 
     @property
     def undeleted_resources(self) -> list[RequestedResource]:
         """The resources that are not deleted, oldest first."""
-        return list(self._resources.values())
+        return list(self._undeleted_by_request_number.values())
 
     @property
     def created_count(self) -> int:
         """Number of created resources whose id is known."""
-        return len(self._ids)
+        return len(self._created_ids)
 
     def is_known_resource(self, operation_id: str, resource_id: str) -> bool:
         """Whether the resource with this id existed before the run, or an earlier request created it."""
-        return (operation_id, resource_id) in self._ids or resource_id in self._listed.get(operation_id, ())
+        is_created = (operation_id, resource_id) in self._created_ids
+        return is_created or resource_id in self._existing_ids_by_operation.get(operation_id, ())
 
     def apply_event(self, event: ResourceEvent) -> None:
         """Update the history with an event."""
+        undeleted = self._undeleted_by_request_number
         match event:
             case AccountEvent():
                 self.account = event.checksum
             case ResourcesListedEvent():
-                self._listed[event.operation] = event.resource_ids
+                self._existing_ids_by_operation[event.operation] = event.resource_ids
             case ResourceRequestedEvent():
-                self._resources[event.request_number] = RequestedResource(request_event=event)
+                undeleted[event.request_number] = RequestedResource(request_event=event)
             case ResourceCreatedEvent():
-                resource = self._resources[event.request_number]
-                self._resources[event.request_number] = msgspec.structs.replace(resource, id=event.resource_id)
-                self._ids.add((resource.request_event.operation, event.resource_id))
+                resource = undeleted[event.request_number]
+                undeleted[event.request_number] = msgspec.structs.replace(resource, id=event.resource_id)
+                self._created_ids.add((resource.request_event.operation, event.resource_id))
             case ResourceNotCreatedEvent():
-                self._resources.pop(event.request_number, None)
+                undeleted.pop(event.request_number, None)
             case ResourceDeletedEvent():
-                self.deleted_count += self._resources.pop(event.request_number, None) is not None
+                self.deleted_count += undeleted.pop(event.request_number, None) is not None
 
     def knows_existing_resources(self, operation_id: str) -> bool:
         """Whether it is known which resources of the operation existed before the run."""
-        return operation_id in self._listed
+        return operation_id in self._existing_ids_by_operation
 
     def find_candidate_ids(
         self, resource: RequestedResource, listed_items: Iterable[dict[str, Any]], id_field_name: str
@@ -270,6 +276,7 @@ def lock_ended_journals(folder: Path) -> Iterator[Journal]:
 
 def compute_account_checksum(api_key: str | None) -> str:
     """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed."""
+    # Four bytes tell the few keys of one user apart, and say next to nothing about a key that was made at random.
     return hashlib.blake2b((api_key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()
 
 
@@ -299,7 +306,7 @@ class ResourceTracker:
         self._contract, self._key, self._journal = contract, api_key, journal
         self._secrets = list_secrets(api_key)
         self._creators = {one.id: one for one in contract.operations.values() if one.resource is not None}
-        self._requests = 0
+        self._creation_request_count = 0
         self.history = ResourceHistory()
         """What the requests so far created and deleted."""
 
@@ -327,6 +334,7 @@ class ResourceTracker:
             StorageError: the journal cannot be written; nothing was sent.
             TransportError: there was no response.
         """
+        # A task of its own, which Ctrl-C does not cancel: only its response has the id of what was created.
         creating = asyncio.ensure_future(self._send_creation(self._creators[operation_id], request, send_request))
         try:
             return await asyncio.shield(creating)
@@ -339,8 +347,9 @@ class ResourceTracker:
     async def _send_creation(
         self, creating_operation: Operation, request: Request, send_request: Callable[[], Awaitable[Exchange]]
     ) -> Exchange:
-        self._requests += 1
-        number, parts = self._requests, urlsplit(request.url)
+        self._creation_request_count += 1
+        number, parts = self._creation_request_count, urlsplit(request.url)
+        # Before it is sent: if this process is killed now, the next run looks for the resource in the list of all.
         self._record_event(
             creating_operation,
             ResourceRequestedEvent(
@@ -374,7 +383,7 @@ class ResourceTracker:
         if 200 <= exchange.response.status < 300:
             resource_id = parse_exchange(exchange).read_response_text(creating_operation.resource.id_location)
             if not is_storable_id(resource_id, self._secrets):
-                return
+                return  # the resource stays requested, and is looked for in the list of all
             # A known resource is one that the request changed, such as a conversation that got its next message.
             if not self.history.is_known_resource(creating_operation.id, resource_id):
                 event = ResourceCreatedEvent(request_number=request_number, resource_id=resource_id)

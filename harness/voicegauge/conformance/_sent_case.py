@@ -64,10 +64,14 @@ class SavedDelivery(Record, frozen=True, kw_only=True):
     """A delivery with which later deliveries are compared: its audio, and the request without credentials."""
 
     target_name: str
+    """Name of the target within the provider."""
     speech_request: SpeechRequest
     delivery: Delivery
+    """The delivery with its audio. Of its exchanges, the submit and the one with the audio are kept, without bodies."""
     is_successful: bool
+    """Value of `SpeechDelivery.is_successful`."""
     has_ordinary_text: bool
+    """Value of `SpeechDelivery.has_ordinary_text`."""
 
     def restore(self, contract: Contract) -> SpeechDelivery | None:
         """Return the delivery; `None` if the contract has no such target any more."""
@@ -78,11 +82,15 @@ class SavedDelivery(Record, frozen=True, kw_only=True):
 
 
 def convert_to_saved_delivery(speech_delivery: SpeechDelivery, key: str | None) -> SavedDelivery | None:
-    """Return what the comparison with later deliveries needs; `None` if its request or audio has the key."""
+    """Return what the comparison with later deliveries needs of a delivery; `None` if its request or audio has the key.
+
+    The journal is a file, and a key must never be written.
+    """
     delivery, secrets = speech_delivery.delivery, list_secrets(key)
     named = (delivery.submit_exchange_index, delivery.audio_exchange_index)
     indices = sorted({index for index in named if index is not None})
     exchanges = tuple(_remove_key_and_body(delivery.exchanges[index], speech_delivery.target, key) for index in indices)
+    # Bodies are not masked, because that would change what is compared. One that has the key is rare: it echoes it.
     bodies = [one.request.body for one in exchanges] + [delivery.audio or b""]
     if any(secret.encode() in body for secret in secrets for body in bodies):
         return None
@@ -121,6 +129,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     judged_at: str
     """Time of the judgement: UTC, ISO 8601."""
     findings: tuple[Finding, ...] = ()
+    """The findings in the case, masked."""
     status: int | None = None
     """HTTP status of the response that was judged; `None` if no response was judged."""
     no_verdict_reason: str | None = None
@@ -134,12 +143,13 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     operations_by_provenance: Mapping[Provenance, tuple[str, ...]] = {}
     """Operations of the judged exchanges, one for each exchange, by the provenance of the exchanges."""
     coverage: CoverageCounts = CoverageCounts()
+    """What the case adds to the coverage of its check."""
     unjudged_words_count_by_reason: Mapping[str, int] = {}
     """Number of deliveries of which it was not judged whether they say their text, by the reason."""
     unjudged_sound_count_by_reason: Mapping[str, int] = {}
     """Number of deliveries whose sound a rule could not judge, by rule and reason."""
     measurements: tuple[DeliveryMeasurements, ...] = ()
-    """What later deliveries of any case are compared with."""
+    """Measurements of the deliveries of the case, with which later deliveries of any case are compared."""
     delivery: SavedDelivery | None = None
     """The delivery, kept if later cases are compared with it; otherwise `None`."""
 
@@ -164,10 +174,11 @@ class SentCase:
     """What was sent and received for one case. It is filled while the case is sent."""
 
     case: ConformanceCase
+    """The case as it was planned."""
     exchanges: list[Exchange] = field(default_factory=list)
     """All complete exchanges, in the order of sending."""
     incomplete_exchanges: Sequence[Exchange] = ()
-    """Attempts whose response was incomplete. They may have been charged."""
+    """One exchange, without a body, for each attempt whose response was incomplete. They may have been charged."""
     subjects: list[CheckSubject] = field(default_factory=list)
     """The subjects that the rules judge."""
     status: int | None = None
@@ -294,14 +305,11 @@ def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
     speed = values.get("speed", MISSING)
     return SpeechRequest(
         text=target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else "",
-        language=_get_text_or_none(values.get("language")),
-        format=_get_text_or_none(values.get("format")),
+        # Values of a wrong type, which some cases send on purpose, say nothing about the speech.
+        language=language if isinstance(language := values.get("language"), str) else None,
+        format=format_name if isinstance(format_name := values.get("format"), str) else None,
         speed=read_finite_number(speed),
     )
-
-
-def _get_text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def iterate_delivery_subjects(
@@ -359,6 +367,7 @@ def _has_exceeded_documented_time(observations: Sequence[StateObservation], stat
 
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
     """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
+    # The client has repeated the request as often as the contract asks for; a service that is still busy is not wrong.
     is_temporary = call.status in call.contract.provider.retry_policy.retried_statuses
     if is_temporary or explain_rejected_account(call.operation, call.status) is not None:
         return

@@ -57,6 +57,7 @@ CONNECTION_REJECTION_TIMEOUT_S = 3.0
 """Seconds in which the service must close a connection that it has to reject: one beyond a limit, or with a wrong
 key."""
 _TargetT = TypeVar("_TargetT", bound=BaseSocketTarget)
+"""The class of targets that a subclass of `SocketCaseSender` uses."""
 
 
 class SocketCaseSender(ABC, Generic[_TargetT]):
@@ -89,7 +90,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
         with settle_when_done(reservation) as settlement:
             if recorder is not None and reservation is not None:
                 recorder.before_submit()
-            settlement.note_sending()
+            settlement.note_sending()  # before the handshake: from now on an interruption leaves the price spent
             try:
                 await self._carry_out_scenario()
             except asyncio.CancelledError:
@@ -187,7 +188,8 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
         super().__init__(service, case, target, sent_case)
         self._session: TranscriptionSession | None = None
         self._has_sent_audio = False
-        self._reference: str | None = None
+        self._reference_text: str | None = None
+        """What was said in the recordings that were streamed so far; `None` before the first."""
         self._timeout_s = service.settings.max_wait_s or DEFAULT_TURN_END_TIMEOUT_S
 
     @property
@@ -211,7 +213,7 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
             return
         for number in range(1, self._scenario.turn_count + 1):
             self._has_sent_audio = True
-            self._reference = " ".join([sentence.text] * number)
+            self._reference_text = " ".join([sentence.text] * number)
             ended = session.transcribed.ended_turn_count
             # The emulator follows the time of the audio, so that nothing is gained by sending it slowly.
             await session.stream(
@@ -243,7 +245,7 @@ class TranscriptionSocketSender(SocketCaseSender[TranscriptionSocketTarget]):
         expectation: ConnectionExpectation = "rejected" if self._scenario.kind == "key" else "accepted"
         traffic = self._add_connection(self._session, expectation).traffic
         if expectation == "accepted" and traffic.is_open and not self._is_interrupted:
-            transcribed = TranscribedConnection(self._target, traffic, self._reference, self._timeout_s)
+            transcribed = TranscribedConnection(self._target, traffic, self._reference_text, self._timeout_s)
             self._sent.subjects.append(transcribed)
 
 
@@ -268,11 +270,14 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         super().__init__(service, case, target, sent_case)
         max_wait_s = service.settings.max_wait_s or DEFAULT_TURN_TIMEOUT_S
         self._timeout_s = min(EMULATED_TURN_TIMEOUT_S, max_wait_s) if service.is_emulated else max_wait_s
-        self._unfinished_count = 0
+        self._unfinished_turn_count = 0
         self._expectation: ConnectionExpectation = "accepted"
         self._sessions: list[tuple[SocketSession, SocketFormat]] = []
+        """Each opened session with its audio format."""
         self._turns: list[tuple[SocketSession, SocketTurn]] = []
+        """The turns to judge, each with its session."""
         self._pairs: list[tuple[SocketTurn, SocketTurn, TurnComparison]] = []
+        """Turns with the same text: the base, the changed one, and how they differ."""
         self._interruptions: list[Interruption] = []
 
     @property
@@ -354,7 +359,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
 
     async def _finish_turn(self, session: SocketSession, turn: SocketTurn) -> SocketTurn:
         """Wait for the end of a turn, and keep the turn to be judged; return it."""
-        self._unfinished_count += not await session.wait_for_end(turn)
+        self._unfinished_turn_count += not await session.wait_for_end(turn)
         self._turns.append((session, turn))  # a turn whose wait is interrupted is not judged
         return turn
 
@@ -375,6 +380,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
                 await session.wait_for_end(turn)
 
     async def _speak_turns(self) -> None:
+        # The whole text first: without that turn, the others have nothing to be compared with.
         spec, seed = self._target.spec, self._service.settings.seed
         whole = await self._speak_text(TURN_TEXT)
         if spec.turn.accepts_pieces:
@@ -390,6 +396,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
             return
         contexts = [session.begin_turn() for _ in range(2)]
         texts = (TURN_TEXT, SIMULTANEOUS_TURN_TEXT)
+        # Alternately, so that the service has both contexts open while it gets each half.
         for part in range(2):
             for context, text in zip(contexts, texts, strict=True):
                 middle = text.index(". ") + 2
@@ -410,29 +417,27 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
     async def _interrupt_turns(self) -> None:
         base = await self._speak_text(ANSWER_TEXT)
         for _ in range(self._scenario.interruption_count):
-            if self._unfinished_count >= MAX_UNFINISHED_LIVE_TURNS and not self._service.is_emulated:
+            if self._unfinished_turn_count >= MAX_UNFINISHED_LIVE_TURNS and not self._service.is_emulated:
                 return
             session = await self._reuse_or_open_session()
             if not session.connection.is_open:
                 return
             turn = await interrupt_turn(session, LONG_TEXT)
-            if turn.errors and turn.cancelled_ms is None:
+            if turn.errors and turn.cancelled_ms is None:  # it failed before it could be interrupted
                 self._turns.append((session, turn))
                 continue
             answer = await self._speak_text(ANSWER_TEXT)
-            self._interruptions.append(self._measure_interruption(session, turn, answer))
+            # The answer may need a connection of its own, whose times count from another moment.
+            connections_apart_ms = self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms
+            self._interruptions.append(
+                measure_interruption(
+                    turn,
+                    answer,
+                    bytes_per_second=self._target.default_format.bytes_per_second,
+                    connections_apart_ms=connections_apart_ms,
+                )
+            )
             self._add_turn_pair(base, answer, "after-cancel")
-
-    def _measure_interruption(
-        self, session: SocketSession, turn: SocketTurn, answer: SocketTurn | None
-    ) -> Interruption:
-        # The next turn may need a connection of its own, whose times count from another moment.
-        return measure_interruption(
-            turn,
-            answer,
-            bytes_per_second=self._target.default_format.bytes_per_second,
-            connections_apart_ms=self._sessions[-1][0].connection.opened_ms - session.connection.opened_ms,
-        )
 
     async def _exceed_context_limit(self) -> None:
         limit = self._target.spec.limits.contexts

@@ -56,6 +56,7 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     """The responses of a case were judged, and saved if they are recorded."""
 
     case_id: str = msgspec.field(name="id")
+    """Id of the finished case."""
     no_verdict_reason: str | None
     """The reason why the case has no verdict, in one line; `None` if it has one."""
     judgement: CaseJudgement | None = None
@@ -66,17 +67,20 @@ class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     """A case is sent again, because an earlier command left it without a result."""
 
     case_id: str = msgspec.field(name="id")
+    """Id of the repeated case."""
 
 
 class CaseReportedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_reported"):
     """The result of a case was printed, and the journal stays because a charge was wrong."""
 
     case_id: str = msgspec.field(name="id")
+    """Id of the reported case."""
     reported_at: str
     """Time at which the result was printed: UTC, ISO 8601."""
 
 
 CaseEvent = SubmitEvent | CaseFinishedEvent | CaseRepeatedEvent | CaseReportedEvent
+"""An event of the journal of cases: about a billable request, or about the case as a whole."""
 
 
 @dataclass
@@ -84,14 +88,16 @@ class CaseHistory(PurchaseHistory):
     """The billable requests of one case, and whether the case is finished."""
 
     is_finished: bool = False
+    """Whether the responses of the latest attempt were judged, and saved if they are recorded."""
     no_verdict_reason: str | None = None
     """The reason why the finished case has no verdict; `None` if it has one, or is not finished."""
     judgement: CaseJudgement | None = None
     """What was judged of the finished case; `None` if it is not finished, or was recorded."""
     reported_at: str | None = None
     """Time (UTC, ISO 8601) at which the result was first printed; `None` if it was not, or the case was sent since."""
-    _attempt_start_index: int = 0
-    """Index of the first request of the latest attempt at the case."""
+    attempt_start_index: int = 0
+    """Index in `purchases` of the first request of the latest attempt at the case. The requests before it have no
+    result, and stay ambiguous when the attempt gets one."""
 
     def record_submit(
         self,
@@ -105,13 +111,9 @@ class CaseHistory(PurchaseHistory):
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.is_finished, self.judgement, self.reported_at = False, None, None
         # A request that is repeated with its key belongs to the current attempt.
-        self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
+        self.attempt_start_index = min(self.attempt_start_index, len(self.purchases) - 1)
         for purchase in self.purchases:
             purchase.is_job_resumable = False
-
-    def record_repetition(self) -> None:
-        """Note that the case is sent again because its earlier requests have no result."""
-        self._attempt_start_index = len(self.purchases)
 
     def record_case_finished(self, no_verdict_reason: str | None, judgement: CaseJudgement | None = None) -> None:
         """Note that the case is finished, because the results of all requests of its latest attempt are known.
@@ -122,7 +124,7 @@ class CaseHistory(PurchaseHistory):
         """
         self.is_finished, self.no_verdict_reason, self.judgement = True, no_verdict_reason, judgement
         self.reported_at = None
-        for purchase in self.purchases[self._attempt_start_index :]:
+        for purchase in self.purchases[self.attempt_start_index :]:
             purchase.has_saved_result = True
             if purchase.http_status is None:
                 purchase.missing_result_reason = purchase.missing_result_reason or no_verdict_reason
@@ -162,7 +164,7 @@ class CaseHistory(PurchaseHistory):
             include_judgement: whether a later command can reuse the judgement, instead of sending the case again.
         """
         for index, one in enumerate(self.purchases):
-            if index == self._attempt_start_index > 0:
+            if index == self.attempt_start_index > 0:
                 yield CaseRepeatedEvent(case_id=self.sample_or_case_id)
             yield SubmitStartedEvent(
                 sample_or_case_id=self.sample_or_case_id,
@@ -201,7 +203,7 @@ def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) ->
         case CaseFinishedEvent():
             history.record_case_finished(event.no_verdict_reason, event.judgement)
         case CaseRepeatedEvent():
-            history.record_repetition()
+            history.attempt_start_index = len(history.purchases)
         case CaseReportedEvent():
             history.reported_at = event.reported_at
         case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
@@ -239,7 +241,7 @@ class CaseJournal:
         self.contract, self._path = contract, path
         """The contract of the provider."""
         self._retry_ambiguous = retry_ambiguous_requests or begins_new_run
-        self._skip_unusable, self._begins_new_run = skip_cases_without_verdict, begins_new_run
+        self._skips_cases_without_verdict, self._begins_new_run = skip_cases_without_verdict, begins_new_run
         self._sent_case_ids: set[str] = set()
         """Ids of the cases of which this command has sent a request that is not free."""
         self._journal: Journal | None = None
@@ -358,7 +360,7 @@ class CaseJournal:
             )
         history = self._histories.get(case_id)
         if (
-            self._skip_unusable
+            self._skips_cases_without_verdict
             and case_id in self._finished_before
             and history is not None
             and history.no_verdict_reason
@@ -419,6 +421,7 @@ class CaseJournal:
     def _record(self, event: CaseEvent) -> None:
         if isinstance(event, SubmitStartedEvent):
             self._sent_case_ids.add(event.sample_or_case_id)
+        # On disk first: an event that a crash loses must not have been acted on.
         if self._journal is not None:
             self._journal.write(event)
         apply_event(event, self._histories)
@@ -426,7 +429,7 @@ class CaseJournal:
     def _remove_file_and_empty_folders(self, path: Path) -> None:
         """Remove the file, and its folders if nothing else is in them."""
         path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a folder that is not empty, or that another command has just removed
             for folder in dict.fromkeys([path.parent, path.parent.parent, *self._created_folders]):
                 folder.rmdir()
 

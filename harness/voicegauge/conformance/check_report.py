@@ -54,6 +54,7 @@ class ResourceSummary(Record, frozen=True, kw_only=True):
     """The resources that a check created, such as saved voices, and what became of them."""
 
     created_count: int = 0
+    """Number of resources that the check created."""
     deleted_count: int = 0
     """Number of the created resources that were deleted, by the check itself or at its end."""
     deleted_count_of_earlier_runs: int = 0
@@ -127,6 +128,7 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """How often this check repeated a request because the response asked for it, by HTTP status, most frequent first.
     If the contract documents the status and its repetition, there is no finding about it."""
     case_results: tuple[CaseResult, ...] = ()
+    """The results of the planned cases, in the order of the plan; empty for recordings."""
     interruptions_by_target: dict[str, tuple[Interruption, ...]] = {}
     """How targets that speak over WebSockets reacted to each interruption, by target id. Interruptions in an earlier,
     killed check, which this one resumes, are missing."""

@@ -29,8 +29,6 @@ from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange
 from voicegauge.printable_text import format_count, format_names
-from voicegauge.recording.quoted_words import mask_undocumented_words
-from voicegauge.rules.checker import Checker
 from voicegauge.rules.registry import RULE_BY_ID, Rule
 from voicegauge.transport.timing import Clock, VirtualClock
 
@@ -106,6 +104,7 @@ def end_on_interrupt(interruption: CheckInterruption, announce: Callable[[str], 
         announce(f"stopping: waiting up to {INTERRUPT_WAIT_S:g} s for {responses}; Ctrl-C again to stop at once")
         timers.append(loop.call_later(INTERRUPT_WAIT_S, task.cancel))
 
+    # Not `signal.signal`: its KeyboardInterrupt could be raised anywhere, also between sending and noting what is sent.
     loop.add_signal_handler(signal.SIGINT, on_interrupt)
     try:
         yield
@@ -216,7 +215,7 @@ ExchangeSaver = Callable[[ConformanceCase, Sequence[Exchange]], None]
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """Settings that decide how services are reached and checked."""
+    """How the services of a check are reached, what may be spent at them, and where what happens is kept."""
 
     provenance: Provenance = Provenance.EMULATED
     """Provenance of the responses."""
@@ -270,15 +269,11 @@ class CheckSettings:
     interruption: CheckInterruption = field(default_factory=CheckInterruption)
     """Whether the check was interrupted by Ctrl-C."""
     concurrency: int = 1
-    """Number of cases in flight; 1 if a plan limits the number of billable requests."""
+    """Maximum number of cases of one provider in flight; 1 if a plan limits the number of billable requests."""
     max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
     """Limits of the account's plans for requests in flight, by provider id; `None` without a limit."""
     emulator_app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
-
-    def get_concurrency(self, contract: Contract) -> int:
-        """Return the number of cases of one provider in flight."""
-        return min(self.concurrency, self.max_concurrency_by_provider.get(contract.id) or self.concurrency)
 
     def get_resource_journal_folder(self, contract: Contract) -> Path | None:
         """Return the folder of the journals of one provider; `None` if no journal is kept."""
@@ -302,6 +297,7 @@ class CheckedService(NamedTuple):
         """
         if self.ledger is None and self.settings.create_clock is None:
             return self
+        # With a shared virtual clock, the wait of one case between polls would let jobs of others time out.
         ledger = LedgerShare(self.ledger) if self.ledger is not None else None
         clock = self.settings.create_clock() if self.settings.create_clock is not None else None
         return self._replace(client=self.client.copy_with(clock=clock, ledger=ledger), ledger=ledger)
@@ -315,16 +311,6 @@ class CheckedService(NamedTuple):
     def case_journal(self) -> CaseJournal | None:
         """The journal that records what is paid for; `None` to record nothing, as for the emulator."""
         return self.settings.case_journal_by_provider.get(self.contract.id)
-
-    def create_checker(self, rules: Mapping[str, Rule]) -> Checker:
-        """Return a checker that applies `rules` to the traffic of this service, and masks its key in findings."""
-        return Checker(
-            self.settings.provenance,
-            rules,
-            self.build_repeat_command,
-            self.client.mask_secrets,
-            mask_undocumented_words,
-        )
 
     def build_repeat_command(self, exchange: Exchange) -> str | None:
         """Return the command that sends the request of an exchange again; `None` if no command can."""

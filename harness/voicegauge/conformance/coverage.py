@@ -46,7 +46,7 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
     kind: CoverageKind
     operation_or_provider: str
-    """<provider>/<operation>; for a rule, the provider alone."""
+    """The operation that was tried: <provider>/<operation>; for a rule, the provider alone."""
     name: str
     """What was tried: an operation id, a status, a state, "<location> <keyword>" of a constraint, or a rule id."""
     conforming_count: int = 0
@@ -113,18 +113,21 @@ class CountedRequests(Record, frozen=True, kw_only=True):
     """Equal requests to one operation, and the constraints that they try."""
 
     operation: str
-    """<provider>/<operation>."""
+    """The operation: <provider>/<operation>."""
     is_valid: bool
+    """Whether the requests fit the documented schemas and have every required parameter."""
     satisfied_constraints: tuple[str, ...] = ()
     """Names of the constraints that the requests satisfy."""
     violated_constraints: tuple[str, ...] = ()
     count: int
+    """Number of such requests."""
 
 
 class CoverageCounts(Record, frozen=True, kw_only=True):
     """What one case adds to the coverage, in a form that can be saved. Operations are named <provider>/<operation>."""
 
     requests: tuple[CountedRequests, ...] = ()
+    """The requests, one entry for all that are equal."""
     responses: tuple[tuple[str, int, int], ...] = ()
     """Each operation and status, with the number of such responses."""
     states: tuple[tuple[str, str, int], ...] = ()
@@ -166,24 +169,25 @@ class CoverageCounter:
     def __init__(self) -> None:
         """Create a counter without contracts and counts."""
         self._contracts: dict[str, Contract] = {}
-        self._rules: set[str] = set()
-        self._left_out: frozenset[str] = frozenset()
-        self._rules_by_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
+        self._selected_rule_ids: set[str] = set()
+        self._excluded_operation_names: frozenset[str] = frozenset()
+        self._rules_by_subject_class: dict[type[CheckSubject], tuple[Rule, ...]] = {}
         # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
         # are only counted, and divided among constraints and rules in the report.
         self._counters = _CoverageCounters(Counter(), Counter(), Counter(), Counter(), Counter())
         self._constraints_by_request: dict[tuple[Operation, Hashable], tuple[TriedConstraints, frozenset[str]]] = {}
         self._saved_requests: Counter[CountedRequests] = Counter()
-        """The requests of saved counts."""
+        """Number of equal requests in the counts that were added from a journal, which names constraints instead of
+        having the objects."""
 
     def add_contract(self, contract: Contract, rule_ids: Iterable[str]) -> None:
         """Add a contract for which coverage is counted, and the ids of the rules that are applied to its provider."""
         self._contracts[contract.id] = contract
-        self._rules |= set(rule_ids)
+        self._selected_rule_ids |= set(rule_ids)
 
     def exclude_operations(self, operation_names: Iterable[str]) -> None:
         """Exclude operations (<provider>/<operation id>), which the check does not cover, from the entries."""
-        self._left_out = frozenset(operation_names)
+        self._excluded_operation_names = frozenset(operation_names)
 
     def add_exchange(self, exchange: Exchange, call: Call | None = None) -> None:
         """Count the operation, constraints, status and state that one exchange tries.
@@ -303,9 +307,14 @@ class CoverageCounter:
             yield from self._iterate_rule_entries(contract)
 
     def _iterate_covered_operations(self, contract: Contract) -> Iterator[Operation]:
-        return (one for one in contract.operations.values() if _build_operation_name(one) not in self._left_out)
+        return (
+            one
+            for one in contract.operations.values()
+            if _build_operation_name(one) not in self._excluded_operation_names
+        )
 
     def _count_observations(self) -> _ObservationCounts:
+        """Divide what was counted for equal requests and responses among the entries of their operations."""
         counts = _ObservationCounts(Counter(), Counter())
         for (operation, status), count in self._counters.responses.items():
             documented = operation.find_response(status)
@@ -339,14 +348,14 @@ class CoverageCounter:
             self._counters.states[status, state] += 1
 
     def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
-        if subject_class not in self._rules_by_class:
+        if subject_class not in self._rules_by_subject_class:
             # A response that broke off has a subject of its own; every complete one follows the rules over those.
             broken_off = (IncompleteResponse,) if issubclass(subject_class, Call) else ()
             classes = (*subject_class.__mro__, *broken_off)
-            self._rules_by_class[subject_class] = tuple(
+            self._rules_by_subject_class[subject_class] = tuple(
                 rule for rule in RULE_BY_ID.values() if rule.subject_class in classes
             )
-        return self._rules_by_class[subject_class]
+        return self._rules_by_subject_class[subject_class]
 
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
         """Return two counters by rule id: how many subjects followed the rule, and how many broke it."""
@@ -362,6 +371,7 @@ class CoverageCounter:
         return followed, broken
 
     def _iterate_rule_entries(self, contract: Contract) -> Iterator[CoverageEntry]:
+        # Operations over WebSockets are covered only if they were called: a check of HTTP targets opens none.
         judged = {operation for _, operation in self._counters.judged_subjects}
         sockets = [operation for operation in contract.socket_operations.values() if operation in judged]
         operations = [*self._iterate_covered_operations(contract), *sockets]
@@ -375,7 +385,7 @@ class CoverageCounter:
             reason, applies = None, True
             if not conforming_count + violating_count:
                 reason = _NO_SUBJECT_REASON_BY_CLASS.get(rule.subject_class, "it had nothing to judge")
-                if rule.id not in self._rules:
+                if rule.id not in self._selected_rule_ids:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
                     reason, applies = f"the contract states nothing that it needs: {rule.contract_condition}", False
@@ -422,6 +432,7 @@ class _ObservationCounts(NamedTuple):
     def build_entry(
         self, entry_kind: CoverageKind, operation: Operation, entry_name: str, untried_reason: str | None
     ) -> CoverageEntry:
+        """Return an entry with its counts; `untried_reason` is why they are 0, for a constraint if both are."""
         key = entry_kind, _build_operation_name(operation), entry_name
         conforming_count, violating_count = self.conforming_counts[key], self.violating_counts[key]
         if entry_kind == "constraint":
@@ -440,6 +451,7 @@ class _ObservationCounts(NamedTuple):
     def build_undocumented_entries(
         self, entry_kind: CoverageKind, operation: Operation, documented_names: Collection[str]
     ) -> Iterator[CoverageEntry]:
+        """Yield an entry for each status or state that the service returned and `documented_names` lacks."""
         full_name = _build_operation_name(operation)
         for (counted_kind, counted_operation, name), count in self.violating_counts.items():
             if (counted_kind, counted_operation) == (entry_kind, full_name) and name not in documented_names:

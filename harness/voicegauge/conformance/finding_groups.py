@@ -18,6 +18,7 @@ from voicegauge.model.base import Finding, FindingLocation, Severity
 from voicegauge.rules.call import describe_error_with_success_status
 
 _REJECTED_VALID_REQUEST_RULE_ID = "rejects-valid"
+"""Id of the rule that reports a rejected valid request."""
 
 
 def group_rejections_of_missing_targets(
@@ -55,7 +56,7 @@ def _describe_rejection(status: int | None) -> str:
 
 
 def _find_rejected_targets(cases: Iterable[CaseResult]) -> set[str]:
-    """Return the targets whose deliveries are all rejected; none if the service accepts no target's deliveries."""
+    """Return the ids of the targets whose deliveries are all rejected; none if the deliveries of all targets are."""
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
         if case.is_delivery and case.target is not None:
@@ -83,6 +84,7 @@ class RequestedValues(NamedTuple):
     operation: str
     """The operation: <provider>/<operation id>."""
     values: frozenset[RequestedValue]
+    """Each short text, number or boolean of the request, with its location."""
 
 
 def list_requested_values(contract: Contract, case: ConformanceCase) -> RequestedValues | None:
@@ -101,10 +103,10 @@ def list_requested_values(contract: Contract, case: ConformanceCase) -> Requeste
             return None
     if parts is None:
         return None
-    return RequestedValues(f"{case.provider}/{case.operation}", frozenset(_iterate_values(parts)))
+    return RequestedValues(f"{case.provider}/{case.operation}", frozenset(_iterate_request_values(parts)))
 
 
-def _iterate_values(parts: RequestParts) -> Iterator[RequestedValue]:
+def _iterate_request_values(parts: RequestParts) -> Iterator[RequestedValue]:
     for part, values in (("path", parts.path_parameters), ("query", parts.query_parameters), ("header", parts.headers)):
         for name, value in values.items():
             if isinstance(value, str | float | int):
@@ -140,6 +142,7 @@ def group_rejections_of_values(
         target_by_case_id: the targets that the requests of the cases address.
         values_by_case_id: the values of the requests that should be accepted.
     """
+    # Requests to a missing target are rejected whatever they contain, so they say nothing about their values.
     missing = _find_rejected_targets(cases)
     results = {case.id: case for case in cases}
     rejected = {
@@ -186,6 +189,7 @@ def _find_causing_value(
     counts = Counter(value for values in requests for value in sorted(values, key=str))
     only = (next(iter(values)) for values in requests if len(values) == 1)
     counts.update(value for value in only if value[0] in known_locations)
+    # Sorted above, so that equally frequent values are blamed in the same order in each run.
     return next((value for value, count in counts.most_common(1) if count >= _MIN_REJECTED_REQUESTS_WITH_VALUE), None)
 
 
@@ -375,6 +379,7 @@ def _merge_findings_with_same_key(
         if first is None:
             merged[key] = finding
             continue
+        # The first of equally usual requests stays, so that the finding and its command are the same in each run.
         is_more_usual = rank_by_case_id.get(finding.case_id or "", 0) < rank_by_case_id.get(first.case_id or "", 0)
         has_no_clip_to_lose = first.clip is None or finding.clip is not None
         shown = finding if is_more_usual and has_no_clip_to_lose else first
@@ -383,6 +388,7 @@ def _merge_findings_with_same_key(
 
 
 def _add_occurrence(merged_finding: Finding, other_finding: Finding, shown_finding: Finding) -> Finding:
+    """Return `shown_finding`, which is one of the two, with the occurrences, messages and places of both."""
     messages = merged_finding.message_counts or {merged_finding.message: merged_finding.occurrence_count}
     for message, count in (
         other_finding.message_counts or {other_finding.message: other_finding.occurrence_count}

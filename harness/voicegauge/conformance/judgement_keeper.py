@@ -13,7 +13,7 @@ from http import HTTPStatus
 from voicegauge.cases.case import ConformanceCase
 from voicegauge.conformance._case_sender import TRANSIENT_STATUSES
 from voicegauge.conformance._resource_tracking import compute_account_checksum
-from voicegauge.conformance._sent_case import CaseJudgement, SavedDelivery, SentCase, convert_to_saved_delivery
+from voicegauge.conformance._sent_case import CaseJudgement, SentCase, convert_to_saved_delivery
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.check_settings import CheckedService
 from voicegauge.conformance.coverage import CoverageCounter
@@ -23,7 +23,9 @@ from voicegauge.contract.contract import Contract, Target
 from voicegauge.emulator.process import is_emulated
 from voicegauge.model.base import Finding, Provenance
 from voicegauge.model.exchange import Exchange
+from voicegauge.recording.quoted_words import mask_undocumented_words
 from voicegauge.rules.call import CheckSubject
+from voicegauge.rules.checker import Checker
 from voicegauge.rules.delivery_groups import DeliveriesOfRun
 from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
@@ -59,12 +61,18 @@ class CaseJudge:
             delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
         """
         self._service, self._collector, self._deliveries = service, collector, delivery_by_case_id
-        self._checker = service.create_checker(rules)
+        self._checker = Checker(
+            service.settings.provenance,
+            rules,
+            service.build_repeat_command,
+            service.client.mask_secrets,
+            mask_undocumented_words,
+        )
         self.judged_classes: set[type] = set()
         """Classes of the subjects of the latest case."""
         self.provenances: list[Provenance] = []
         """Provenance of each exchange of the latest case."""
-        collector.register_rules(rules.values())
+        collector.spending_account.register_rules(rules.values())
         collector.coverage.add_contract(service.contract, rules)
 
     def judge_case(
@@ -91,8 +99,8 @@ class CaseJudge:
             # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
         for status in _iterate_statuses_before_repetitions(sent_case, self._service.contract):
-            self._collector.count_repetition(status)
-        calls = {id(call.exchange): call for call in sent_case.calls}
+            self._collector.repetition_count_by_status[status] += 1
+        calls = {id(call.exchange): call for call in sent_case.calls}  # so that no body is parsed twice
         for exchange in sent_case.exchanges:
             self.provenances.append(self._checker.provenance)
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
@@ -103,7 +111,7 @@ class CaseJudge:
                 and status not in sent_case.case.expected_response.statuses
                 and is_emulated(exchange)
             ):
-                self._collector.count_rejection_without_credit()
+                self._collector.rejection_without_credit_count += 1
         for exchange in sent_case.incomplete_exchanges:  # judged too, but only that their response broke off
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
         if self._service.settings.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
@@ -172,7 +180,10 @@ def find_companion_delivery(sent_case: SentCase) -> SpeechDelivery | None:
 
 
 class JudgingBasis:
-    """Everything but the case that a judgement depends on: the program, the contract, the rules and the account."""
+    """Everything but the case that a judgement depends on: the program, the contract, the rules and the account.
+
+    If one of them has changed since an earlier check, the case is sent again instead of reporting what held then.
+    """
 
     def __init__(self, contract: Contract, rules: Mapping[str, Rule], key: str | None) -> None:
         """Collect the parts of the basis; the account is recognized by a checksum of `key`."""
@@ -199,12 +210,13 @@ class JudgementKeeper:
         deliveries: DeliveriesOfRun,
     ) -> None:
         """Prepare to keep the judgements that `rules` give; `coverage` and `deliveries` are those of the check."""
-        self._contract, self._key, self._coverage = service.contract, service.client.key, coverage
+        self._key, self._coverage = service.client.key, coverage
         journal = service.case_journal
         keeps_judgements = journal is not None and journal.is_on_disk and service.settings.save_exchanges is None
         self._journal: CaseJournal | None = journal if keeps_judgements else None
         self._basis = JudgingBasis(service.contract, rules, self._key)
         self._base_case_ids: frozenset[str] = frozenset()
+        # The rules count in objects that all cases share, so a judgement is the difference from a copy made before it.
         self._counters_before = coverage.copy_counters()
         self._latest_measurements = deliveries.latest_measurements
         self._unjudged_words = deliveries.unjudged_words_count_by_reason
@@ -219,10 +231,6 @@ class JudgementKeeper:
     def find_judgement(self, case: ConformanceCase) -> CaseJudgement | None:
         """Return what an earlier check judged of `case`; `None` if the case is to be sent."""
         return None if self._journal is None else find_earlier_judgement(self._journal, case, self._basis)
-
-    def restore_delivery(self, judgement: CaseJudgement) -> SpeechDelivery | None:
-        """Return the delivery of a judged case with which later cases are compared; `None` if there is none."""
-        return judgement.delivery.restore(self._contract) if judgement.delivery is not None else None
 
     def begin_judging(self) -> None:
         """Note the coverage before a case is judged, so that `build_judgement` finds what the case adds."""
@@ -277,13 +285,11 @@ class JudgementKeeper:
             unjudged_words_count_by_reason=dict(self._unjudged_words - self._unjudged_words_before),
             unjudged_sound_count_by_reason=dict(self._unjudged_sound - self._unjudged_sound_before),
             measurements=tuple(self._latest_measurements),
-            delivery=self._keep_delivery(case, delivery),
+            # Audio takes most of the space of a journal, so only that of deliveries with a later comparison is kept.
+            delivery=None
+            if delivery is None or case.id not in self._base_case_ids
+            else convert_to_saved_delivery(delivery, self._key),
         )
-
-    def _keep_delivery(self, case: ConformanceCase, delivery: SpeechDelivery | None) -> SavedDelivery | None:
-        if delivery is None or case.id not in self._base_case_ids:
-            return None
-        return convert_to_saved_delivery(delivery, self._key)
 
 
 def find_earlier_judgement(journal: CaseJournal, case: ConformanceCase, basis: JudgingBasis) -> CaseJudgement | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import chain
 from typing import Any, NamedTuple
@@ -153,6 +153,7 @@ def judge_documented_examples(
         rules: the rules to apply, by id; all by default.
         include_inferred_examples: whether to include examples that no document contains.
     """
+    # Documents show bodies only, so each response would lack every required header.
     chosen = {name: rule for name, rule in (rules or RULE_BY_ID).items() if rule.needs != "headers"}
     checker = Checker(Provenance.DOCUMENTED, chosen)
     responses: Iterator[Call | Callback] = chain(
@@ -188,15 +189,16 @@ def _build_example_request(operation: Operation, media_type: MediaType, example:
     value = example.value
     if is_form(media_type.name):
         value = join_form_field_lists(
-            replace_file_names(media_type, value, _build_empty_file), media_type.separator_by_list_field
+            replace_file_names(
+                media_type,
+                value,
+                lambda name: UploadedFile(filename=name, media_type="application/octet-stream", data=b""),
+            ),
+            media_type.separator_by_list_field,
         )
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_example_url(operation, None), headers=headers, body=body)
-
-
-def _build_empty_file(filename: str) -> UploadedFile:
-    return UploadedFile(filename=filename, media_type="application/octet-stream", data=b"")
 
 
 def _build_example_url(operation: Operation, example_response_body: Any) -> str:
@@ -231,6 +233,7 @@ def _find_parameter_value(
 def _build_example_call(
     operation: Operation, status: int, media_type: MediaType, example: Example, request: Request | None
 ) -> Call:
+    """Return the call with a documented response; `request` is `None` if no document shows the request."""
     text = json.dumps(example.value, ensure_ascii=False) if is_json(media_type.name) else str(example.value)
     body = text.encode()
     response = Response(status=status, headers=(("Content-Type", media_type.name),), body=body)
@@ -273,6 +276,7 @@ class RecordedSocket(NamedTuple):
     """What can be judged of a recorded connection."""
 
     subjects: tuple[SocketSubject, ...]
+    """The connection and its turns; empty if nothing is judged."""
     not_judged_reason: str | None = None
     """Why nothing, or not everything, is judged; `None` if everything is."""
 
@@ -402,9 +406,10 @@ class ExchangeLookup:
     """Finds the calls of a recording by the ids in their URLs, and the downloads by path."""
 
     def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
+        # An index over the parts of URLs: comparing each submit with each poll would be quadratic in a day of traffic.
         self.downloads: dict[str, Exchange] = {}
-        """The first successful exchange of each path. Only paths are compared, because recordings contain the
-        contract's servers and signatures in queries are masked."""
+        """The first successful exchange of each path. Only paths are compared, because recordings contain the servers
+        of the contract, and signatures in queries are masked."""
         for exchange in exchanges:
             if exchange.response.status == 200:
                 self.downloads.setdefault(urlsplit(exchange.request.url).path, exchange)
@@ -423,11 +428,10 @@ class ExchangeLookup:
         )
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
-    def find_calls_for_job(self, submit_call: Call, job_id: object) -> list[Call]:
-        """Return the calls of all operations for the job of `submit_call`."""
-        return [
-            call for operation in self._operations.values() for call in self.find_polls(operation, submit_call, job_id)
-        ]
+    def find_later_calls_for_job(self, submit_call: Call, job_id: object) -> list[Call]:
+        """Return the calls of all operations for the job of `submit_call`, except the submit."""
+        found = (self.find_polls(operation, submit_call, job_id) for operation in self._operations.values())
+        return [call for calls in found for call in calls if call is not submit_call]
 
 
 def find_unmatched_calls(
@@ -493,18 +497,12 @@ def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
 
 def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLookup) -> Iterator[Call]:
     """Yield the calls for the job that a submit started, except the submit."""
-    for status in _list_status_operations(submit_call.operation):
+    statuses = (target.job_operation for target in submit_call.operation.targets)
+    # Each once: the targets of an operation mostly share it. It is not known which of them, if any, was submitted to.
+    for status in {status.id: status for status in statuses if status is not None}.values():
         if status.job is not None:
             job_id = submit_call.read_response_value(status.job.submit_response.job_id_location)
-            yield from (
-                call for call in exchange_lookup.find_calls_for_job(submit_call, job_id) if call is not submit_call
-            )
-
-
-def _list_status_operations(operation: Operation) -> Iterable[Operation]:
-    return {
-        target.job_operation.id: target.job_operation for target in operation.targets if target.job_operation
-    }.values()
+            yield from exchange_lookup.find_later_calls_for_job(submit_call, job_id)
 
 
 def _has_undocumented_path_value(call: Call) -> bool:

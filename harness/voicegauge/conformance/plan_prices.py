@@ -47,7 +47,7 @@ class PricedCase(Record, frozen=True, kw_only=True):
     id: str
     """Id of the case."""
     kind: CaseKind
-    """What the case tests."""
+    """The kind of request or sequence that the case consists of."""
     turn: SendingTurn
     """The part of the plan that the case belongs to, which decides when it is sent."""
     contract_pointer: str
@@ -238,7 +238,7 @@ def _price_case(
         )
     )
     if not case.is_billable:
-        usd = 0.0  # a rejected request is free
+        usd = 0.0  # a rejected request is free, but its price is reserved: a faulty service may accept it
     elif item is not None and usd is None:
         ids_without_price[build_price_name(item)] = None
     return PricedCase(
@@ -289,6 +289,7 @@ def _price_lifecycle(
 def _iterate_resources(
     plan: CasePlan, contracts: Mapping[str, Contract], *, are_deletable: bool
 ) -> Iterator[PlannedResource]:
+    """Yield the kinds of resources that the plan creates, either those that it can delete or those that will stay."""
     accepted = Counter(
         (case.provider, case.operation) for case in plan.cases if case.expected_response.acceptance != "rejected"
     )
@@ -333,6 +334,7 @@ class _RemainingBudgets:
     """What is left of each budget while the cost of one case of a plan after another is deducted. Nothing is sent."""
 
     def __init__(self, budgets: Sequence[RemainingBudget]) -> None:
+        # Integers, as in the ledger: sums of dollars as floats could differ from it by a fraction at the last case.
         self._budgets = [(budget, [budget.left_micro_usd]) for budget in budgets]
 
     def find_exceeded_budget(self, provider: str, reserved_micro_usd: int) -> RemainingBudget | None:
@@ -350,7 +352,7 @@ class _RemainingBudgets:
 
 
 class PlannedPayment(NamedTuple):
-    """What one case or sample of a plan costs."""
+    """What one case of a check, or one sample of a benchmark, costs and must reserve."""
 
     id: str
     """Id of the case or sample, which begins with the id of the provider."""
@@ -434,7 +436,7 @@ def count_affordable_requests(plan: PricedPlan, budgets: Sequence[RemainingBudge
     remaining, count = _RemainingBudgets(budgets), 0
     for case in plan.cases:
         if case.is_billable:
-            provider, micro_usd = case.id.partition("/")[0], _get_planned_micro_usd(case)
+            provider, micro_usd = case.id.partition("/")[0], _convert_price_to_micro_usd(case)
             if remaining.find_exceeded_budget(provider, micro_usd) is not None:
                 break
             remaining.spend(provider, micro_usd)
@@ -462,7 +464,7 @@ def fit_plan_to_budgets(
     reasons: dict[str, str] = {}
     unpaid_case_count = 0
     for case in plan.cases:
-        micro_usd = 0 if case.id in known_case_ids else _get_planned_micro_usd(price_by_id[case.id])
+        micro_usd = 0 if case.id in known_case_ids else _convert_price_to_micro_usd(price_by_id[case.id])
         budget = remaining.find_exceeded_budget(case.provider, micro_usd)
         if budget is None:
             kept.append(case)
@@ -473,7 +475,7 @@ def fit_plan_to_budgets(
         for target_id in list_targets_with_delivery([case], speaking):
             reasons.setdefault(target_id, f"its delivery does not fit into {budget.describe()}")
     if not list_speaking_targets(kept):
-        return plan
+        return plan  # whole, so that the user sees what it costs instead of a check that can judge nothing
     known = {*list_targets_with_delivery(kept, speaking), *plan.left_out_reason_by_target}
     left_out = {target: reason for target, reason in reasons.items() if target not in known}
     return msgspec.structs.replace(
@@ -484,7 +486,8 @@ def fit_plan_to_budgets(
     )
 
 
-def _get_planned_micro_usd(case: PricedCase) -> int:
+def _convert_price_to_micro_usd(case: PricedCase) -> int:
+    """Return what a case costs if its response is as expected, in millionths of a dollar; 0 if that is not known."""
     return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
 
 
@@ -525,6 +528,7 @@ def forecast_request_limit(
         sent.append(case)
         limit.count_case(SpendingTotal(billable_request_count=case.charged_request_count if case.is_billable else 0))
     beyond = {one.id for one in skipped}
+    # By target: whether each of its deliveries so far is skipped, or was lost by an earlier check.
     lacking: dict[str, bool] = {}
     for case in plan.cases:
         if case.speech_request is not None and not case.expects_job_failure:

@@ -54,7 +54,7 @@ def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | Non
     secret = os.environ.get(signature.secret_variable, "").strip() or (EMULATED_WEBHOOK_SECRET if is_emulated else None)
     if secret is not None:
         try:
-            signature.compute_signature(secret, b"", callback_id="", timestamp="")
+            signature.compute_signature(secret, b"", callback_id="", timestamp="")  # only to see whether it can be used
         except ValueError as error:
             raise UsageError(str(error)) from None
     return secret
@@ -144,6 +144,7 @@ class WebhookCaseReceiver:
                 lambda callback: bool(build_callbacks((callback,)).final_callback_bodies),
                 timeout_s=timeout_s,
             )
+            # On the real clock, because the provider sends on its own, whatever the clock of the client says.
             await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
         return build_callbacks(self._receiver.list_callbacks_to(self._url), is_complete=True)
 
@@ -205,7 +206,7 @@ class _RecentCallbacks:
 
 
 class CallbackMonitor:
-    """Assigns callbacks to operations, and judges each together with earlier callbacks about the same job."""
+    """Judges callbacks when they arrive: by the operation that each fits best, with earlier ones about the same job."""
 
     def __init__(
         self,
@@ -230,6 +231,7 @@ class CallbackMonitor:
         for operation in self._operations:
             read_webhook_secret(operation, is_emulated=False)  # fails now if it is unusable, not at the first callback
         self._recent: dict[tuple[str, str, str], _RecentCallbacks] = {}
+        # Rules judge the callbacks about a job again with each further one, so their findings would be repeated.
         self._reported: set[tuple[str, str]] = set()
 
     def judge_callback(self, received_callback: ReceivedCallback) -> JudgedCallback:
@@ -268,7 +270,7 @@ class CallbackMonitor:
             state=None if state is None else self._mask_secrets(state[:MAX_QUOTED_CHARACTERS]),
             findings=findings,
             verdict="failed" if findings else "passed",
-            fits_contract=_is_recognizable_callback(single),
+            fits_contract=_has_id_and_state(single) or _collect_matching_evidence(single)[-1],
             sender_verification="verified" if _has_valid_signature(together) else "unverified",
         )
 
@@ -300,17 +302,12 @@ def _has_id_and_state(candidate: RequestCallbacks) -> bool:
     return _collect_matching_evidence(candidate)[:2] == (True, True)
 
 
-def _is_recognizable_callback(candidate: RequestCallbacks) -> bool:
-    """Whether the callback has a job id and a documented state, or is valid."""
-    return _has_id_and_state(candidate) or _collect_matching_evidence(candidate)[-1]
-
-
 def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
     """Whether the last callback has a right signature that is neither old nor repeated."""
     signature, parts = callbacks.webhook_spec.signature, callbacks.signature_headers
     if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_valid(-1):
         return False
-    if parts[-1].timestamp:
+    if parts[-1].timestamp:  # a provider that signs no time protects only against what was seen before
         signed_s = parts[-1].time_s
         received_s = callbacks.received_callbacks[-1].received_at
         if signed_s is None or abs(received_s - signed_s) > signature.timestamp_tolerance_s:

@@ -207,7 +207,8 @@ class UnmatchedRequestCounter:
             if operation.speech is not None and not is_judged:
                 collector.add_unjudged_item(f"{contract.id}/{recording_or_traffic_name}", reason)
             else:
-                collector.add_unmatched_requests(f"{contract.id}/{recording_or_traffic_name}: {operation.id}", reason)
+                name = f"{contract.id}/{recording_or_traffic_name}: {operation.id}"
+                collector.unmatched_request_reason_by_name[name] = reason
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()

@@ -39,6 +39,7 @@ from voicegauge.recording.redaction import DEFAULT_REDACTION, RedactionSettings
 
 
 UNFINISHED_RECORDINGS_FOLDER_NAME = ".unfinished"
+"""Name of the folder, beside the recordings, of the cases whose recordings are not written yet."""
 CASE_FILE_NAME = "exchanges.part"
 """Name of the file of a saved case. It does not end in .har, so that checks and replays do not find it."""
 
@@ -187,7 +188,10 @@ def plan_cases_to_record(
     for case in plan.cases:
         if case.is_lifecycle:
             continue  # a replay answers a list in the same way before and after a resource is created
-        if _count_upload_bytes(case) <= MAX_RECORDED_UPLOAD_BYTES and not _is_upload_within_limit(case):
+        expected = case.expected_response
+        # The response to an upload just within a documented limit is like that to any other upload.
+        is_within_limit = expected.acceptance == "accepted" and "/x-limits/" in expected.contract_pointer
+        if _count_upload_bytes(case) <= MAX_RECORDED_UPLOAD_BYTES and not is_within_limit:
             chosen.setdefault(case.id if include_every_case else _build_similarity_key(case), case)
     return msgspec.structs.replace(plan, cases=tuple(chosen.values()))
 
@@ -199,14 +203,6 @@ def _build_similarity_key(case: ConformanceCase) -> object:
         return case.id
     description = expected.description if expected.case_kind == "rejection-reason" else ""
     return case.provider, case.operation, expected.case_kind, expected.statuses, case.api_key_validity, description
-
-
-def _is_upload_within_limit(case: ConformanceCase) -> bool:
-    """Whether `case` uploads a file just within a documented limit.
-
-    Such an upload is rarely worth recording: the response is like that to any other upload.
-    """
-    return case.expected_response.acceptance == "accepted" and "/x-limits/" in case.expected_response.contract_pointer
 
 
 def _count_upload_bytes(case: ConformanceCase) -> int:
@@ -226,12 +222,15 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
     """The cases to record into one file."""
 
     path: Path
+    """The file of the recording."""
     provider: str
+    """Id of the provider of the recording."""
     recording_to_extend: Recording | None
     """The recording whose cases stay in the file; `None` if the file does not exist or has another provenance."""
     existing_recording: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
     cases_to_record: tuple[ConformanceCase, ...]
+    """The cases that are sent for the update: those that are missing in the file, are stale or were asked for."""
     unchanged_conversation_ids: frozenset[str | None]
     """Ids of the conversations in `recording_to_extend` that are not recorded again."""
 
@@ -263,6 +262,7 @@ class RefreshPolicy:
     provenance: Provenance
     """Provenance of what will be recorded."""
     refresh_mode: RefreshMode
+    """Which of the planned cases are recorded again."""
     now: dt.datetime
     """The time from which ages are counted."""
     repeated_case_ids: Collection[str] = frozenset()
@@ -284,6 +284,7 @@ class RefreshPolicy:
         known = {
             name: case for contract in self.contracts.values() for name, case in plan_cases_by_id(contract).items()
         }
+        # A file is written as a whole, so its cases are compared together with what it has.
         by_file: dict[Path, list[ConformanceCase]] = {}
         for case in plan.cases:
             by_file.setdefault(build_recording_path(case, folder), []).append(case)
@@ -348,6 +349,7 @@ class RecordedFile(Record, frozen=True, kw_only=True):
 
     path: str
     provenance: Provenance
+    """Provenance of the exchanges in the file."""
     case_count: int
     """Number of cases that were recorded by this call; the file may contain more."""
     exchange_count: int
@@ -363,6 +365,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()
+    """The files of the recording, those that were left as they are included."""
     redaction_counts: dict[str, int] = {}
     """Number of masked secrets by location."""
     skip_reason_by_case: dict[str, str] = {}
@@ -382,6 +385,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
     resource_summary: ResourceSummary = ResourceSummary()
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
+    """Dollars charged to the budget by this recording."""
     spent_by_earlier_runs_usd: float = 0.0
     """Dollars that earlier recordings into the same folder may have cost, if they were killed or left ambiguous
     requests. They count towards the budget and are not in `spent_usd`."""
@@ -401,9 +405,13 @@ class FileToOverwrite(Record, frozen=True, kw_only=True):
     """A recording file that is about to be replaced by a file with different content."""
 
     path: Path
+    """The file to replace."""
     old_provenance: Provenance
+    """Provenance of the recording in the file."""
     new_provenance: Provenance
+    """Provenance of the recording that would replace it."""
     changes: RecordingChanges
+    """Differences between the two recordings."""
 
 
 ConfirmOverwrite = Callable[[FileToOverwrite], bool]

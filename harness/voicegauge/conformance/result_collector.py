@@ -27,7 +27,7 @@ from voicegauge.conformance.finding_groups import (
     merge_findings,
     rank_case,
 )
-from voicegauge.conformance.spending import SpendingAccount, SpendingTotal
+from voicegauge.conformance.spending import SpendingAccount
 from voicegauge.contract.contract import Target
 from voicegauge.errors import BudgetError, OverchargedError
 from voicegauge.model.base import Finding, FindingClip, Provenance, Severity, StopReason
@@ -38,7 +38,6 @@ from voicegauge.rules.call import CheckSubject
 from voicegauge.rules.charges import BalancesOfRun
 from voicegauge.rules.checker import Checker, ReproductionCommandBuilder
 from voicegauge.rules.delivery_groups import DeliveriesOfRun, DeliveryAmongOthers
-from voicegauge.rules.registry import Rule
 from voicegauge.rules.subjects import DeliveryPair, SpeechDelivery
 from voicegauge.version import __version__
 
@@ -114,6 +113,7 @@ def _build_clip(delivery: SpeechDelivery, start_s: float) -> FindingClip | None:
         return None
     from voicegauge.speech.encoding import encode, resample
 
+    # As MP3, because every browser plays it, and five seconds of WAV would take more than the space of all clips.
     first = int(start_s * decoded.sample_rate_hz)
     samples = decoded.samples[first : first + int(MAX_CLIP_DURATION_S * decoded.sample_rate_hz)]
     if not len(samples):
@@ -137,33 +137,37 @@ class ResultCollector:
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
+        # What findings are grouped by at the end. Only then is it known which cases passed with the same value.
         self._target_by_case_id: dict[str, Target] = {}
         self._values_by_case_id: dict[str, RequestedValues] = {}
         self._rank_by_case_id: dict[str, int] = {}
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
-        self._repetitions: Counter[str] = Counter()
-        self._account = SpendingAccount()
+        self.repetition_count_by_status: Counter[int] = Counter()
+        """Number of requests that were sent again after a response with a status, by that status."""
+        self.spending_account = SpendingAccount()
+        """Adds up the requests and money of the cases, and knows the rules by which they are reported."""
+        # The reasons, each once, by the name of what was not judged.
         self._not_judged: dict[str, dict[str, None]] = {}
-        """The reasons, each once, by the name of what was not judged."""
         self._interruptions: dict[str, tuple[Interruption, ...]] = {}
-        self._left_out: dict[str, str] = {}
         self.is_short_check = False
         """Whether the user limits the number of billable requests."""
         self.over_budget_case_count = 0
         """Number of cases that were not sent because they do not fit into a budget."""
         self._unreserved_rejection_count = 0
-        self._unmatched_requests: dict[str, str] = {}
+        self.unmatched_request_reason_by_name: dict[str, str] = {}
+        """Why recorded requests are about no target, by the name "<recording>: <operation>" of the requests."""
         self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
-        self._rejections_without_credit = 0
+        self.rejection_without_credit_count = 0
+        """Number of requests that the emulator rejected because the account has no credit left."""
         self._resumed_case_count = 0
         self.coverage = CoverageCounter()
         self.clips = FindingClips()
         self.deliveries = DeliveriesOfRun()
         """Measurements of the deliveries so far, with which later ones are compared."""
         self.balances = BalancesOfRun()
-        """The balances that responses have reported so far."""
+        """The balances that responses have reported so far, from which their changes follow."""
         self.recorded_targets: set[str] = set()
         """Ids of the targets that recorded requests address."""
         self.secrets: set[str] = set()
@@ -174,13 +178,13 @@ class ResultCollector:
         """What ended the check early, in one line; `None` if nothing has."""
         self.was_request_sent = False
         """Whether a request was sent to which the service did not respond."""
+        # Number of billable cases that were not sent because of the budget, and why the first was not.
         self._unaffordable_count = 0
-        """Number of billable cases that were not sent because of the budget."""
         self._unaffordable_message = ""
+        # Values of the fields of `CheckReport` with the same names.
         self.emulator_command: str | None = None
-        """Value of `CheckReport.emulator_command`."""
         self.ineffective_faults: tuple[str, ...] = ()
-        """Value of `CheckReport.ineffective_faults`."""
+        self.left_out_reason_by_target: dict[str, str] = {}
 
     def judge_subjects(
         self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
@@ -215,7 +219,7 @@ class ResultCollector:
         return judged
 
     def add_findings(self, findings: Iterable[Finding]) -> None:
-        """Add findings."""
+        """Add findings, in the order in which they were found, to those that the report groups and merges."""
         self._findings += findings
 
     def merge_equal_findings(self) -> None:
@@ -229,24 +233,6 @@ class ResultCollector:
         """Count one exchange with an operation."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
-
-    def count_repetition(self, status: int) -> None:
-        """Count a request that was sent again after a response with `status`."""
-        self._repetitions[str(status)] += 1
-
-    def count_rejection_without_credit(self) -> None:
-        """Count a request that the emulator rejected because the account has no credit left."""
-        self._rejections_without_credit += 1
-
-    def register_rules(self, rules: Iterable[Rule]) -> None:
-        """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
-        self._account.register_rules(rules)
-
-    def add_spending(
-        self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type]
-    ) -> None:
-        """Add the requests and the spending of a case, and the classes of subjects that were judged in the case."""
-        self._account.add_case(case, case_spending, subject_classes)
 
     def add_result(
         self,
@@ -317,17 +303,6 @@ class ResultCollector:
         """Add a target, a recording or a folder that was not judged, or only in part; different reasons are joined."""
         self._not_judged.setdefault(item_name, {})[reason] = None
 
-    def add_left_out_targets(self, reason_by_target: Mapping[str, str]) -> None:
-        """Add the targets that the plan leaves out, with the reasons."""
-        self._left_out.update(reason_by_target)
-
-    def add_unmatched_requests(self, recording_and_operation: str, reason: str) -> None:
-        """Add recorded requests to one operation that are about no target, with the reason.
-
-        `recording_and_operation` is "<recording>: <operation>".
-        """
-        self._unmatched_requests[recording_and_operation] = reason
-
     def add_interruptions(self, case: ConformanceCase, interruptions: Sequence[Interruption]) -> None:
         """Add how a target reacted to being interrupted."""
         if interruptions:
@@ -377,7 +352,11 @@ class ResultCollector:
         return self._exchanges.total()
 
     def _group_findings(self) -> tuple[Finding, ...]:
-        """Return one finding for each cause."""
+        """Return one finding for each cause.
+
+        First effects are moved to their causes, then rejections get the message of the value or target that causes
+        them, and only then equal findings can be merged.
+        """
         found = group_rejections_of_values(
             group_effects(self._findings), self._cases, self._target_by_case_id, self._values_by_case_id
         )
@@ -388,7 +367,7 @@ class ResultCollector:
 
     def build_report(self) -> CheckReport:
         """Return the report of everything collected so far."""
-        spending = self._account.build_spending()
+        spending = self.spending_account.build_spending()
         coverage = tuple(self.coverage.iterate_entries())
         report = CheckReport(
             voicegauge_version=__version__,
@@ -401,23 +380,23 @@ class ResultCollector:
             operations=tuple(self._operations),
             excluded_operations=self._excluded_operations,
             exchange_count_by_provenance=dict(self._exchanges),
-            repetition_count_by_status=dict(self._repetitions.most_common()),
+            repetition_count_by_status={str(status): n for status, n in self.repetition_count_by_status.most_common()},
             case_results=tuple(self._cases),
             not_judged_reason_by_name={
                 **_find_targets_not_judged(self._targets, self._cases),
                 **{name: "; ".join(reasons) for name, reasons in self._not_judged.items()},
             },
-            left_out_reason_by_target=self._left_out,
+            left_out_reason_by_target=self.left_out_reason_by_target,
             is_short=self.is_short_check,
             over_budget_case_count=self.over_budget_case_count,
             unreserved_rejection_count=self._unreserved_rejection_count,
             interruptions_by_target=self._interruptions,
             unjudged_words_count_by_reason=dict(self.deliveries.unjudged_words_count_by_reason.most_common()),
             unjudged_sound_count_by_reason=dict(self.deliveries.unjudged_sound_count_by_reason.most_common()),
-            unmatched_request_reason_by_name=self._unmatched_requests,
+            unmatched_request_reason_by_name=self.unmatched_request_reason_by_name,
             doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)
-                or _describe_empty_account(self._rejections_without_credit)
+                or _describe_empty_account(self.rejection_without_credit_count)
             ),
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),

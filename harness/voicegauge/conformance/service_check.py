@@ -79,7 +79,7 @@ async def check_service(
     collector.exclude_operations(plan.excluded_operations)
     for skipped in plan.skipped_cases:
         collector.add_skipped_result(skipped.id, skipped.skip_reason)
-    collector.add_left_out_targets(plan.left_out_reason_by_target)
+    collector.left_out_reason_by_target |= plan.left_out_reason_by_target
     collector.is_short_check = plan.limits_billable_requests
     collector.over_budget_case_count += plan.over_budget_case_count
     if not settings.fuzz_request_count:  # random requests are judged too
@@ -101,7 +101,8 @@ async def check_service(
                 called = {case.operation for case in cases}
                 async with _open_service(contract, transport, settings, collector, called) as service:
                     try:
-                        concurrency = settings.get_concurrency(contract)
+                        own_limit = settings.max_concurrency_by_provider.get(contract.id) or settings.concurrency
+                        concurrency = min(settings.concurrency, own_limit)
                         runner = CaseRunner(service, settings.rules, collector, limit, concurrency=concurrency)
                         await runner.run_cases(cases, on_case_started)
                         await _fuzz_service(service, targets, settings, collector)
@@ -220,6 +221,7 @@ async def _open_service(
     cleanup = ResourceCleanup(service, account)
     try:
         if folder is not None:
+            # First: what a killed check left would be listed as existing before this one, and never be deleted.
             collector.add_resource_summary(
                 await cleanup.delete_leftover_resources(folder, settings.on_deletion_message)
             )
@@ -232,7 +234,7 @@ async def _open_service(
 def _create_service(
     contract: Contract, transport: Transport, settings: CheckSettings, resource_tracker: ResourceTracker | None
 ) -> CheckedService:
-    # A check has one client for each provider, so that each share is opened once.
+    # A check has one client for each provider, so that each share of the budget is opened once.
     ledger = open_provider_ledgers(
         settings.ledger,
         [contract.id],
@@ -283,7 +285,7 @@ class ResourceRequests:
         try:
             exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_VALIDITY["valid"])
         except (TransportError, BudgetError, UsageError):
-            return None
+            return None  # the check goes on: only a resource whose id gets lost cannot be found then
         if not 200 <= exchange.response.status < 300:
             return None
         name = resource_spec.id_location.pointer_tokens[-1]
@@ -391,7 +393,7 @@ class ResourceCleanup:
     """Deletes resources of one provider, through the client, the budget and the rate limit of a check."""
 
     def __init__(self, service: CheckedService, account_checksum: str) -> None:
-        """Prepare to delete resources.
+        """Prepare to delete the resources of one account.
 
         Args:
             service: the provider, and how it is reached.
@@ -453,6 +455,7 @@ class ResourceCleanup:
                 if self._service.client.is_provider_url(one.request_event.origin)
             ]
             if history.account != self._account:
+                # Another key would get 404 for them, which would look like a deletion.
                 reason = "it was created with another API key: run the command again with that key"
                 return ResourceSummary(
                     remaining_resources=tuple(

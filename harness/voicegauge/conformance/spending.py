@@ -39,7 +39,7 @@ _RESOURCE_ID_FOR_PRICING = "planned"
 
 
 class LifecycleStep(NamedTuple):
-    """One request of a lifecycle."""
+    """One request that the lifecycle of a resource is going to send, and the operation that it calls."""
 
     operation: Operation
     request: RequestParts
@@ -83,6 +83,7 @@ def plan_lifecycle(contract: Contract, case: ConformanceCase, *, is_emulated: bo
         can_use_other_account=is_emulated,
         varies_requests_that_use_resource=case.varies_requests_that_use_resource,
     )
+    # A required value that no document states ends the lifecycle of a check with this error, so it ends the plan too.
     with contextlib.suppress(UsageError):
         _run_without_event_loop(lifecycle.iterate_subjects(case.request))
     return steps
@@ -107,6 +108,7 @@ def _build_accepted_exchange(operation: Operation, creating_operation: Operation
 
 
 def _build_body_with_resource_id(location: Location) -> Any:
+    """Return a JSON body that has the made-up id at `location`, and nothing else."""
     body: Any = _RESOURCE_ID_FOR_PRICING
     for token in reversed(location.pointer_tokens if location.is_in_body else ()):
         body = [body] if token.isdecimal() else {token: body}
@@ -119,7 +121,7 @@ def _run_without_event_loop(subjects: AsyncIterator[Any]) -> None:
         try:
             subjects.__anext__().__await__().__next__()
         except StopIteration:
-            continue
+            continue  # the coroutine has returned the next subject: nothing in it waits, so that no loop must resume it
         except StopAsyncIteration:
             return
 
@@ -162,6 +164,7 @@ def compute_price_usd(
     """
     price_usd = quote_price(
         priced_item,
+        # Rounded up, because a price reserved too low could let a check exceed its budget.
         math.ceil(character_count / request_count),
         audio_s=audio_duration_s or None,
         user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
@@ -202,8 +205,8 @@ def compute_lifecycle_step_price_usd(
     """
     if not is_billable(operation):
         return None
-    return _compute_highest_price_usd(
-        _list_priced_items(operation), price_usd_by_name, count_charged_characters(operation, request)
+    return _compute_highest_price_of_operation_usd(
+        operation, price_usd_by_name, count_charged_characters(operation, request)
     )
 
 
@@ -218,11 +221,14 @@ def require_resource_use_prices(creating_operation: Operation, price_usd_by_name
     uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
     for operation in (creating_operation.contract.find_operation(use.operation_id) for use in uses):
         if is_billable(operation):
-            _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
+            _compute_highest_price_of_operation_usd(operation, price_usd_by_name, 0)
 
 
-def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
-    return list(operation.targets) or [operation]
+def _compute_highest_price_of_operation_usd(
+    operation: Operation, price_usd_by_name: Mapping[str, float], character_count: int
+) -> float:
+    """Return the price of a request whose target is not known, in dollars: that of the most expensive target."""
+    return _compute_highest_price_usd(list(operation.targets) or [operation], price_usd_by_name, character_count)
 
 
 def _compute_highest_price_usd(
@@ -232,6 +238,11 @@ def _compute_highest_price_usd(
     audio_duration_s: float = 0.0,
     request_count: int = 1,
 ) -> float:
+    """Return the price of the most expensive of `priced_items`, of those whose price is known, in dollars.
+
+    Raises:
+        UsageError: no price is known. The message names the options that state one.
+    """
     prices = (
         compute_price_usd(item, price_usd_by_name, character_count, audio_duration_s, request_count)
         for item in priced_items
@@ -249,7 +260,7 @@ def _compute_highest_price_usd(
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):
-    """The number and the cost of some requests."""
+    """How many requests were sent, how many of them were billable, and what they cost."""
 
     request_count: int = 0
     """Number of requests with a response, including free ones."""
@@ -272,15 +283,16 @@ class Spending(Record, frozen=True, kw_only=True):
     """The requests and money of a check, grouped by purpose."""
 
     total: SpendingTotal = SpendingTotal()
+    """Spending of all cases together."""
     total_by_target: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
     """Spending for each target, by target id. Requests that belong to no target are left out."""
     total_by_operation: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
     """Spending for each operation that a case tests. The polls of a delivery count for its submit operation."""
     total_by_case_kind: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
     """Spending for each kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason,
-    undocumented, plain-http, fuzzing, lifecycle."""
+    undocumented, plain-http, fuzzing, lifecycle, conversation."""
     total_by_rule: dict[str, SpendingTotal] = msgspec.field(default_factory=dict)
-    """By rule id: spending for all cases in which the rule judged something. Many rules judge each case, so the sum of
+    """Spending, by rule id, for all cases in which the rule judged something. Many rules judge each case, so the sum of
     the values is more than was spent."""
 
 
@@ -302,11 +314,11 @@ class SpendingAccount:
         """Create an account without any spending."""
         # Hundreds of cases have the same purpose: one addition for each, and the totals once at the end.
         self._total_by_purpose: defaultdict[_Purpose, SpendingTotal] = defaultdict(SpendingTotal)
-        self._rules: dict[str, type[Any]] = {}
+        self._judged_class_by_rule_id: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
         """Add rules whose spending is reported: for each rule, the cost of all cases in which it judged something."""
-        self._rules |= {rule.id: rule.subject_class for rule in rules}
+        self._judged_class_by_rule_id |= {rule.id: rule.subject_class for rule in rules}
 
     def add_case(
         self, case: ConformanceCase, case_spending: SpendingTotal, subject_classes: Iterable[type[Any]] = ()
@@ -325,14 +337,19 @@ class SpendingAccount:
         """Return the spending for all cases that were added so far, in total and by purpose."""
         return Spending(
             total=sum(self._total_by_purpose.values(), start=SpendingTotal()),
-            total_by_target=self._sum_by(lambda one: f"{one.provider}/{one.target_name}" if one.target_name else None),
-            total_by_operation=self._sum_by(lambda one: f"{one.provider}/{one.operation}"),
-            total_by_case_kind=self._sum_by(lambda one: one.case_kind),
+            total_by_target=self._sum_by_name(
+                lambda one: f"{one.provider}/{one.target_name}" if one.target_name else None
+            ),
+            total_by_operation=self._sum_by_name(lambda one: f"{one.provider}/{one.operation}"),
+            total_by_case_kind=self._sum_by_name(lambda one: one.case_kind),
             total_by_rule=self._sum_spending_by_rule(),
         )
 
-    def _sum_by(self, get_name: Callable[[_Purpose], str | None]) -> dict[str, SpendingTotal]:
-        """Return the spending by the name that `get_name` returns; purposes for which it is `None` are left out."""
+    def _sum_by_name(self, get_name: Callable[[_Purpose], str | None]) -> dict[str, SpendingTotal]:
+        """Return the sum of the spending of all purposes to which `get_name` gives one name, by that name.
+
+        Purposes for which `get_name` returns `None` are left out.
+        """
         totals: defaultdict[str, SpendingTotal] = defaultdict(SpendingTotal)
         for purpose, total in self._total_by_purpose.items():
             name = get_name(purpose)
@@ -346,10 +363,10 @@ class SpendingAccount:
         A rule judges the subjects of one class and of the classes derived from it.
         """
         totals: dict[str, SpendingTotal] = {}
-        for rule, judged_class in self._rules.items():
+        for rule_id, judged_class in self._judged_class_by_rule_id.items():
             for purpose, total in self._total_by_purpose.items():
                 if any(issubclass(subject_class, judged_class) for subject_class in purpose.subject_classes):
-                    totals[rule] = totals.get(rule, SpendingTotal()) + total
+                    totals[rule_id] = totals.get(rule_id, SpendingTotal()) + total
         return totals
 
 
@@ -387,14 +404,11 @@ class BillableRequestLimit:
         exceed the limit too, because stopping it early would leave its resource behind.
         """
         limit = self._limit
+        # At the limit exactly, what should be rejected may still be sent: it adds nothing unless the service is faulty.
         if limit is None or self._count < limit or (self._count == limit and not case.is_billable):
             return None
-        if not case.is_billable and not _is_billable(contract, case.operation):
+        if not case.is_billable and not _is_billable_operation(contract, case.operation):
             return None
-        return self._describe_exceeded_limit(limit)
-
-    def _describe_exceeded_limit(self, limit: int) -> str:
-        """Return why nothing more is sent, and how to continue if earlier checks have used up the limit."""
         were = "was" if self._count == 1 else "were"
         reason = f"not sent: {format_count(self._count, 'billable request')} {were} accepted or may have been charged"
         if self._earlier_count:
@@ -425,7 +439,8 @@ def count_spending(
     """
     policy = contract.provider.retry_policy
     billable = sum(
-        classify_billing_status(one.response.status, policy).may_be_charged and _is_billable(contract, one.operation)
+        classify_billing_status(one.response.status, policy).may_be_charged
+        and _is_billable_operation(contract, one.operation)
         for one in exchanges
     )
     return SpendingTotal(
@@ -433,6 +448,6 @@ def count_spending(
     )
 
 
-def _is_billable(contract: Contract, operation_id: str) -> bool:
-    operation = contract.operations.get(operation_id)
+def _is_billable_operation(contract: Contract, operation_id: str) -> bool:
+    operation = contract.operations.get(operation_id)  # `None` for a download from another host
     return operation is not None and is_billable(operation)
