@@ -59,9 +59,11 @@ from voicegauge.recording.recorded_exchanges import (
 from voicegauge.transport.body_encoding import encode_body
 
 _REPLACEMENT_CHARACTER = "\ufffd"
+"""What tools write in place of a byte that is not text."""
 MAX_PHASE_MS = 86_400_000
 """One day in milliseconds. A longer phase cannot be a real measurement, so it is ignored."""
 _TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
+"""Parts of the media types of texts."""
 
 
 def parse_har(file_content: Any) -> InteractionFile | None:
@@ -387,6 +389,7 @@ MAX_PARSED_FILE_BYTES = 64 * 2**20
 MAX_NESTING_DEPTH = 60
 """Maximum depth of nested YAML values. Real cassettes have 8 levels; far deeper files would exhaust the stack."""
 _YAML_NULL_SCALARS = ("", "~", "null", "Null", "NULL")
+"""The ways to write null in YAML."""
 
 
 def read_json_or_yaml(path: Path) -> Any:

@@ -63,6 +63,7 @@ class HarFormField(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     file_name: str | None = None
     content_type: str | None = None
     file: SidecarName | None = field(default=None, name="_file")
+    """Name of the sidecar file with the content; `None` if `value` has it."""
 
 
 class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,6 +73,7 @@ class HarRequestBody(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     form_fields: tuple[HarFormField, ...] = field(default=(), name="params")
     text: str = ""
     file: SidecarName | None = field(default=None, name="_file")
+    """Name of the sidecar file with the body; `None` if it is not in one."""
 
 
 class HarRequest(HarStruct, frozen=True, kw_only=True):
@@ -97,6 +99,7 @@ class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     mime_type: str
     text: str = ""
     file: SidecarName | None = field(default=None, name="_file")
+    """Name of the sidecar file with the body; `None` if `text` has it."""
 
 
 class HarResponse(HarStruct, frozen=True, kw_only=True):
@@ -172,7 +175,9 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     """Always empty. HAR 1.2 requires this field."""
     timings: HarTimings
     provider: str = field(name="_provider")
+    """Id of the provider."""
     operation: str = field(name="_operation")
+    """Id of the operation or channel in the contract."""
     conversation: str | None = field(default=None, name="_conversation")
     """Id that the exchanges of one conversation share; `None` if the exchange is alone in its
     conversation."""
@@ -210,6 +215,7 @@ class HarLog(HarStruct, frozen=True, kw_only=True):
     """The top-level object of a HAR file."""
 
     version: str
+    """Version of HAR."""
     creator: HarCreator
     entries: tuple[HarEntry, ...]
     voicegauge: HarMetadata = field(name="_voicegauge")
@@ -297,6 +303,7 @@ class SidecarReader:
         if sidecar_name not in self._bodies:
             path = self._har_path.parent / sidecar_name
             body = read_file_within_limit(path, MAX_SIDECAR_BYTES)
+            # Another file of this name would be replayed, and judged, as what the service sent.
             if hashlib.sha256(body).hexdigest() != sidecar_name.partition(".")[0]:
                 raise DataError(f"{path}: was changed since {self._har_path.name} was recorded: its SHA-256 differs")
             self._bodies[sidecar_name] = body
@@ -335,8 +342,11 @@ def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-_TEXT_OPCODE, _BINARY_OPCODE = 1, 2
+_TEXT_OPCODE: Literal[1] = 1
+_BINARY_OPCODE: Literal[2] = 2
+"""Codes of the frames that begin a message (RFC 6455, section 5.2)."""
 WEBSOCKET_RESOURCE_TYPE = "websocket"
+"""The value of `_resourceType` that browsers write for the handshake of a WebSocket."""
 UNKNOWN_CLOSE_REMARK = "how the connection was closed is not in the file, and neither are its control frames"
 """Note on a WebSocket that was imported from a HAR file of a browser."""
 
@@ -351,21 +361,20 @@ def convert_to_har_messages(
     opened_at = socket.opened_at
     if opened_at is None:
         opened_at = dt.datetime.fromisoformat(recorded_at).timestamp()
-    messages = tuple(_convert_message(message, opened_at) for message in socket.messages)
+    messages = tuple(
+        HarSocketMessage(
+            type="send" if one.sender == "client" else "receive",
+            time=opened_at + one.at_ms / 1000,
+            opcode=_BINARY_OPCODE if one.is_binary else _TEXT_OPCODE,
+            data=base64.b64encode(one.data).decode() if one.is_binary else one.data.decode(errors="replace"),
+        )
+        for one in socket.messages
+    )
     return messages, HarSocket(
         opened_at=opened_at,
         handshake_ms=socket.handshake_ms,
         close=socket.close,
         is_truncated=socket.is_truncated,
-    )
-
-
-def _convert_message(message: SocketMessage, opened_at: float) -> HarSocketMessage:
-    return HarSocketMessage(
-        type="send" if message.sender == "client" else "receive",
-        time=opened_at + message.at_ms / 1000,
-        opcode=2 if message.is_binary else 1,
-        data=base64.b64encode(message.data).decode() if message.is_binary else message.data.decode(errors="replace"),
     )
 
 

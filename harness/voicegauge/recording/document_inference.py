@@ -17,11 +17,15 @@ from voicegauge.model.exchange import Exchange, Request, Response
 _ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
 """Matches the names of fields that contain the id of something that a request created, such as a job."""
 _ID_PATH_SEGMENT_PATTERN = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")
+"""Matches a segment of a path that is an id by its form: long, or a number of four digits."""
 _VOICE_PATH_SEGMENT_PATTERN = re.compile(r"voice|text-to-speech|tts|speak", re.IGNORECASE)
+"""Matches the segment of a path before the id of a voice."""
 _STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
+"""Names of fields with the state of a job."""
 _API_KEY_NAME_PATTERN = re.compile(
     r"^(?:x[-_])?(?:[a-z]+[-_])?(?:api[-_]?key|key|token|access[-_]token)$", re.IGNORECASE
 )
+"""Matches the name of a header or query parameter that has the API key."""
 _AUDIO_URL_PATTERN = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
 _FIELD_NAMES_WITH_EXAMPLES = {
     name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]
@@ -29,6 +33,7 @@ _FIELD_NAMES_WITH_EXAMPLES = {
 """Names of fields whose recorded values become examples in the document. Texts and other values stay in the
 recording."""
 _MAX_EXAMPLE_CHARACTERS = 80
+"""Maximum length of a recorded value that becomes an example."""
 
 
 class InferredApi(NamedTuple):
@@ -168,6 +173,7 @@ def _collect_field_names_by_id(exchanges: Sequence[Exchange]) -> dict[str, str]:
     found: dict[str, str] = {}
     for exchange in exchanges:
         for name, value in _iterate_leaves(_read_json_body(exchange.response)):
+            # A short id, such as 1, is a segment of other paths by chance.
             if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int)) and len(str(value)) > 3:
                 found.setdefault(str(value), name)
     return found
@@ -192,8 +198,10 @@ def _parse_recorded_call(exchange: Exchange, field_name_by_id: Mapping[str, str]
         name = field_name_by_id.get(segment)
         if name is None and _ID_PATH_SEGMENT_PATTERN.fullmatch(segment):
             name = "voice_id" if segments and _VOICE_PATH_SEGMENT_PATTERN.search(segments[-1]) else "id"
+        # Parameters of one path need different names.
         if name is not None and f"{{{name}}}" in segments:
             name = f"{name}_{len(segments)}"
+        # Braces in a recorded path would be read as a parameter.
         segments.append(f"{{{name}}}" if name is not None else re.sub(r"[{}]", "-", segment))
     request = exchange.request
     query = {name: value for name, value in parse_qsl(url.query) if not _API_KEY_NAME_PATTERN.match(name)}

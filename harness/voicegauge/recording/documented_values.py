@@ -132,6 +132,7 @@ class DocumentedBody:
     """The documentation of one body."""
 
     node: DocumentedNode
+    """The body as a value, with the documented values in it."""
     is_media_type_documented: bool
     """Whether the operation documents a body of this media type, which may be text or audio."""
     stream: StreamSpec | None = None
@@ -267,7 +268,8 @@ class DocumentedValues:
                 for one in response.media_types.values()
             ]
         documented = [one for one in media if one.name == media_type]
-        is_documented = bool(documented) or _matches_wildcard_media_type(media, media_type)
+        wildcards = (f"{media_type.partition('/')[0]}/*", "*/*")
+        is_documented = bool(documented) or any(one.name in wildcards for one in media)
         if not documented:  # clients send JSON and forms of the same fields, and services name types of JSON freely
             documented = [one for one in media if is_json(one.name) or is_form(one.name)]
         branches = [one.schema for one in documented]
@@ -306,7 +308,7 @@ def _list_documented_responses(operation: Operation, status: int) -> list[Respon
     found = operation.find_response(status)
     if found is not None or status < HTTPStatus.BAD_REQUEST:
         return [found] if found is not None else []
-    return [one for name, one in operation.responses.items() if name[0] in "45d"]
+    return [one for name, one in operation.responses.items() if name[0] in "45d"]  # "404", "5XX", "default"
 
 
 def _list_example_pointers(media_type: MediaType) -> set[tuple[str, ...]]:
@@ -322,11 +324,6 @@ def _list_example_pointers(media_type: MediaType) -> set[tuple[str, ...]]:
         elif tokens:
             found.add(tokens)
     return found
-
-
-def _matches_wildcard_media_type(media: Sequence[MediaType], media_type: str) -> bool:
-    """Whether a media type with a wildcard, such as "audio/*", is documented."""
-    return any(one.name in (f"{media_type.partition('/')[0]}/*", "*/*") for one in media)
 
 
 def _iterate_locations(value: Any) -> Iterator[Location | EventLocation]:
@@ -367,6 +364,7 @@ _SUBPROTOCOL_HEADER = "sec-websocket-protocol"
 _MIN_SUBPROTOCOL_KEY_CHARACTERS = 16
 """Smallest number of characters of a subprotocol that may be a key. Names of subprotocols are shorter words."""
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
+"""Names in Set-Cookie that are about the cookie (RFC 6265): their values need not be hidden."""
 
 
 def find_used_credentials(contract: Contract, exchange: Exchange, *, in_request_only: bool = False) -> list[str]:
@@ -419,6 +417,7 @@ def find_credentials_in_headers(headers: Headers, credential_names: set[str]) ->
                 cookie, _, content = part.strip().partition("=")
                 if cookie.lower() not in _COOKIE_ATTRIBUTES:
                     yield content
+                    # Percent-encoded in the cookie, but often plain where it is repeated.
                     yield unquote_plus(content)
         elif name == _SUBPROTOCOL_HEADER:
             # A browser cannot set headers of a handshake, so that some services take the key as a subprotocol.

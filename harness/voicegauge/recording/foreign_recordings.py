@@ -267,6 +267,7 @@ def _build_exchange(interaction: ParsedInteraction, provider_id: str) -> Exchang
 
 
 _DEFAULT_PORT_PATTERN = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
+"""Matches the beginning of a URL with the default port of its scheme."""
 
 
 def _remove_default_port(url: str) -> str:
@@ -431,6 +432,7 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     """The result of converting one file."""
 
     input_path: str
+    """Path of the file that was converted."""
     original_format: str
     """Description of the file's original format."""
     output_path: str
@@ -456,6 +458,7 @@ class UnconvertedFile(Record, frozen=True, kw_only=True):
     """A file that was not converted."""
 
     path: str
+    """Path of the file."""
     reason: str
     rejected_request_count: int = 0
     """Number of requests in the file, none of which could be converted; 0 if the file could not be read as a whole."""
@@ -465,6 +468,7 @@ class RejectedRequests(Record, frozen=True, kw_only=True):
     """Requests to one host that were left out for the same reason."""
 
     host: str
+    """Host of the requests; empty if their URLs cannot be read."""
     reason: str
     """Why the requests were left out. Ids in paths are replaced by {}, so that similar requests have the same
     reason."""

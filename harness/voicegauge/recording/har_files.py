@@ -298,6 +298,7 @@ def _build_har_headers(headers: Headers) -> tuple[HarNameValue, ...]:
 _RESERVED_METADATA_BYTES = 2**16
 """Number of bytes that are kept free for the end of the file, where the metadata is."""
 _COPY_BLOCK_BYTES = 2**20
+"""Number of bytes that are copied at a time."""
 
 
 class GrowingHar:
@@ -354,6 +355,7 @@ class GrowingHar:
         entries = (build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in exchanges)
         content = b",\n".join(map(msgspec.json.encode, entries))
         content = (b",\n" if self._end else self._build_file_head()) + content
+        # Above the limit, the file could be written, but never read again.
         if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_METADATA_BYTES:
             raise DataError(f"{self.path}: is full: {MAX_HAR_BYTES // 2**20} MiB are the most that can be read again")
         # The sidecar files are written first, so that no HAR file refers to missing files.

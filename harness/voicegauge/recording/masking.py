@@ -36,6 +36,7 @@ from voicegauge.transport.body_encoding import encode_body
 
 _MIN_TEXT_PIECE_BYTES = 2**20
 _MAX_TEXT_PIECE_BYTES = 4 * 2**20
+"""Bounds of the size of a piece of a large text. A piece ends at the first end of a line between them."""
 _MAX_UTF_16_OR_32_BODY_BYTES = 8 * 2**20
 """Maximum size of JSON in UTF-16 or UTF-32 that is masked part by part."""
 MAX_STREAM_LINES_AND_VALUES = 500_000
@@ -44,6 +45,7 @@ one, which takes three seconds for this number. A stream of an hour of speech ha
 _EVENT_STREAM_FIELD_NAMES = (b"data", b"event", b"id", b"retry", b"")
 """Names of the fields of an event stream; a comment has none."""
 _LINE_PATTERN = re.compile(rb"[^\r\n]+")
+"""Matches a line without its end."""
 
 
 class BodyMasker:
@@ -181,7 +183,9 @@ def _mask_json_text(text: bytes, masker: BodyMasker) -> bytes | None:
     if found is None:
         return None
     masked = _mask_json(found[0], "", masker)
-    return text if masked == found[0] else _encode_json(masked)
+    if masked == found[0]:
+        return text  # as it was written: another spelling of the same value would look like a change of the service
+    return json.dumps(masked, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _mask_lines(body: bytes, mask_line: Callable[[bytes], bytes]) -> bytes:
@@ -253,10 +257,6 @@ def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
             end -= 1
         yield start, line_end or end
         start = line_end or end
-
-
-def _encode_json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _mask_json(value: Any, location: str, masker: BodyMasker) -> Any:

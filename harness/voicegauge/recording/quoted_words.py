@@ -91,6 +91,7 @@ def could_be_secret(text: str, match: re.Match[str]) -> bool:
     is_ordinary = _ORDINARY_WORD_PATTERN.fullmatch(ascii_word) is not None
     if not is_ordinary or len(_CASE_CHANGE_PATTERN.findall(word)) > _MAX_CASE_CHANGES_OF_ORDINARY_WORD:
         return True
+    # A name has at most 60 characters, and a few signs may follow it.
     name = _NAME_BEFORE_WORD_PATTERN.search(text[max(0, match.start() - 80) : match.start()])
     return name is not None and may_name_credential(name[1])
 
@@ -100,6 +101,7 @@ def _mask_words(text: str, words_to_mask: set[str]) -> str:
         word = match.group().strip(_EDGE_CHARACTERS)
         if not could_be_secret(text, match):
             return match.group()
+        # A quotation may end inside of a word: its beginning reveals as much.
         is_cut = match.end() == len(text) or match.group().endswith(("…", "...")) or text[match.end() :].isspace()
         is_part = is_cut and len(word) >= _MIN_PREFIX_CHARACTERS and any(one.startswith(word) for one in words_to_mask)
         return match.group().replace(word, MASK) if word in words_to_mask or is_part else match.group()

@@ -35,6 +35,7 @@ class ParsedInteraction(NamedTuple):
     """The request as it is stored in the file. Its body may still be compressed, as that of the response."""
     response: Response
     recorded_at: dt.datetime | None = None
+    """When the request was sent; `None` if the file does not say."""
     timing: Timing | None = None
     """The measured times; `None` if there are none. The arrival times of chunks are missing in all foreign formats."""
     socket: SocketMessageLog | None = None
@@ -47,6 +48,7 @@ class UnparsedInteraction(NamedTuple):
     """An interaction that has not been parsed yet. Parsing it may fail."""
 
     method: str
+    """HTTP method of the request; "?" if it cannot be read."""
     url: str
     """URL of the request for messages; "?" if it cannot be read."""
     parse: Callable[[], ParsedInteraction]
@@ -147,6 +149,7 @@ OTHER_HOSTS_PATH_PREFIX = "_at"
 """A replay serves URLs of hosts outside the contract below this path segment, which follows the provider id:
 "/<provider id>/_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
+"""Headers whose values are URLs, in lower case."""
 _URL_PATH_REGEX = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
 """Matches the path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host
 name."""
@@ -411,6 +414,7 @@ class Recording(Record, frozen=True, kw_only=True):
     provider: str
     """Id of the provider's contract."""
     contract_version: str
+    """`info.version` of the contract at the time of recording."""
     contract_sha256: str
     """SHA-256 of the contract document at the time of recording. It shows whether the contract has changed since."""
     recorded_at: str

@@ -472,7 +472,7 @@ class Redactor:
             elif not self.is_value_kept([name]):
                 (named if may_name_credential(name) else other).add(value)
         found = {one for one in named if is_secret(one)} | {one for one in other - documented if _has_form_of_key(one)}
-        return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]
+        return sorted(found, key=len, reverse=True)[:_MAX_EXCHANGE_SECRETS]  # the longest are most likely keys
 
     # Verification of what masking left
 

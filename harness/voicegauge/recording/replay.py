@@ -43,6 +43,7 @@ class ComparableRequest(Record, frozen=True, kw_only=True):
     """The values of a request by which it is compared with recorded requests."""
 
     provider: str
+    """Id of the provider."""
     operation_id: str
     """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
     compared_values: dict[str, str]
@@ -213,6 +214,7 @@ class TimedChunk(Record, frozen=True, kw_only=True):
     send_after_s: float
     """Time at which the chunk is sent, in seconds after the request was received completely."""
     data: bytes
+    """The bytes of the chunk."""
 
 
 class ResponseSchedule(Record, frozen=True, kw_only=True):
@@ -260,6 +262,7 @@ def _split_body(
     start = received = 0
     for at_ms, size in recorded_chunks:
         received += size
+        # Of the sum, not of each chunk, so that rounding errors do not add up.
         end = round(received * scale)
         yield at_ms, body[start:end]
         start = end
@@ -279,9 +282,11 @@ class RecordedRequest:
     """A request that was recorded once or several times, and its exchanges, which are replayed in their order."""
 
     comparable_request: ComparableRequest
+    """The values by which the request is compared."""
     conversation_id: str | None
     """Id of the conversation in which the request was first recorded; `None` if it was alone in its conversation."""
     is_poll: bool
+    """Whether the request asks for the state of a job."""
     exchanges: list[Exchange] = field(default_factory=list)
     replay_count: int = 0
     """Number of times that the request was replayed since its job was last submitted."""
@@ -370,6 +375,7 @@ def _build_request_key(comparable_request: ComparableRequest, names_of_masked_va
 
 
 _MAX_DIFFERENCES_SHOWN = 6
+"""Maximum number of differences from the nearest recorded request that a description lists."""
 
 
 class Replay:
@@ -388,6 +394,8 @@ class Replay:
         self.contracts = {contract.id: contract for contract in contracts}
         self._indexes: dict[str, RequestIndex] = {}
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
+        # Undocumented values that a recording has, such as those that `--keep` names, are compared too: of what is
+        # sent, only keys are masked then.
         self._lenient_redactors = {
             name: Redactor(contract, keeps_undocumented=True) for name, contract in self.contracts.items()
         }
@@ -538,6 +546,7 @@ def select_polls_to_replay(status_operation: Operation, polls: Sequence[Exchange
     limit = max(1, math.ceil(len(polls) / 2))
     if len(states) <= limit:
         return states
+    # The last number leads to the last state, so that the replayed job ends too.
     return [states[math.ceil(number * len(states) / limit) - 1] for number in range(1, limit + 1)]
 
 

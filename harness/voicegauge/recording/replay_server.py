@@ -53,8 +53,11 @@ if TYPE_CHECKING:
 
 
 Scope = MutableMapping[str, Any]
+"""What an ASGI server says about a request or connection, by key."""
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+"""Function of an ASGI server that returns the next event of the client."""
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+"""Function of an ASGI server that takes an event of the application."""
 
 
 # Sends the chunks of a recorded response at their times.
@@ -100,6 +103,7 @@ def enable_realtime_scheduling() -> bool:
         or a limit for `rtprio`).
     """
     try:
+        # Processes that this one starts get the usual priority again.
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except (AttributeError, OSError):
         return False
@@ -376,7 +380,9 @@ _MAX_CLOSE_REASON_BYTES = 120
 _VARIABLE_PLACEHOLDERS = ("{context}", "{nonce}")
 """Placeholders of values that each client chooses itself, so that they may differ from the recorded ones."""
 _NORMAL_CLOSE_CODE = 1000
+"""Code of a connection that was closed because it has served its purpose (RFC 6455, section 7.4.1)."""
 _MAX_QUOTED_CHARACTERS = 80
+"""Maximum number of quoted characters of a message or value in a description."""
 
 
 @dataclass
@@ -389,6 +395,7 @@ class _MessageWithAnswers:
 
     @property
     def at_ms(self) -> float:
+        """When the client sent the message, in milliseconds after the connection was opened; 0 without one."""
         return self.client_message.at_ms if self.client_message is not None else 0.0
 
 
@@ -568,6 +575,7 @@ class ReplayedSocket:
             if isinstance(item, SocketMessage):
                 part = {"bytes": item.data} if item.is_binary else {"text": item.data.decode(errors="replace")}
                 await self._send({"type": "websocket.send", **part})
+            # Such codes are never in a close frame (RFC 6455, section 7.4): the recorded connection broke.
             elif item.code < _NORMAL_CLOSE_CODE or item.code == ABNORMAL_CLOSE_CODE:
                 abort()
                 return

@@ -47,6 +47,7 @@ _ESCAPE_SPLIT_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([",
 _MAX_CACHED_TEXT_CHARACTERS = 500
 """Maximum length of texts whose search is remembered, so that all of them take at most a few megabytes."""
 _IN_BASE64_DESCRIPTION, _IN_HEXADECIMAL_DESCRIPTION = "in base64", "in hexadecimal"
+"""How a secret is written, in words."""
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD_REGEX = (
     rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
@@ -65,7 +66,9 @@ class SecretMatch(NamedTuple):
     """One occurrence of a secret."""
 
     start_offset: int
+    """Offset of the first byte of the occurrence."""
     end_offset: int
+    """Offset after the last byte of the occurrence."""
     spelling_description: str
     """How the secret is written, in words, such as "as plain text" or "in base64"."""
 
