@@ -91,6 +91,7 @@ class TargetVariant:
     """A second version of the only target of a benchmark: on another server, or as another contract describes it."""
 
     target: BaseTarget
+    """The target of the variant, whose provider id says which version it is."""
     live_options: LiveOptions | None
     """Permission to send to the live service of the variant; `None` if the variant is emulated."""
     shares_account: bool
@@ -262,8 +263,11 @@ class PlannedBenchmark:
     request: BenchRequest
     """The request; its prices are by id of the target."""
     plan: BenchPlan
+    """The requests in their order, with their prices."""
     targets: Mapping[str, BaseTarget]
+    """The targets that are measured, by id."""
     voice_sample: VoiceSample | None
+    """The sample for targets that clone a voice; `None` if the request names none."""
     target_variant: TargetVariant | None = None
     """The other version of the only target, which the run measures for comparison; `None` if there is none."""
 

@@ -73,6 +73,7 @@ from voicegauge.report.html_page import write_report
 
 
 REPORT_FILE_NAME = "report.html"
+"""Name of the HTML report in the folder of a run."""
 
 
 def finish_benchmark(
@@ -114,6 +115,7 @@ def finish_benchmark(
     _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     with _name_run_if_interrupted(run_folder, planned_benchmark):
         run, scores = _judge_and_transcribe(run_folder, run, planned_benchmark, unscored_reason, deadline)
+    # Before the report and the function of the caller: if one of them fails, what was transcribed is not lost.
     save_run(run_folder, run)
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, is_finished=outcome.is_complete))
     page = (
@@ -383,10 +385,12 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
         if live is not None:
             require_budget(planned, live)
         if live is not None and cluster is None:
+            # Its result is not needed yet: a key that is not set is reported before anything is waited for.
             open_live_access(planned)
             contracts = collect_contracts(planned.targets.values())
             delete_leftover_resources(contracts, live, planned.listener, request.max_wait_s)
     unscored_reason = find_reason_not_to_transcribe(planned)
+    # The lock keeps a second command from continuing the same run, and paying for its requests again.
     with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):
         found = choose_run_to_continue(planned)
         stop = StopSignal()

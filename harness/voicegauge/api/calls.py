@@ -209,6 +209,8 @@ class CommandDeadline:
         if self._max_time_s is None or threading.current_thread() is not threading.main_thread():
             yield
             return
+        # A signal, because what runs here is not in an event loop: nothing else ends a search or a file that is being
+        # read.
         handler = signal.signal(signal.SIGALRM, _interrupt_main_thread)
         try:
             # A timer of 0 s would never expire.
@@ -341,5 +343,6 @@ def _run_in_thread(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     except KeyboardInterrupt:
         if tasks and tasks[0] is not None and not outcome.done():
             runner.get_loop().call_soon_threadsafe(tasks[0].cancel)
+            # The coroutine first ends what it does: it may receive a response that was paid for.
             wait([outcome])
         raise

@@ -503,6 +503,7 @@ def open_check_settings(
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, request.prices, listener)
     if failures_folder is not None:
+        # Before anything is paid for. No file of failures has this name: only the folder is tried.
         check_writable(failures_folder / "...")
     provenance = Provenance.EMULATED if request.live is None else Provenance.LIVE
     rest, earlier_judged_case_count = _remove_cases_sent_earlier(request, targets, plan, rules, journals)

@@ -223,6 +223,7 @@ def note_early_end(collector: ResultCollector) -> Iterator[None]:
     except TimeLimitError as error:
         collector.end_early("time", str(error))
     except TransportError as error:
+        # Without a single response there is nothing to report: the URL or the network is wrong.
         if not collector.exchange_count:
             raise
         collector.end_early("unreachable", str(error))

@@ -35,6 +35,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """The cost of one target in a month with one account plan."""
 
     target: str
+    """Id of the target."""
     account_plan: str | None
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
@@ -74,6 +75,7 @@ class CostEstimate(TabularResult, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/cost/2"
     characters_per_month: int
+    """Number of characters of all texts of the month."""
     text_length: float
     """Number of characters of a text; with own texts, their mean length."""
     costs: tuple[MonthlyCost, ...]
@@ -177,7 +179,9 @@ class _AccountPlanBill(NamedTuple):
     """The bill of a month with one account plan, and the requests that are billed."""
 
     bill: MonthlyBill
+    """What the requests cost."""
     request_groups: Sequence[RequestGroup]
+    """The requests of the month."""
     free_units: float | None
     """Units per month of a free quota; `None` if the plan is not a free quota."""
 

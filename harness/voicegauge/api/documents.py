@@ -155,6 +155,7 @@ find_official_drift = create_keyword_function(OfficialDriftRequest, run_find_off
 
 
 _DOCUMENT_FILE_SUFFIXES = (".yaml", ".yml", ".json")
+"""Suffixes of official documents in a folder; an earlier one takes precedence."""
 
 
 def _compare_with_folder(folder: Path, request: OfficialDriftRequest) -> OfficialDriftReport:
@@ -220,6 +221,7 @@ def _compare_with_document_named_in_contract(contract: Contract, document: Offic
 
 
 _MAX_DOWNLOAD_FILE_NAME_CHARACTERS = 100
+"""Number of characters at the end of the name in a URL that become the name of the file."""
 
 
 @with_checked_arguments
@@ -339,6 +341,7 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
 
 
 RecordingFormat = Literal["har", "vcr"]
+"""A recording of voicegauge, or a cassette of vcrpy."""
 SUFFIX_BY_RECORDING_FORMAT: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
 
 _RECORDING_FILE_SUFFIXES = (".har", ".json", ".yaml", ".yml")
@@ -457,11 +460,13 @@ class _RecordingConverter:
 
     catalogue: Catalogue
     provider: str | None
+    """Id of the provider of recordings of other tools; `None` if the user names none."""
     output_format: RecordingFormat
     out_folder: Path
     redaction: RedactionSettings
     """Which names are masked, and which are left."""
     base_urls: Mapping[str, str]
+    """URLs at which the provider was recorded, by server name."""
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
         """Convert one file. The output file is named `output_stem`, with the suffix of the output format."""

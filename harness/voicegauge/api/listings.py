@@ -36,7 +36,9 @@ class TargetRow(Record, frozen=True, kw_only=True):
     """One target of a provider."""
 
     id: str
+    """Id of the target: "pixazo/xtts-v2"."""
     title: str
+    """Name of the target for readers."""
     operation_id: str
     input_kind: Literal["text", "audio"]
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
@@ -45,7 +47,9 @@ class TargetRow(Record, frozen=True, kw_only=True):
     price: str
     """The documented price in words."""
     languages: tuple[str, ...]
+    """BCP 47 codes of the documented languages; empty if no document lists them."""
     formats: tuple[str, ...]
+    """The provider's names of the documented audio formats."""
     required_inputs: tuple[str, ...]
     """Names of the fields that a speech request must have, such as "voice"."""
 
@@ -54,12 +58,14 @@ class OperationRow(Record, frozen=True, kw_only=True):
     """One documented operation."""
 
     id: str
+    """Id of the operation or channel in the document."""
     method: str
     """The HTTP method; "WebSocket" for a channel of the AsyncAPI document."""
     path: str
     server_url: str
     """The URL that the path is appended to. That of a channel has http or https for ws or wss."""
     title: str
+    """`summary` of the operation; empty if the document has none."""
     document_name: str | None
     """Name of the document that describes the operation; `None` if the contract does not name it."""
     is_inferred: bool
@@ -76,12 +82,17 @@ class ProviderRow(Record, frozen=True, kw_only=True):
     """One provider with its targets and operations."""
 
     id: str
+    """Id of the provider: "pixazo"."""
     title: str
     contract_version: str
+    """`info.version` of the contract."""
     contract_file: str
+    """Path of the contract."""
     server_urls: dict[str, str]
     key_variable: str
+    """Environment variable with the API key."""
     is_key_set: bool
+    """Whether every variable that the provider needs is set in the environment."""
     operations: tuple[OperationRow, ...]
     targets: tuple[TargetRow, ...]
 
@@ -124,6 +135,7 @@ _MEANING_BY_DRIFT_LEVEL = {
     DriftLevel.POSSIBLY_BREAKING: "Some clients break, or their requests become more expensive or slower.",
     DriftLevel.COMPATIBLE: "Every client that worked still works.",
 }
+"""What a change of each level means for clients."""
 
 
 class ClientRuleRow(Record, frozen=True, kw_only=True):
@@ -265,10 +277,18 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
-        check_rules=tuple(row for row in _list_check_rules() if _contains_all_words(row.id, words)),
-        drift_rules=tuple(
-            row for row in tuple(DRIFT_RULE_BY_ID.values()) if _contains_all_words(f"drift {row.id}", words)
+        check_rules=tuple(
+            RuleRow(
+                id=rule.id,
+                severity=rule.severity,
+                description=rule.description,
+                contract_condition=rule.contract_condition,
+                subject=re.sub(r"(?<!^)(?=[A-Z])", " ", rule.subject_class.__name__).lower(),
+            )
+            for rule in RULE_BY_ID.values()
+            if _contains_all_words(rule.id, words)
         ),
+        drift_rules=tuple(rule for rule in DRIFT_RULE_BY_ID.values() if _contains_all_words(f"drift {rule.id}", words)),
         client_rules=tuple(
             ClientRuleRow(id=rule_id, description=rule.description)
             for rule_id, rule in CLIENT_RULES.items()
@@ -523,19 +543,6 @@ def _build_operation_row(operation: Operation) -> OperationRow:
 
 def _contains_all_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
-
-
-def _list_check_rules() -> tuple[RuleRow, ...]:
-    return tuple(
-        RuleRow(
-            id=rule.id,
-            severity=rule.severity,
-            description=rule.description,
-            contract_condition=rule.contract_condition,
-            subject=re.sub(r"(?<!^)(?=[A-Z])", " ", rule.subject_class.__name__).lower(),
-        )
-        for rule in RULE_BY_ID.values()
-    )
 
 
 def _describe_official_whisper_engine(engine_spec: str) -> AsrEngineRow:

@@ -142,10 +142,12 @@ def build_live_settings(
         api_key_by_provider=keys,
         ledger=ledger,
         daily_budget_by_provider=daily_budgets,
+        # Calls that share a ledger share its one limit.
         max_cost_usd_by_provider=live_options.budget_usd_by_provider if live_options.ledger is None else {},
         spent_usd_by_provider=spent_usd_by_provider,
         price_usd_by_name=prices,
         rate_limiter_by_provider=rate_limiters,
+        # The plan of an account says nothing about a server at another URL.
         max_concurrency_by_provider={
             provider: one.max_concurrent_requests for provider, one in plans.items() if not base_urls[provider]
         },
@@ -164,13 +166,16 @@ def open_daily_budgets(
     contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener
 ) -> dict[str, DailyBudget]:
     """Return the budget of the present day by provider id. All commands of this machine share it."""
-
-    def announce_error(error: StorageError) -> None:
-        listener.notice(f"what is spent today is not counted for --max-cost-per-day: {error}")
-
     folder, limit_usd = get_state_folder() / SPENDING_FOLDER_NAME, live_options.max_cost_per_day_usd
     return {
-        contract.id: DailyBudget(folder, contract.id, limit_usd, on_storage_error=announce_error)
+        contract.id: DailyBudget(
+            folder,
+            contract.id,
+            limit_usd,
+            on_storage_error=lambda error: listener.notice(
+                f"what is spent today is not counted for --max-cost-per-day: {error}"
+            ),
+        )
         for contract in contracts
     }
 

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 
 
 MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
+"""Largest text length for which a price can be stated."""
 MAX_TRANSCRIPTION_PROCESSES = 64
+"""Largest number of processes that `score` starts."""
 _MULTIPLIER_BY_NUMBER_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 """The factor that a letter after a number of characters stands for."""
 

@@ -479,6 +479,7 @@ class ListenResult(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/listen/2"
     voicegauge_version: str
+    """Version of voicegauge that received the webhooks."""
     url: str
     """The URL to which providers sent webhooks. It was valid only while the command ran."""
     webhooks: tuple[JudgedCallback, ...]

@@ -68,6 +68,7 @@ def _parse_provider_budget(text: str) -> tuple[str, float]:
     return provider, usd
 
 
+# The functions below import what they need when a value is read: `--help` does not wait for contracts and rules.
 def _parse_target_price(text: str) -> tuple[str, float]:
     from voicegauge.contract.price_computation import parse_price_override
 

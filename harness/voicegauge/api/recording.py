@@ -78,6 +78,7 @@ class _ReceivedExchanges:
     exchanges_by_case: Mapping[str, Sequence[Exchange]]
     """Exchanges by case id."""
     redaction: RedactionSettings
+    """What is masked in the files."""
     stop_reason: StopReason | None
     """Why sending ended early; `None` if every case was sent."""
     unfinished_recording: UnfinishedRecording | None = None
@@ -104,7 +105,9 @@ class RecordingRun:
     request: RecordRequest
     """The request; its prices are by id of the target."""
     targets: Sequence[BaseTarget]
+    """The targets whose requests are recorded."""
     contracts: Mapping[str, Contract]
+    """The contracts of the targets, by provider id."""
     fully_recorded_providers: Collection[str]
     """Ids of the providers of which every operation is recorded, not only those that the named targets need."""
 
@@ -330,11 +333,18 @@ class RecordingRun:
             saved: Recording | None = None
             try:
                 if self._may_overwrite(update, difference):
-                    saved = self._save_recording(update, exchanges, received_cases.redaction)
+                    saved = save_har(
+                        update.path,
+                        exchanges,
+                        provenance=self.provenance,
+                        contract=self.contracts[update.provider],
+                        redaction=received_cases.redaction,
+                    )
                     redactions.update(saved.redaction_count_by_location)
                 if received_cases.unfinished_recording is not None:
                     received_cases.unfinished_recording.remove_cases(update.cases_to_record)
             except DataError as error:
+                # The other files can be written all the same; what they have was paid for.
                 failed = failed or error
             files.append(
                 RecordedFile(
@@ -365,19 +375,9 @@ class RecordingRun:
             )
         )
 
-    def _save_recording(
-        self, update: RecordingUpdate, exchanges: Sequence[Exchange], redaction: RedactionSettings
-    ) -> Recording:
-        return save_har(
-            update.path,
-            exchanges,
-            provenance=self.provenance,
-            contract=self.contracts[update.provider],
-            redaction=redaction,
-        )
-
 
 _EMULATED_SERVICE_MESSAGE = "it is the emulator that responded: nothing is written; record it with --emulated"
+"""The error about a live recording to which an emulator has responded."""
 _EMULATOR_DETECTION_TIMEOUT_S = 2.0
 """Seconds to wait for a server's answer whether it is an emulator. A server on this machine answers sooner."""
 

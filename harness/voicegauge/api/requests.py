@@ -52,7 +52,9 @@ if TYPE_CHECKING:
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks of `check` and `listen`, so that one tunnel serves both."""
 MAX_CASES_IN_FLIGHT = 64
+"""Largest number of cases that a check has in flight."""
 MAX_FUZZ_REQUESTS = 100_000
+"""Largest number of random requests to one operation."""
 
 
 @request
@@ -264,6 +266,7 @@ class ProfileRequest:
 
 
 MAX_REQUESTS_IN_FLIGHT = 64
+"""Largest number of requests that a benchmark has in flight."""
 
 
 @request

@@ -203,6 +203,7 @@ def format_github_annotations(report: CheckReport | DriftReport, *, repository_f
 
 
 SummaryFormat = Literal["markdown", "slack", "prometheus", "html"]
+"""Where a summary is read: on GitHub, in a chat, by Prometheus, or in a notebook."""
 _RENDERER_BY_SUMMARY_FORMAT: dict[SummaryFormat, Callable[[ResultSummary], str]] = {
     "markdown": format_summary_markdown,
     "slack": format_summary_slack,

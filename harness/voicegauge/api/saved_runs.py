@@ -471,6 +471,7 @@ class RunJudgement(NamedTuple):
     """What one method finds out about every clip of a run."""
 
     phase_name: str
+    """What is done, for progress: "predicting quality"."""
     run_field: str
     """Field of `Run` that has the result."""
     method: str

@@ -183,9 +183,8 @@ def _adapt_to_account_voices(
     try:
         voices = run_coroutine(request_voices())
     except MissingKeyError:
-        return (
-            contract  # workers of a Dask cluster may have it; what sends from this machine rejects that it is missing
-        )
+        # Workers of a Dask cluster may have the key. What sends from this machine reports that it is missing.
+        return contract
     adapted = replace_missing_voices(contract, voices) if voices else contract
     used = ", ".join(dict.fromkeys(target.target_spec.default_voice or "" for target in adapted.targets.values()))
     if not voices:
@@ -457,13 +456,7 @@ def describe_replaced_prices(targets: Iterable[BaseTarget], prices: Mapping[str,
 
 def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTarget | Operation]:
     operations = {f"{contract.id}/{name}": operation for name, operation in contract.operations.items()}
-    targets: list[BaseTarget] = [
-        *contract.targets.values(),
-        *contract.audio_input_targets.values(),
-        *contract.socket_targets.values(),
-        *contract.transcription_socket_targets.values(),
-    ]
-    return {target.id: target for target in targets} | operations
+    return {target.id: target for target in contract.iterate_targets()} | operations
 
 
 def require_known_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
@@ -558,7 +551,8 @@ async def exclude_failing_models(
         client = Client(contract, transport, base_urls=base_urls, key=key, max_wait_s=max_wait_s)
         for index, name in enumerate(model_names[:MAX_MODELS_TO_TRY]):
             adapted = adapt_contract_to_server(contract, model_names=[name], voice_names=voice_names)
-            reason = await _find_reason_of_rejection(client, next(iter(_list_speech_and_audio_input_targets(adapted))))
+            target = next(iter((*adapted.targets.values(), *adapted.audio_input_targets.values())))
+            reason = await _find_reason_of_rejection(client, target)
             if reason is None:
                 return tuple(model_names[index:])
             first_reason = first_reason or f"{name}: {reason}"
@@ -566,10 +560,6 @@ async def exclude_failing_models(
     raise UsageError(
         f"{contract.id}: none of {tried}, answers a valid request ({first_reason}): name one that works with --model"
     )
-
-
-def _list_speech_and_audio_input_targets(contract: Contract) -> list[BaseTarget]:
-    return [*contract.targets.values(), *contract.audio_input_targets.values()]
 
 
 async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str | None:
