@@ -120,7 +120,7 @@ def require_public_address(host: str, address: str) -> None:
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     for candidate in (ip, *_list_embedded_ipv4_addresses(ip)):
-        if not candidate.is_global or candidate.is_multicast:
+        if not candidate.is_global or candidate.is_multicast:  # Python counts multicast addresses as global
             raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
 
 
@@ -176,7 +176,9 @@ class DownloadedAudio(NamedTuple):
     """Audio with its declared media type."""
 
     audio_bytes: bytes
+    """The audio file, as it was received."""
     media_type: str | None
+    """The media type that a response states; `None` if none does."""
     exchange_index: int
     """Index of the exchange whose response contained the audio."""
 
@@ -221,6 +223,7 @@ async def fetch_audio(
             raise _build_protocol_error(
                 f"the response of {source_operation.id} has no audio at {response_audio.location}: {shown}"
             )
+        # A data URL has the audio in it, even where the contract documents a URL to download from.
         if response_audio.delivery_method == "base64" or text.startswith("data:"):
             data, media_type = _decode_inline_audio(text)
             audio = DownloadedAudio(data, declared_media_type or media_type, source_exchange_index)
@@ -279,6 +282,7 @@ class _AudioDownload:
     ) -> DownloadedAudio:
         """Download the audio at `url`, which may be relative to the URL of `source_exchange`, and follow redirects."""
         url = _resolve_url(source_exchange.exchange.request.url, url)
+        # Each redirect is examined like the first URL: a public host could lead into the user's network.
         for _ in range(MAX_REDIRECTS + 1):
             request, addresses = self._build_request(url), await self._resolve_addresses(url)
             exchange = await self._log.send_with_retries(request, self._find_operation_id(url), addresses)

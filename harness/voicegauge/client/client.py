@@ -187,13 +187,14 @@ class DeliveryTask:
         A request with an idempotency key is also repeated if the connection is lost, because it is charged only once.
         """
         retry = self._target.contract.provider.retry_policy
-        for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
+        for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):  # `None`: the last attempt
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
             if self._observer is not None:
                 try:
                     await self._call_observer_method(self._observer.before_submit, idempotency_key)
                 except asyncio.CancelledError:
+                    # The thread has noted the submit nevertheless, and nothing was sent.
                     await self._call_observer_method(self._observer.on_submit_not_sent)
                     raise
             self._attempts += 1

@@ -43,11 +43,13 @@ class KeyDestinations(NamedTuple):
     """The servers that receive the key of one provider."""
 
     contract: Contract
+    """The contract of the provider."""
     server_urls: tuple[str, ...]
     """URLs with scheme, host and port, without a path and a default port."""
     unencrypted_server_urls: tuple[str, ...]
     """Those of `server_urls` that are on another machine and do not use TLS."""
     is_key_set: bool
+    """Whether the variable of the key has a key."""
     is_key_blank: bool
     """Whether the variable of the key is set, but has nothing but spaces."""
 
@@ -92,7 +94,8 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
     unencrypted = [one for one in origins if one[0] == "http" and not is_loopback(one[1])]
 
     def describe_origin(origin: Origin) -> str:
-        url = _format_origin(origin)
+        scheme, host, port = origin
+        url = build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")
         return to_socket_url(url) if origin in builder.socket_origins else url
 
     key = os.environ.get(contract.provider.key_variable, "")
@@ -103,11 +106,6 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
         bool(key.strip()),
         bool(key) and not key.strip(),
     )
-
-
-def _format_origin(origin: Origin) -> str:
-    scheme, host, port = origin
-    return build_server_url(host, port, scheme).removesuffix(":443" if scheme == "https" else ":80")
 
 
 ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
@@ -171,6 +169,7 @@ def check_key_consent(contract: Contract, base_urls: Mapping[str, str], allowed_
         if not os.environ.get(variable, "").strip():
             continue
         bundled = _find_bundled_origins(variable)
+        # A key that a bundled contract sends to a host was set for that host.
         hosts = [_format_host(one) for one in origins if not any(one in known for known in bundled.values())]
         hosts = [host for host in hosts if f"{variable}={host}" not in allowed]
         if hosts:
@@ -227,12 +226,6 @@ class StreamEndDetector:
             parse_exchange(exchange).store_stream(self._spec, self._reader)
 
 
-def create_stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:
-    """Return a detector for one response of an operation; `None` if its responses are not event streams."""
-    operation = contract.operations.get(operation_id)
-    return StreamEndDetector(operation.stream) if operation is not None and operation.stream is not None else None
-
-
 # Delays requests to respect the rate limit of an account's plan, in requests per minute.
 
 
@@ -252,7 +245,7 @@ class RateLimiter:
         """Allow `requests_per_minute`, measured by `clock` (the real clock by default)."""
         self.requests_per_minute = requests_per_minute
         self._clock: Clock = clock or RealClock()
-        self._times: deque[float] = deque(maxlen=requests_per_minute)
+        self._request_times_s: deque[float] = deque(maxlen=requests_per_minute)
         """Times of the last requests, at most as many as one window may have."""
         self._queue = asyncio.Lock()
 
@@ -262,11 +255,11 @@ class RateLimiter:
             # The lock makes requests pass in order, and it is held during the wait: without it, all that wait would
             # wake at the same time and exceed the limit. The window slides, because a fixed minute allows twice the
             # limit around its end.
-            if len(self._times) == self._times.maxlen:
-                remaining_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
+            if len(self._request_times_s) == self._request_times_s.maxlen:
+                remaining_s = self._request_times_s[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
                 if remaining_s > 0:
                     await self._clock.sleep(remaining_s)
-            self._times.append(self._clock.monotonic())
+            self._request_times_s.append(self._clock.monotonic())
 
 
 def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collection[str] = ()) -> dict[str, PlanLimits]:
@@ -339,6 +332,7 @@ class ApiKeySentinel(enum.Enum):
 USE_CLIENT_KEY: Final = ApiKeySentinel.USE_CLIENT_KEY
 """Default of the parameter `key` of methods: the client's own key is sent."""
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.USE_CLIENT_KEY]
+"""The key to send with a request: another one than the client's, `None` for no key, or the client's own."""
 GOLDEN_RATIO_CONJUGATE = (5**0.5 - 1) / 2
 """The golden ratio minus 1. Its multiples, without their whole parts, are spread evenly between 0 and 1."""
 
@@ -495,6 +489,7 @@ class ProviderConnection:
         """
         observer = self._traffic_observer
         if observer is not None and observer.must_await_response(operation_id):
+            # The observer sends through a copy without it, or it would be asked for this request again.
             unobserved = copy.copy(self)
             unobserved._traffic_observer = None  # noqa: SLF001 - a copy of this object
             return await observer.observe(
@@ -503,8 +498,10 @@ class ProviderConnection:
                 lambda: unobserved.send(request, operation_id, pinned_address=pinned_address, max_total_s=max_total_s),
             )
         has_new_token = False
+        operation = self.contract.operations.get(operation_id)
+        stream_spec = operation.stream if operation is not None else None
         while True:
-            detector = create_stream_end_detector(self.contract, operation_id)
+            detector = StreamEndDetector(stream_spec) if stream_spec is not None else None
             try:
                 exchange = await self.transport.send(
                     await self._authenticator.authenticate(request),

@@ -84,6 +84,7 @@ class SharedBudget:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
+        # A file of its own, because a process that finds the journal locked is rejected instead of waiting.
         path = self._file.with_suffix(".lock")
         try:
             file = path.open("a")
@@ -156,6 +157,7 @@ class DailyBudget:
         self._spending_by_day: dict[date, _DaySpending] = {}
         self._lock = threading.Lock()
         self._is_off = False
+        """Whether nothing is counted any more, because the file of a day could not be written."""
 
     @property
     def spent_today_usd(self) -> float:
@@ -177,7 +179,7 @@ class DailyBudget:
             BudgetError: less is left for today.
             StorageError: the amount cannot be written.
         """
-        day = self._get_today()
+        day = self._get_today()  # that of the reservation, also if it is settled after midnight
         self._change_amounts_of_day(day, amount_micro_usd, 0, is_new=True)
 
         def settle(spent_micro_usd: int) -> None:
@@ -225,6 +227,7 @@ class DailyBudget:
     def _open_day_file(self, day: date) -> Iterator[BinaryIO]:
         """Open the file of a day, and lock it as long as the context lasts."""
         path = self._get_day_file_path(day)
+        # Two locks: this one for the sums, which threads share, and that of the file for other processes.
         with self._lock:
             # Once a day only, because both look at the file system while requests are timed.
             if day not in self._spending_by_day:
@@ -232,7 +235,7 @@ class DailyBudget:
                 self._remove_old_day_files(day)
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                file = path.open("a+b", buffering=0)
+                file = path.open("a+b", buffering=0)  # unbuffered: each line is written before the lock ends
             except OSError as error:
                 raise StorageError(f"cannot write {path}: {error.strerror}") from error
             with file:

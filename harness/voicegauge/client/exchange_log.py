@@ -62,11 +62,6 @@ def get_failure_kind_of_status(http_status: int) -> FailureKind:
     return "server_error" if http_status >= 500 else "protocol"
 
 
-def get_failure_kind_of_error(transport_error: TransportError) -> FailureKind:
-    """Return the kind of failure for a connection error."""
-    return "timeout" if isinstance(transport_error, TimedOutError) else "network"
-
-
 def build_rejection_failure(exchange: Exchange, connection: ProviderConnection, request_purpose: str = "") -> Failure:
     """Return the failure for a response other than 2xx.
 
@@ -206,6 +201,7 @@ def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
     wait = poll_schedule.min_interval_s
     while True:
         yield wait
+        # A documented shortest interval may be above the default of the longest one.
         wait = min(
             wait * poll_schedule.interval_factor, max(poll_schedule.max_interval_s, poll_schedule.min_interval_s)
         )
@@ -248,7 +244,8 @@ class ExchangeLog:
         """
         self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry_policy
-        waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)
+        waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)  # `None`: the last attempt
+        # The addresses in turn, since the network of one of them, IPv6 or IPv4, may not work.
         for wait, address in zip(waits, itertools.cycle(pinned_addresses), strict=False):
             try:
                 exchange = self.add(
@@ -329,6 +326,5 @@ class ExchangeLog:
         message = self.connection.mask_secrets(
             f"{transport_error}{suffix_if_sent if transport_error.request_was_sent else ''}"
         )
-        return DeliveryFailedError(
-            Failure(kind=get_failure_kind_of_error(transport_error), message=message), is_temporary=is_temporary
-        )
+        kind: FailureKind = "timeout" if isinstance(transport_error, TimedOutError) else "network"
+        return DeliveryFailedError(Failure(kind=kind, message=message), is_temporary=is_temporary)

@@ -173,7 +173,10 @@ class RequestBuilder:
                 else:
                     _set_headers(headers, {credential.name: credential.value})
         if query:
-            target += ("&" if "?" in target else "?") + _encode_query(query)
+            try:
+                target += ("&" if "?" in target else "?") + urlencode(query, quote_via=quote)
+            except UnicodeEncodeError as error:
+                raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
         return Request(
             method=operation.method, url=target, headers=_require_valid_headers(headers), body=body, padding=padding
         )
@@ -197,16 +200,10 @@ def _format_parameter_value(value: Any) -> str:
     return str(value)
 
 
-def _encode_query(query_pairs: list[tuple[str, str]]) -> str:
-    try:
-        return urlencode(query_pairs, quote_via=quote)
-    except UnicodeEncodeError as error:
-        raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
-
-
 def _set_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> None:
     """Add `headers_to_set` to `headers`. Headers of the same name, in any case, are replaced."""
     for name, value in headers_to_set.items():
+        # Removed and added again, so that one name in two letter cases is not sent twice.
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]
         headers[name] = value
@@ -214,6 +211,7 @@ def _set_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> 
 
 def _require_valid_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
+        # A line break would begin another header, and servers disagree about the encoding of other characters.
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"the header {name} can only have printable ASCII characters")
     return tuple(headers.items())
@@ -275,7 +273,7 @@ the file's name."""
 
 
 def save_file_in_cache(content: bytes, suffix: str) -> Path:
-    """Save `content` in the cache folder, under a name that depends on the content only.
+    """Save `content` in the cache folder, under a name that depends on the content only, and return its path.
 
     Raises:
         UsageError: the file cannot be written.
@@ -331,6 +329,7 @@ def build_curl_command(
     except UsageError:  # or the cache is not writable
         return None
     parts = ["curl", "-sS", "-i", *_build_method_arguments(request)]
+    # curl would take brackets and braces in a URL for a pattern of several URLs.
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
     parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.variable_references))
     parts += _build_header_arguments(request, replacer, curl_sets_content_type=body.curl_sets_content_type)
@@ -493,6 +492,7 @@ class _CurlBodyArguments(NamedTuple):
     """curl's options for the body of a request."""
 
     arguments: list[str]
+    """The options, quoted for a shell; empty without a body."""
     curl_sets_content_type: bool = False
     """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
 

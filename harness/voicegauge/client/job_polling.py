@@ -39,6 +39,7 @@ from voicegauge.recording.secret_search import find_secret_spelling
 _RUNTIME_EXPRESSION_PATTERN = re.compile(
     r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$"
 )
+"""Matches the expression of a link, such as "$response.body#/id": the message, the part of it, and the name there."""
 MAX_ID_CHARACTERS = 512
 """Maximum length of an id, which becomes part of a URL. Servers commonly reject URLs over 2,000 characters; real ids
 are far shorter."""
@@ -172,7 +173,9 @@ class JobTracker:
         self._connection, self._target, self._settlement = connection, target, settlement
         self.status_operation = status_operation
         self.id: str | None = None
+        """The provider's id of the job; `None` if no usable one is known."""
         self.has_ended = False
+        """Whether a response has reported a terminal state."""
         self._observations: list[StateObservation] = []
 
     @property
@@ -231,6 +234,7 @@ class JobTracker:
         if by_link is not None:
             return self.build_request_with_values(self.status_operation, by_link)
         url = submit_exchange.read_response_text(self.job_spec.submit_response.polling_url_location)
+        # The URL as a whole, because it may have a token that the contract does not describe.
         if url is not None and parse_origin(url) in self._connection.origins:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_job_id(self.id) if self.id is not None else None
@@ -434,7 +438,7 @@ class JobPoller:
             if remaining_s <= 0:
                 break
             await self._clock.sleep(min(wait_s if requested_s is None else requested_s, remaining_s))
-            if not self._deadline.remaining_s:
+            if not self._deadline.remaining_s:  # the wait has ended with the time of the delivery
                 break
             poll, is_done = await self._poll_once(status_request)
             if poll is not None and is_done:

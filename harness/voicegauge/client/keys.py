@@ -120,7 +120,9 @@ class Credential(NamedTuple):
     location: str
     """Where the credential is sent: "header", "query" or "cookie"."""
     name: str
+    """Name of the header, query parameter or cookie."""
     value: str
+    """The key, with what the security scheme puts before it, such as "Bearer "."""
 
 
 def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
@@ -175,7 +177,7 @@ def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, sec
 
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
-"""A token is replaced this number of seconds before it expires."""
+"""A token is replaced this number of seconds before it expires, so that it is still valid when a request arrives."""
 TOKEN_REQUEST_OPERATION_ID = "(access token)"  # noqa: S105 - an operation of no contract
 """Operation id of the exchanges that request an access token, which is an operation of no contract."""
 
@@ -184,10 +186,12 @@ class _ComputedCredentialScheme(NamedTuple):
     """A security scheme whose credential is computed from the key: an access token, or a signature."""
 
     name: str
+    """Name of the security scheme in the contract."""
     key_spec: KeySpec
     token_url: str | None
     """URL at which OAuth 2 tokens are requested; `None` if the scheme signs requests instead."""
     scopes: tuple[str, ...]
+    """The OAuth 2 scopes that the operation needs."""
 
 
 class _AccessToken(NamedTuple):
@@ -216,7 +220,7 @@ class RequestAuthenticator:
         self._credential_by_placeholder: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
         """The key and the scheme from which a credential is computed, by the placeholder in requests."""
         self._tokens: dict[str, _AccessToken] = {}
-        self._lock = asyncio.Lock()
+        self._token_lock = asyncio.Lock()
 
     def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
         """Return `key`, or a placeholder if `operation` needs a credential that is computed from the key."""
@@ -227,6 +231,7 @@ class RequestAuthenticator:
         for text, key_and_scheme in self._credential_by_placeholder.items():
             if key_and_scheme == (key, scheme):
                 return text
+        # A number for each key and scheme: recorded requests do not contain the token, and equal ones stay equal.
         number = len(self._credential_by_placeholder) + 1
         text = INVALID_API_KEY if key == INVALID_API_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{number}"
         self._credential_by_placeholder[text] = (key, scheme)
@@ -253,7 +258,7 @@ class RequestAuthenticator:
             return sign_for_aws(
                 request, access_key_id=key_id, secret_key=secret, region=aws.region, service=aws.service
             )
-        async with self._lock:  # one token for requests that are sent at the same time
+        async with self._token_lock:  # one token for requests that are sent at the same time
             token = self._tokens.get(text)
             if token is None or token.expires_at_s <= self._clock.monotonic():
                 token = self._tokens[text] = await self._request_access_token(scheme, key_id, secret)
@@ -307,6 +312,7 @@ class RequestAuthenticator:
                 request, provider_id=self._contract.id, operation_id=TOKEN_REQUEST_OPERATION_ID
             )
         except TransportError as error:
+            # Without the cause, whose message may quote the secret.
             shown = mask_credentials(str(error), (client_secret, client_id))
             raise TransportError(f"no access token: {shown}", request_was_sent=False) from None
         token = _read_access_token(exchange.response, self._clock.monotonic())

@@ -139,6 +139,7 @@ class Ledger:
         self.require_no_overcharge(price_name)
         micro_usd = convert_to_micro_usd(amount_usd)
         self.require_remaining(micro_usd)
+        # Before the amounts here change: if an outer budget has too little left, nothing is to be taken back.
         on_settled = self.reserve_in_outer_budgets(micro_usd)
         self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd, price_name, on_settled)
@@ -337,7 +338,9 @@ class _ReportedCharge(NamedTuple):
     """A charge that the provider reported, in dollars, in credits, or in both."""
 
     usd: float | None
+    """The charge in dollars; `None` if it is in credits without a documented value."""
     credits: float | None
+    """The charge in credits; `None` if the provider charges dollars."""
 
     def exceeds(self, other: _ReportedCharge) -> bool:
         """Whether this charge is known to exceed the other one."""
@@ -357,6 +360,7 @@ class Settlement:
         """
         self._priced_request = usage_priced_request
         self.status = BillingStatus.NOT_SENT
+        """Whether the request is charged, as far as is known."""
         self.charged_usd: float | None = None
         """The charge that the provider reported, in dollars."""
         self.charged_credits: float | None = None
@@ -365,6 +369,7 @@ class Settlement:
         """The implausible charge that a response states, in words; `None` if there is none."""
         self._largest_charge: _ReportedCharge | None = None
         self._is_repeated = False
+        """Whether an earlier attempt with the same idempotency key may have been performed."""
 
     @property
     def reported_charge(self) -> tuple[float | None, str | None]:

@@ -119,7 +119,7 @@ async def _iterate_name_pages(
         items = pagination.items_location.read_body(body)
         item_count += len(items) if isinstance(items, list) else 0
         cursor = pagination.find_next_cursor(body, page_count, item_count)
-        if cursor is None or cursor == previous_cursor:
+        if cursor is None or cursor == previous_cursor:  # some servers repeat the last cursor instead of leaving it out
             return
 
 
@@ -132,6 +132,7 @@ async def _request_name_lists(
         TransportError: there is no server, or it responds to none of the requests in time.
     """
     results = await asyncio.gather(*(_request_name_list(connection, one) for one in name_lists), return_exceptions=True)
+    # A server that was reached may be slow with one of its lists only: then the others count.
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
         if not isinstance(error, TransportError) or not error.request_was_sent or len(errors) == len(name_lists):
@@ -147,17 +148,14 @@ async def _request_name_list(
     query: dict[str, str | int] = {}
     if operation.pagination is not None:
         size, at = operation.pagination.page_size_location, operation.pagination.cursor_location
-        if size is not None and (largest := _find_largest_page_size(operation, size.name)) is not None:
-            query[size.name] = largest
+        if size is not None:
+            maxima = (one.schema.get("maximum") for one in operation.parameters if one.name == size.name)
+            if isinstance(largest := next(maxima, None), int):
+                query[size.name] = largest
         if at is not None and cursor is not None:
             query[at.name] = cursor
     parts = RequestParts(query_parameters=query, headers=operation.required_headers)
     return await _send_within_time_limit(connection, connection.build_request(operation, parts), operation)
-
-
-def _find_largest_page_size(operation: Operation, parameter_name: str) -> int | None:
-    largest = next((one.schema.get("maximum") for one in operation.parameters if one.name == parameter_name), None)
-    return largest if isinstance(largest, int) else None
 
 
 async def _send_within_time_limit(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
@@ -189,6 +187,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     parts = urlsplit(base)
     root = f"{parts.scheme}://{parts.netloc}"
     documented = urlsplit(operation.server.url).path
+    # Usual mistakes: the path of the API is missing, another path is there, or there should be none.
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
         if other != base and await _find_sign_of_missing_api(connection, other + operation.path, operation) is None:
             raise WrongBaseUrlError(f"{base} has no {operation.path} ({reason})", other)

@@ -147,6 +147,7 @@ def find_connection_failure(
 
 def build_handshake_response(traffic: SocketTraffic, body: bytes) -> Response:
     """Return the response to a handshake, with what arrived over the connection as its body."""
+    # The length is that of the response to the handshake, not of what came after it.
     headers = tuple(header for header in traffic.response_headers if header[0].lower() != "content-length")
     return Response(status=traffic.status, headers=headers, body=body)
 
@@ -309,7 +310,7 @@ class SocketDeliveries:
         """Return a connection that no turn uses: one that is open, or a new one, which may have been rejected."""
         idle = self._idle_by_target.get(target, [])
         while idle:
-            session = idle.pop()
+            session = idle.pop()  # of those that are idle, the service will close this one last
             if session.connection.is_open:
                 return session
         return await SocketSession(client, target, timeout_s=client.max_wait_s).open()
@@ -321,12 +322,14 @@ class _SendingOptions(NamedTuple):
     pacing: TextPacing | None
     flushes: bool
     interrupts: bool
+    """Whether a turn with the same text is interrupted first."""
 
 
 class _SpokenText(NamedTuple):
     """A text that was sent, and the turn in which it was spoken."""
 
     turn: SocketTurn | None
+    """The turn; `None` if the connection ended before any."""
     started_at: float
     """Unix time, in seconds, at which the text was sent."""
     error_message: str | None = None
@@ -370,9 +373,7 @@ def _find_turn_failure(
             return Failure(kind="network", message=f"{end} in the middle of a turn")
         unknown = session.describe_unknown_messages(turn.first_text_ms or 0.0)
         return Failure(kind="timeout", message=f"no end of the turn within {session.timeout_s:g} s{unknown}")
-    if not turn.audio_bytes:
-        return Failure(kind="audio", message="the turn has no audio")
-    return None
+    return None if turn.audio_bytes else Failure(kind="audio", message="the turn has no audio")
 
 
 def _build_turn_exchange(session: SocketSession, turn: SocketTurn, started_at: float, *, is_new: bool) -> Exchange:

@@ -28,6 +28,7 @@ from voicegauge.transport.websocket import WebSocketConnection
 
 TargetT = TypeVar("TargetT", bound=BaseSocketTarget)
 ReaderT = TypeVar("ReaderT", TurnReader, TranscriptReader)
+"""The type of the object that says what the messages of a connection mean: that they speak, or that they transcribe."""
 ServiceWorkCheck = Callable[[], Awaitable[bool]]
 """A function that returns whether a service says that it is still working on what it has received."""
 MAX_SERVICE_WORK_WAIT_S = 60.0
@@ -77,7 +78,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         self._constants = target.collect_constants(audio_format)
         self._key = key
         self.connection = WebSocketConnection(self._read_message_and_wake_tasks)
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._awaited_conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         """Conditions that tasks wait for, each with the future that wakes its task."""
         self._request = self._build_handshake()
         self._message_numbers = itertools.count(1)
@@ -91,11 +92,6 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
     def _read_message(self, message: SocketMessage) -> None:
         """Add a sent or a received message to the turns or transcripts of this session."""
         self._reader.add_message(message)
-
-    @property
-    def _is_ready(self) -> bool:
-        """Whether the service has reported that the connection is ready."""
-        return bool(self._reader.conversation.session_events)
 
     def _build_handshake(self) -> Request:
         parts: dict[str, dict[str, object]] = {"path": {}, "query": {}, "header": {}}
@@ -167,7 +163,9 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         if self.connection.is_open:
             self._send_action_message("session", None)
             if self.target.spec.has_event("session"):
-                await self._wait_while_service_works(lambda: self._is_ready, self._ready_or_end_message_timeout_s)
+                await self._wait_while_service_works(
+                    lambda: bool(self._reader.conversation.session_events), self._ready_or_end_message_timeout_s
+                )
         return self
 
     async def close(self) -> None:
@@ -213,7 +211,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
     def _read_message_and_wake_tasks(self, message: SocketMessage) -> None:
         """Read a message of the service, and wake the tasks whose condition has become true."""
         self._read_message(message)
-        for condition, future in self._waiting:
+        for condition, future in self._awaited_conditions:
             if not future.done() and condition():
                 future.set_result(None)
 
@@ -239,11 +237,11 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
             return condition()
         waiting = (condition, asyncio.get_running_loop().create_future())
         ended = asyncio.ensure_future(self.connection.ended.wait())
-        self._waiting.append(waiting)
+        self._awaited_conditions.append(waiting)
         try:
             await asyncio.wait([waiting[1], ended], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiting.remove(waiting)
+            self._awaited_conditions.remove(waiting)
             waiting[1].cancel()
             ended.cancel()
         return condition()
@@ -345,6 +343,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
         """
         context, turn_spec = self.begin_turn(), self.target.spec.turn
         await self.send_text(context, text, pacing)
+        # In the other cases, the end of the turn flushes the text already.
         if flushes and not turn_spec.flushes_before_end and turn_spec.ends_with != "flush-end":
             self.flush(context)
         self.end_turn(context)
@@ -381,7 +380,9 @@ class StreamedAudio(NamedTuple):
     """A recording, encoded in the audio format that the target expects."""
 
     data: bytes
+    """The encoded samples."""
     bytes_per_second: int
+    """Size of one second of samples."""
     sample_width_bytes: int
     """Size of one sample: a message has whole samples."""
 
@@ -404,6 +405,7 @@ class StreamTimes(NamedTuple):
         """
         if not self.sent_ms:
             return self.started_ms + audio_time_s * 1000
+        # The end of a frame belongs to it. Without the small number, rounding would put some ends into the next frame.
         index = min(max(math.ceil(audio_time_s / self.frame_duration_s - 1e-9) - 1, 0), len(self.sent_ms) - 1)
         return self.sent_ms[index] - ((index + 1) * self.frame_duration_s - audio_time_s) * 1000
 

@@ -37,9 +37,11 @@ class RequestParts(Record, frozen=True, kw_only=True):
     """The values of one request by location. The URL, the key and the encoded body are not part of it."""
 
     path_parameters: dict[str, Any] = {}
+    """Parameters in the path by name."""
     query_parameters: dict[str, Any] = {}
     """Query parameters by name. A list is sent as one parameter per item."""
     headers: dict[str, str] = {}
+    """Headers of this request by name, beside those that every request has."""
     body: Any = None
     """The body: a JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
     media_type: str | None = None
@@ -57,10 +59,13 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
             `speech_request.extra` cannot be written.
     """
     fields = _collect_speech_fields(target, speech_request)
-    _check_required_fields(target, fields)
+    for required in target.target_spec.required_fields:
+        if required not in fields:
+            advice = _ADVICE_BY_MISSING_FIELD[required]
+            raise UsageError(f"{target.id} needs a {_get_display_name(required)}: {advice}")
     draft = _RequestPartsBuilder(target)
     for constant, value in target.target_spec.request_constants.items():
-        draft.set_value(constant, copy.deepcopy(value))
+        draft.set_value(constant, copy.deepcopy(value))  # fields may be written into it, and the contract keeps its own
     for name, value in fields.items():
         mapping = target.speech.request_fields.get(name)
         if mapping is not None:
@@ -125,12 +130,6 @@ def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) ->
         raise UsageError(f"{target.id} takes a voice sample as a URL, not as a file: give a URL")
     upload = UploadedFile(filename=sample.filename, media_type=sample.media_type, data=sample.data)
     return {"voice_sample_upload": upload}
-
-
-def _check_required_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
-    for name in target.target_spec.required_fields:
-        if name not in fields:
-            raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_ADVICE_BY_MISSING_FIELD[name]}")
 
 
 def _is_implied_by_target(target_spec: TargetSpec, field_name: SpeechField, value: Any) -> bool:

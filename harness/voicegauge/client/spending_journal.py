@@ -48,6 +48,7 @@ class Purchase:
     price_usd: float | None
     """The price in dollars; `None` if it is not known."""
     billing_status: BillingStatus = BillingStatus.AMBIGUOUS
+    """Whether the submit is charged, as far as the journal says."""
     http_status: int | None = None
     """HTTP status of the response; `None` if no response was received."""
     job_id: str | None = None
@@ -153,6 +154,7 @@ class PurchaseHistory:
     ) -> None:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.find_last_purchase(is_companion=is_companion)
+        # With the same key, the provider charges once, so it stays one purchase.
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
             last.billing_status, last.http_status, last.job_id = BillingStatus.AMBIGUOUS, None, None
             last.has_saved_result, last.missing_result_reason = False, None
@@ -324,6 +326,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
     sample_or_case_id: str = msgspec.field(name="id")
     """Id of the sample or case that the submit is for."""
     http_status: int
+    """HTTP status of the response."""
     billing_status: BillingStatus
     """Whether the request is charged, according to the response."""
     job_id: str | None
@@ -343,6 +346,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
 
 SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
+"""What a journal says about a submit."""
 
 
 class SubmitRecorder:
@@ -454,6 +458,7 @@ class Journal:
         """
         self.path = path
         self._durable = is_durable
+        # Two locks, so that other threads append lines while one waits for the disk.
         self._lock, self._sync_lock = threading.Lock(), threading.Lock()
         self._written_count = self._synced_count = 0
         """Numbers of lines that were written, and that are known to be on disk."""
@@ -511,20 +516,18 @@ class Journal:
         with self._lock:
             self._raise_write_error()
             deferred, self._deferred = self._deferred, []
-            self._append_lines(b"".join(msgspec.json.encode(event) + b"\n" for event in (*deferred, *events)))
+            lines = b"".join(msgspec.json.encode(event) + b"\n" for event in (*deferred, *events))
+            before = os.fstat(self._file.fileno()).st_size
+            try:
+                written = self._file.write(lines)
+                if written != len(lines):
+                    self._file.write(lines[written:])  # raises the error that cut the first write short
+            except OSError as error:
+                self._truncate_and_reject_writes(error, before)
             self._written_count += 1
             number = self._written_count
         if self._durable:
             self._wait_until_line_is_on_disk(number)
-
-    def _append_lines(self, lines: bytes) -> None:
-        before = os.fstat(self._file.fileno()).st_size
-        try:
-            written = self._file.write(lines)
-            if written != len(lines):
-                self._file.write(lines[written:])  # raises the error that cut the first write short
-        except OSError as error:
-            self._truncate_and_reject_writes(error, before)
 
     def _wait_until_line_is_on_disk(self, number: int) -> None:
         """Wait until the line with this number is on disk.
