@@ -14,7 +14,7 @@ DEFAULT_CHARACTERS_PER_MONTH = 10_000_000
 MAX_CHARACTERS_PER_MONTH = 10**12
 """Highest number of characters of a month for which a price is computed."""
 DEFAULT_GOAL = "success>=0.99"
-"""Goal of a ramp unless the user sets one; see `voicegauge.bench.load.parse_goal`."""
+"""Goal of a ramp unless the user sets one; see `voicegauge.bench.ramp.parse_goal`."""
 DEFAULT_EQUIVALENCE_MARGIN = 0.10
 """Default relative difference of total latency that does not matter; 0.1 is 10%."""
 MAX_LAG_OF_UNDISTURBED_SAMPLE_MS = 10.0

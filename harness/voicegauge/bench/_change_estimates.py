@@ -65,6 +65,7 @@ def measure_variation(times_by_run: Sequence[Sequence[TimeInSession]]) -> Measur
     # The median over texts: one text that a night measured far too slow must not look like a slow night.
     deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
     run_variance = float(np.sum(deviations**2)) / (len(times_by_run) - 1) if len(times_by_run) > 1 else 0.0
+    # Each run is centered on itself, so that what nights differ by does not count as variation between sessions.
     squares, freedom = 0.0, 0
     for run in times_by_run:
         table = compute_log_median_times_by_session(run, texts)
@@ -371,6 +372,7 @@ def estimate_center_of_differences(differences: FloatArray) -> tuple[float, floa
     count = len(differences)
     rows, columns = np.triu_indices(count)
     averages = np.sort((differences[rows] + differences[columns]) / 2)
+    # Standard deviation of Wilcoxon's signed rank sum: as many averages lie between the middle and either end.
     reach = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
     low = max(math.floor(len(averages) / 2 - reach), 0)
     return float(np.median(averages)), float(averages[len(averages) - 1 - low] - averages[low]) / 2
@@ -541,6 +543,7 @@ def estimate_voice_change(
         return None
     shifts = np.array([np.mean(np.log(after[text])) - np.mean(np.log(before[text])) for text in before])
     difference, standard_error = estimate_center_of_differences(shifts)
+    # Both sides vary, so that the variance of their difference is twice that of one.
     variation = EstimatedVariance(2 * ASSUMED_VOICE_VARIATION**2, PRIOR_DEGREES_OF_FREEDOM)
     old, new = ([value for values in side.values() for value in values] for side in (before, after))
     return EstimatedChange.of_difference(
@@ -577,6 +580,7 @@ def _create_standard_error_predictor(
     """
     factor = influence_by_side_and_text.shape[1] / max(influence_by_side_and_text.shape[1] - 1, 1)
     delivered_before, delivered_after = influence_by_side_and_text[0, :, 0], influence_by_side_and_text[1, :, 0]
+    # Half an error more, so that the growth of a rate can be computed for a side without errors.
     rates = (counts_by_side_and_text[:, :, 0].sum(axis=1) + 0.5) / reference_units_by_side
     failures = float(np.sum(influence_by_side_and_text[0, :, 1] ** 2)) * factor
     total = float(np.sum(delivered_before**2)) * factor

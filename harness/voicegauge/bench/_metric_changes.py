@@ -23,6 +23,7 @@ MAX_DETECTABLE_SLOWDOWN = 10.0
 ESTIMATE_DISTRIBUTION_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
+"""Note of a change that has no interval for this reason."""
 MAX_NORMAL_QUANTILE = 8.0
 """Quantile of the normal distribution beyond which all p-values count as equal (below 1e-15)."""
 
@@ -163,6 +164,7 @@ class EstimatedChange(MetricChange):
         t = load_scipy("stats").t
         if self.standard_error is None:
             return None
+        # Every text changed by the same amount, so that the test statistic cannot be computed.
         if self.standard_error == 0:
             return 1.0 if self.difference == 0 else 0.0
         return float(2 * t.sf(abs(self.difference) / self.standard_error, self.degrees_of_freedom))
@@ -201,6 +203,7 @@ class EstimatedChange(MetricChange):
             error = (predict(difference) if predict is not None else standard_error) / typical_share
             if error == 0:
                 return float(difference >= threshold)
+            # The test divides by an estimated error, which varies by `spread`; the change must pass the threshold too.
             limits = np.maximum(critical * error * spread, threshold)
             return float(np.mean(ndtr((difference - limits) / error)))
 
@@ -209,6 +212,7 @@ class EstimatedChange(MetricChange):
         return None if size is None else self._convert_difference_to_change(size)
 
     def _convert_difference_to_change(self, difference: float) -> float:
+        # The exponential of more than 709 overflows.
         return math.expm1(min(difference, 700.0)) if self.is_logarithmic else difference
 
 
@@ -278,6 +282,7 @@ class PolledTimeChange(MetricChange):
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the worsening that is found with `REQUIRED_POWER` even if `smallest_change` is the true change."""
+        # The smallest change is what is tested, and the change that is shown is larger by a constant ratio.
         size = self.smallest_change.compute_detectable_change(tail_probability, min_change)
         return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest_change.change) - 1
 
@@ -316,6 +321,7 @@ class FailureRateChange(MetricChange):
 
     def _compute_mid_p_value(self) -> float:
         """Return the one-sided p-value of Fisher's exact test with mid-p, in the direction of the change."""
+        # The product of a share and its number of samples need not be exactly the whole number that it came from.
         counts = round(self.baseline_value * self.baseline_sample_count), round(self.run_value * self.run_sample_count)
         sizes = self.baseline_sample_count, self.run_sample_count
         if self.change < 0:
@@ -330,6 +336,7 @@ class FailureRateChange(MetricChange):
             low, high = self._compute_newcombe_interval(normal_quantile)
             return low if self.change > 0 else -high
 
+        # The interval grows with the quantile, so that its end meets 0 once, or beyond the largest quantile.
         if compute_distance_from_zero(MAX_NORMAL_QUANTILE) > 0:
             return float(2 * norm.sf(MAX_NORMAL_QUANTILE))
         return float(2 * norm.sf(brentq(compute_distance_from_zero, 0.0, MAX_NORMAL_QUANTILE)))
@@ -343,6 +350,7 @@ class FailureRateChange(MetricChange):
             tail_probability: the probability of one tail: 0.025 for a 95% interval.
         """
         low, high = self._compute_newcombe_interval(_compute_normal_quantile(tail_probability))
+        # An interval without 0 says that there is a change, so both tests must agree on it.
         if (low > 0 or high < 0) and self._compute_mid_p_value() >= tail_probability:
             return min(low, 0.0), max(high, 0.0)
         return low, high
@@ -406,6 +414,7 @@ def _find_significant_failure_counts(
     baseline_failure_counts: FloatArray, baseline_sample_count: int, run_sample_count: int, tail_probability: float
 ) -> FloatArray:
     """Return, for each number of failures in the baseline, the smallest significantly higher number in the run."""
+    # The numbers come from a distribution and repeat; each one needs a search of its own.
     distinct, positions = np.unique(baseline_failure_counts, return_inverse=True)
     low, high = np.zeros_like(distinct), np.full_like(distinct, run_sample_count)
     while (high - low > 1).any():
@@ -428,6 +437,7 @@ def _find_change_with_power(
         first_change: change at which the search begins.
         max_change: largest change that is tried.
     """
+    # Doubled until the power suffices, then bisected: the power grows with the change, whose size may be anything.
     low, high = 0.0, min(first_change, max_change)
     while compute_power(high) < REQUIRED_POWER:
         if high >= max_change:

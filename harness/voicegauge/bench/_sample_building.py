@@ -85,6 +85,7 @@ class FailedExchangeQuoter:
             return None
         failure = delivery.failure
         cause = (target.id, failure.kind if failure else "audio", failure.http_status if failure else None)
+        # Samples are built in several threads, and only one of them may take a cause for new.
         with self._lock:
             if cause in self._quoted:
                 return None
@@ -103,6 +104,7 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
         is_doubtful = audio is not None and sniff_container(audio) is None and is_utf8(audio)
         return delivery.exchanges[index] if is_doubtful and index is not None else None
     of_status = [one for one in delivery.exchanges if one.response.status == delivery.failure.http_status]
+    # A failure that no status shows, such as a job that ended in error, is in the last response.
     return of_status[-1] if of_status else delivery.exchanges[-1]
 
 
@@ -115,6 +117,7 @@ def quote_exchange(exchange: Exchange, redactor: Redactor, contract: Contract) -
     request_body, response_body = _build_quotable_body(request), _build_quotable_body(response)
     masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
+        # The secret may be in a body alone, and the rest of the exchange shows what failed, too.
         request_body = response_body = _QuotableBody(b"", "not quoted: it may contain a secret")
         masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
@@ -147,6 +150,7 @@ def _build_quotable_body(http_message: Request | Response) -> _QuotableBody:
         # The beginning of a JSON document or a form cannot be read, so its secrets would not be found by name.
         if is_json(media_type) or is_form(media_type):
             return _QuotableBody(b"", "not quoted: too large to be searched for secrets")
+        # Decoded and encoded again, because the limit may cut a character in half.
         start = http_message.body[:MAX_MASKED_BODY_BYTES].decode(errors="ignore").encode()
         return _QuotableBody(
             start if is_utf8(http_message.body) else b"", "" if is_utf8(http_message.body) else "binary"
@@ -202,6 +206,7 @@ class SampleTimes(NamedTuple):
     """The times at which a sample was started and at which it was due."""
 
     started_at: datetime
+    """When the sample was started, with the time zone."""
     started_s: float
     """Time at which the sample was started, in seconds of the event loop's clock."""
     due_ms: float | None
@@ -441,6 +446,7 @@ def measure_latency(
     if delivery.transcript is not None:
         first_audio_ms = None
     elif streaming is not None:
+        # With the header of the container: how long it is shows when the audio is decoded, after the run.
         first_audio_ms = streaming.chunks[0][0]
     elif is_json(audio.response.media_type):  # audio inside JSON cannot be played before the JSON is complete
         first_audio_ms = last_byte_ms
@@ -518,6 +524,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _L
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
+    # The observation that ended the job is not in the first state, so that there is one.
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
     entry = _compute_state_entry_bounds(observations, started, submit_times)
     # The job left the queue before it ended, which the provider's timestamps may have narrowed.
@@ -535,7 +542,6 @@ class ProviderStatedDuration(NamedTuple):
     duration_ms: float
     resolution_ms: float
     """By how much the duration may be wrong, as timestamps are rounded: 1000 for whole seconds, otherwise 1."""
-    """Precision of `duration_ms` in milliseconds: 1000 if the timestamps are in whole seconds, otherwise 1."""
 
 
 def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> ProviderStatedDuration | None:
@@ -582,5 +588,6 @@ def _compute_state_entry_bounds(
     """
     delay_ms, earliest_ms = submit_times.send_delay_ms, submit_times.sent_ms
     low_ms = observations[observation_index - 1].requested_ms + delay_ms if observation_index else earliest_ms
+    # Its first byte, not its last: the service had found the state before it sent anything.
     high_ms = observations[observation_index].response_began_ms + delay_ms
     return Interval(low_ms=min(max(low_ms, earliest_ms), high_ms), high_ms=high_ms)

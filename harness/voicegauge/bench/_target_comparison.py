@@ -109,6 +109,7 @@ class SharedVariation:
             # The median, because a target that changed too must not move what the others are compared with.
             others = np.median([other for name, other in levels.items() if name != target], axis=0)
             contrast = own - others
+            # The new run is left out of the mean, so that its change stays whole in the contrast.
             self._contrasts[target] = contrast - contrast[:-1].mean()
             self._common_change[target] = math.expm1(float(others[-1] - others[:-1].mean()))
             self._text_errors[target] = nights[target][-1].standard_error
@@ -124,6 +125,7 @@ class SharedVariation:
         if contrast is None or change.standard_error is None:
             return change
         variance = self._estimate_variance(target)
+        # The nights may be alike by chance, but never know the level better than the texts of one night do.
         error = math.sqrt(max(variance.variance * (1 + 1 / self._run_count), self._text_errors[target] ** 2))
         difference = float(contrast[-1])
         common = f"{self._common_change[target]:+.0%}"
@@ -143,6 +145,7 @@ class SharedVariation:
             for name, row in self._contrasts.items()
         }
         own = varies.pop(target)
+        # There are enough nights to measure the spread, or this test is not made: nothing has to be assumed.
         return estimate_variation_variance(own, list(varies.values()), 0.0)
 
 
@@ -461,6 +464,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
         ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
     ]
     providers = {one.id.partition("/")[0] for one in sides}
+    # A later entry replaces an earlier one with its key: the first candidate that both sides have is what remains.
     found = {
         metric: ComparedMetric(metric, unit, change)
         for metric, unit, change in reversed(candidates)
@@ -477,6 +481,7 @@ def _compare_mean_charges(
 
     Only texts for which both runs have a charge are compared; `None` if there are none.
     """
+    # A mean over all nights of the baseline would blend the prices before and after a change of the price list.
     before = target.baseline_samples[-1].compute_mean_charges(select_charge)
     after = target.run_samples.compute_mean_charges(select_charge)
     common = before.keys() & after.keys()

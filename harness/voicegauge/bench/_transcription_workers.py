@@ -34,6 +34,7 @@ from voicegauge.speech.containers import suppress_decoder_stderr
 from voicegauge.speech.transcripts import Asr, TranscriptCache, Transcription, transcribe_audio_batch
 
 CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
+"""Protocols in addresses of schedulers that other machines can reach."""
 CLUSTER_CONNECT_TIMEOUT_S = 10.0
 """Time in which the scheduler of a cluster must respond, in seconds."""
 CLUSTER_WORKER_TIMEOUT_S = 10.0
@@ -52,6 +53,7 @@ class ClusterConnection:
         self.address = address
         self._resources = contextlib.ExitStack()
         self._missing_since_s: float | None = None
+        """Since when the workers are missing, by the monotonic clock; `None` if they are present."""
 
     def __enter__(self) -> Self:
         return self
@@ -131,6 +133,7 @@ def _connect_to_cluster(address: str) -> Iterator[Any]:
     with silence_loggers("distributed", "tornado", "asyncio"):
         try:
             client_class: Any = Client
+            # A program that uses voicegauge may have a default client of its own.
             client = client_class(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
@@ -395,10 +398,16 @@ class WorkerPool(NamedTuple):
 
 @contextlib.contextmanager
 def open_process_pool(workers: int) -> Iterator[WorkerPool]:
+    """Yield a pool of `workers` processes on this machine, which end with the context.
+
+    Raises:
+        UsageError: a process was killed or crashed.
+    """
     with exclude_current_folder_from_import_path():
         # Spawned, because forking a process with threads can deadlock.
         executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=_prepare_worker)
         try:
+            # Two groups for each process, so that none waits for its next one.
             yield WorkerPool(executor, 2 * workers, is_remote=False)
         except BrokenProcessPool as error:
             raise UsageError(
@@ -428,6 +437,7 @@ def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[WorkerP
     if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
         gpu_workers = cluster.gpu_worker_addresses
         groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
+    # For pure functions Dask computes a digest of the audio, to find equal calls; equal clips were already found.
     executor = cluster.client.get_executor(pure=False, **({"workers": gpu_workers} if gpu_workers else {}))
     with cluster.report_lost_workers():
         yield WorkerPool(executor, groups_in_flight, True, lambda: cluster.check_workers(gpu_workers))
@@ -529,5 +539,6 @@ def _transcribe_group(
     contents = [file.read() if isinstance(file, AudioClip) else file for file in clips_or_file_contents]
     audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
     with _transcription_lock:
+        # Every task arrives with an engine of its own without a model; the first one loads it and is kept.
         engine = _asr_engine_by_id_and_batch_size.setdefault((asr_id, asr.clips_per_batch), asr)
         return transcribe_audio_batch(engine, audios, language)

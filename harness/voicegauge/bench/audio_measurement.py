@@ -65,6 +65,7 @@ def measure_audio(
     measured = []
     # Threads are enough to use all processors: the decoders do not hold Python's lock.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        # Samples of several targets may have one file: what they transcribe is synthesized once for all.
         by_file: dict[AudioFacts, Future[_MeasuredAudio]] = {}
         samples = tuple(samples)
         for sample in samples:
@@ -76,6 +77,7 @@ def measure_audio(
                 measured.append(sample if audio is None else _add_audio_measurements(sample, audio))
                 on_sample()
         except BaseException:
+            # After Ctrl-C, files that no thread has begun are not worth waiting for.
             pool.shutdown(cancel_futures=True)
             raise
     return tuple(measured)
@@ -375,6 +377,7 @@ def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_p
         if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
             stalls.append(at_ms - empty_ms)
         first_ms = at_ms if first_ms is None else first_ms
+        # Beside a player that never waits: one that stalls would be late with all that follows, and hide later delays.
         worst_deficit_ms = max(worst_deficit_ms, at_ms - first_ms - buffered_s * 1000)
         start_ms = at_ms if empty_ms is None else max(at_ms, empty_ms)
         if not found and playable_s > requested_position_s:

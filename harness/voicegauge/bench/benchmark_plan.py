@@ -160,6 +160,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             raise UsageError(
                 f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}{own}"
             )
+        # Compared in whole millionths of a dollar, because a sum of prices may exceed by rounding what it equals.
         exceeded = [
             f"requests to {provider} cost up to {format_price_usd(reserved_usd, is_exact=True)}, "
             f"more than --max-cost {provider}={limit_usd:g}"
@@ -328,10 +329,24 @@ def _plan_session(
     """
     # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
     order = random.Random(f"{settings.seed}/{session_number}")  # noqa: S311 - a reproducible order, not a secret
-    rounds = [_plan_warmup_round(session_number, index, price_by_target_and_text) for index in range(settings.warmup)]
+    rounds: list[SampleRound] = [
+        tuple(
+            PlannedSample(
+                target=target_id,
+                # After the last text of a target comes its first one, with a number of its own, so that ids differ.
+                text=list(by_text)[index % len(by_text)],
+                session_number=session_number,
+                repetition_number=-(index // len(by_text)),
+                price=list(by_text.values())[index % len(by_text)],
+            )
+            for target_id, by_text in price_by_target_and_text.items()
+        )
+        for index in range(settings.warmup)
+    ]
     # A dict instead of a set: the order of a set of records differs from process to process, and with it the plan.
     texts = list(dict.fromkeys(text for by_text in price_by_target_and_text.values() for text in by_text))
     for repetition in range(1, settings.repetitions + 1):
+        # At random, and so the targets of each round: no target always follows the same one, or the same text.
         for text in order.sample(texts, len(texts)):
             able = [target_id for target_id, by_text in price_by_target_and_text.items() if text in by_text]
             rounds.append(
@@ -347,22 +362,6 @@ def _plan_session(
                 )
             )
     return rounds
-
-
-def _plan_warmup_round(
-    session_number: int, round_index: int, price_by_target_and_text: Mapping[str, Mapping[SuiteText, PriceQuote]]
-) -> SampleRound:
-    """Plan one warm-up request per target; after the last text, the first text is used again."""
-    return tuple(
-        PlannedSample(
-            target=target_id,
-            text=list(by_text)[round_index % len(by_text)],
-            session_number=session_number,
-            repetition_number=-(round_index // len(by_text)),
-            price=list(by_text.values())[round_index % len(by_text)],
-        )
-        for target_id, by_text in price_by_target_and_text.items()
-    )
 
 
 def _build_planned_target_cost(
@@ -426,6 +425,7 @@ def _list_price_claims(target: BaseTarget, user_price_usd: float | None) -> tupl
         return tuple(one.claim for one in list_all_claims(target))
     part = PricePart(unit="request", usd_per_unit=user_price_usd, units_per_request=1, max_units_per_request=1)
     own = PriceClaim(claimant="provider_text", parts=(part,))
+    # The user states a price in dollars, which says nothing about the credits that the provider takes.
     in_credits = (
         replace(one.claim, parts=tuple(replace(one_part, usd_per_unit=None) for one_part in one.claim.parts))
         for one in list_all_claims(target)

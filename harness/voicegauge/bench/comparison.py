@@ -73,6 +73,7 @@ def check_runs_are_comparable(baseline: Run, run: Run) -> None:
     old, new = baseline.manifest, run.manifest
     for side in (baseline, run):
         check_run_has_samples(side)
+    # By digest, because a user may change the texts of a suite and leave its id and version as they are.
     if old.suite.sha256 != new.suite.sha256:
         raise DataError(
             f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
@@ -178,6 +179,7 @@ def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
     """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
     if not all(run.score_sets for run in runs):
         return None
+    # Scores of any engine that scored all runs can be compared; the one that was used last is preferred.
     for newest in reversed(runs[-1].score_sets):
         score_sets = [scores for run in runs if (scores := _find_score_set_with_same_settings(run, newest)) is not None]
         if len(score_sets) == len(runs):
@@ -217,6 +219,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
             or load, have no target or no text in common, or a run is given twice.
     """
     settings = settings or CompareSettings()
+    # Oldest first: charges are compared with those of the last one, and its description of a target counts.
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
     check_no_run_is_repeated([*baselines, run])
     for one in baselines:
@@ -381,9 +384,11 @@ def _judge_metric(
 ) -> MetricComparison:
     change = metric.change
     interval = change.compute_interval(significance_level)
+    # At the strictest level: a change of this metric alone does not lower the p-values on which a better level depends.
     detectable = change.compute_detectable_change(strictest_significance_level, threshold.min_change)
     shown: tuple[float | None, float | None] = (None, None)
     if interval is not None:
+        # JSON has no infinity, which is the end of an interval that nothing bounds.
         shown = interval[0], interval[1] if math.isfinite(interval[1]) else None
     if metric.unit in UNITS_BETTER_IF_HIGHER:
         shown = (-interval[1], -interval[0]) if interval is not None else shown
@@ -505,6 +510,7 @@ def measure_spreads(
     texts = [find_common_texts(nights) for nights in complete.values()]
     if not all(texts):
         raise DataError("not comparable: the runs have no text in common")
+    # The texts of a night contribute this much to the variance of its level; the rest is the night's own.
     noise = request**2 / max(min(map(len, texts)), 1)
     variation = float(np.mean([measure_variation(nights).variance_between_runs for nights in complete.values()]))
     night = math.sqrt(max(variation - noise, 0.0))
@@ -519,6 +525,7 @@ def measure_spreads(
     medians_of_others = [np.median(np.delete(levels, index, axis=0), axis=0) for index in range(len(levels))]
     contrasts = levels - np.array(medians_of_others)
     beside = math.sqrt(max(float(np.mean(np.var(contrasts, axis=1, ddof=1))) - noise, 0.0))
+    # By chance the spread beside the others can come out larger, although what targets share only ever cancels out.
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
 
@@ -530,6 +537,7 @@ def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> f
     if len(complete) < 2 or complete.shape[1] < 2:
         return None
     # Of a difference of two nights: twice the variance of one, divided by the number of texts.
+    # The number of pairs grows with the square of the nights, and twenty of them show the spread well enough.
     errors = [
         estimate_center_of_differences(complete[first] - complete[second])[1]
         for first, second in list(combinations(range(len(complete)), 2))[:20]
@@ -551,6 +559,7 @@ def plan_comparison(
     """
     scale = 1 + 1 / night_count
     noise = spreads.request**2 / text_count
+    # The smallest of the p-values of all targets and metrics must be below this level, see Holm's procedure.
     family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_LATENCY_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
     is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
     others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))

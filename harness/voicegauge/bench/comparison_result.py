@@ -185,11 +185,6 @@ class MetricComparison(Record, frozen=True, kw_only=True):
         return "worse" if is_worse else "better"
 
 
-def _name_metric_group(metric: MetricComparison) -> str:
-    """Return the name by which metrics that change together are grouped: one name for all times, else the metric."""
-    return "ms" if metric.unit == "ms" else metric.metric
-
-
 def _compute_worsening(metric: MetricComparison) -> float:
     """Return by how much a metric is worse, in the unit of its change; negative if it is better."""
     if metric.metric in VOICE_MEASURES:
@@ -286,7 +281,8 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         groups: dict[tuple[str, str], list[MetricComparison]] = {}
         for metric in self.metrics:
             if metric.verdict == verdict:
-                groups.setdefault((metric.target, _name_metric_group(metric)), []).append(metric)
+                cause = "time" if metric.unit == "ms" else metric.metric
+                groups.setdefault((metric.target, cause), []).append(metric)
         return [
             tuple(sorted(group, key=lambda metric: metric.metric != "total_latency_ms")) for group in groups.values()
         ]
@@ -306,6 +302,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         }
         parts += [f"{count} {verdict}" for verdict, count in counts.items()]
         if unproven := len(self.unproven_worsenings):
+            # The last part is the number of metrics that could not be judged, to which these belong.
             parts[-1] += f" ({unproven} of them much worse)"
         return f"compared with {other}: {', '.join(parts)}" if other else ", ".join(parts)
 
@@ -400,6 +397,7 @@ def compute_holm_significance_levels(p_values: Sequence[float | None], alpha: fl
     for rank, (p_value, index) in enumerate(tested):
         if is_rejecting:
             level = alpha / (len(tested) - rank)
+            # A regression lies in one direction only, and a two-sided p-value counts both.
             is_rejecting = p_value / 2 < level
         levels[index] = level
     return levels
@@ -448,6 +446,7 @@ def compute_family_significance_levels(
 
 def _compute_share_of_family(family: str, families: Collection[str]) -> float:
     """Return the share of `alpha` of a family, beside the other families of a comparison."""
+    # The share of a family that a comparison does not have goes to the others.
     of_voices = ALPHA_SHARE_OF_VOICES if "voices" in families else 0.0
     if len(families) == 1:
         return 1.0
@@ -484,4 +483,5 @@ def decide_verdict(
         return "regression"
     if change <= -threshold.min_change and high < 0:
         return "improvement"
+    # By how much the metric may have improved does not decide whether a regression was missed.
     return "no evidence" if high < threshold.required_detectable_change else "underpowered"

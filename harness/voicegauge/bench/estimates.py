@@ -165,6 +165,7 @@ def _find_end_of_quantile_interval(
         tail_probability: the probability that the quantile lies beyond this end.
         is_upper: whether the upper end is wanted.
     """
+    # How alike the samples of a text are shows in which of them lie below the quantile, whatever outliers there are.
     is_below = sampled_values.values <= sampled_values.compute_quantile(fraction)
     effective = round(
         _estimate_effective_sample_count(
@@ -179,6 +180,7 @@ def _find_end_of_quantile_interval(
         rank = 1.0
     if is_upper:
         rank = max(effective, 1) + 1 - rank
+    # The rank among the independent samples that they are worth, as a position among all samples.
     position = min(max(rank * (count + 1) / (max(effective, 1) + 1), 1.0), float(count))
     return float(np.interp(position, np.arange(1, count + 1), sampled_values.values))
 

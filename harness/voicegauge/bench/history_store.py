@@ -295,6 +295,7 @@ def compute_voice_metrics(target_samples: TargetSamples) -> list[HistoryValue]:
     }
     for metric, values in values_by_metric.items():
         if values:
+            # A clip whose pitch was measured an octave too high would move the mean of all clips.
             left_out = len(values) // 10
             trimmed = sorted(value for _, value in values)[left_out : len(values) - left_out]
             metrics.append(_build_history_value(metric, float(np.mean(trimmed)), len(values)))
@@ -570,6 +571,7 @@ def _update_store(
         except (DataError, OSError) as error:
             reason = str(error).removeprefix(f"{file}: ")
             skipped.append(SkippedRun(path=path, reason=reason))
+    # What is left here has no file any more.
     for path in known_states:
         store.remove_run(path)
     return skipped

@@ -107,6 +107,7 @@ class _SampleQueue:
                         continue
                     self._in_flight[limit.provider] += 1
                 del row[index]
+                # An empty round further back stays: it still counts in how far ahead a target may get.
                 while self._rounds and not self._rounds[0]:
                     self._rounds.popleft()
                 return planned
@@ -209,6 +210,7 @@ class LoadGate:
         self.prepare_connections: Callable[[int], Awaitable[None]] | None = None
         """Opens connections for a number of requests in flight, before a step that has as many."""
         self.start_s_by_id: dict[str, float] = {}
+        """When each request was let through, by sample id, in seconds of the clock."""
         self.slot_wait_s_by_id: dict[str, float] = {}
         """How long each request waited because as many as allowed were in flight, in seconds."""
 
@@ -436,6 +438,7 @@ class _RampStepRunner:
             step.due_s_by_id[planned_sample.id] = start_s if due_s is None else due_s
             await self.send_sample(planned_sample, due_s)
 
+        # Each sample is a round: a step may begin and end within a round of the plan, and its order is what matters.
         rounds: list[SampleRound] = [(planned,) for planned in step.samples]
         is_closed_loop = self.settings.load_type == "concurrency"
         if self.load_gate is not None:

@@ -138,5 +138,6 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
+    # A collection would delay a response, and little garbage arises until the run ends.
     gc.disable()
     asyncio.run(_serve())

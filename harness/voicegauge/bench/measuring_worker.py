@@ -214,9 +214,13 @@ class WorkerSetup:
     allows_insecure_http: bool
     """Whether a key may be sent unencrypted to another machine."""
     delivery_settings: DeliverySettings
+    """How samples are requested."""
     seed: int
+    """Seed of random waits between attempts."""
     max_wait_s: float | None
+    """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
     uses_http2: bool
+    """Whether HTTP/2 is used with servers that support it."""
     concurrency: int
     """Number of requests that the worker is expected to have in flight."""
     requests_per_s: float | None
@@ -242,7 +246,9 @@ class SampleOrder(Record, frozen=True, kw_only=True):
     number: int
     """Number of the order, unique in its run: a worker carries each of them out once."""
     planned_sample: PlannedSample
+    """What is to be sent, and to which target."""
     price: PriceQuote
+    """Price of the request, for which the planning machine has reserved money."""
     upload: SpokenUpload | None = None
     idempotency_key: str | None = None
     """The idempotency key of a new request; `None` where the contract documents none."""
@@ -327,6 +333,7 @@ class _WorkerRun:
         self._session_task: asyncio.Task[None] | None = None
         self._lag = EventLoopLag()
         self._known_numbers: set[int] = set()
+        """Numbers of the orders that arrived: a repeated one must not buy anything again."""
         self.last_message_s = time.monotonic()
 
     def start(self) -> None:
@@ -336,6 +343,7 @@ class _WorkerRun:
             VoicegaugeError: see `_open_provider_access`.
         """
         started: Future[None] = Future()
+        # A daemon: the process of the worker may end while a run goes on.
         threading.Thread(target=self._run_thread, args=(started,), name="voicegauge", daemon=True).start()
         started.result()
 
@@ -359,6 +367,7 @@ class _WorkerRun:
         async with self._lag.measure_lag():
             started.set_result(None)
             while not self._end.is_set() and time.monotonic() - self.last_message_s < MAX_TIME_WITHOUT_CALL_S:
+                # Awake now and then, to see whether the planning machine still calls.
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._end.wait(), MAX_TIME_WITHOUT_CALL_S / 10)
             await self.end_session()
@@ -377,6 +386,7 @@ class _WorkerRun:
         self._session_end = asyncio.Event()
         self._session_task = asyncio.create_task(self._keep_session_open(ready, self._session_end))
         await asyncio.wait([ready, self._session_task], return_when=asyncio.FIRST_COMPLETED)
+        # The task has ended before it was ready: waiting for it raises its error.
         if self._session_task.done():
             await self._session_task
 

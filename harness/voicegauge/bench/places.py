@@ -171,6 +171,7 @@ class MeasuringWorkers:
         self._workers: dict[str, ClusterWorker] = {}
         self._in_flight: Counter[str] = Counter()
         self._abandoned_places: set[str] = set()
+        """Places whose samples any worker may measure, because their own were lost."""
         self._refreshing = asyncio.Lock()
         self._session: tuple[tuple[str, ...], int] = ((), 0)
 
@@ -271,6 +272,7 @@ class MeasuringWorkers:
         """Let all workers open new connections, together for `request_count` requests in flight."""
         await self._refresh_workers()
         open_workers = [one for one in self._reachable_workers if one.is_open]
+        # Rounded up, so that no request has to open a connection of its own.
         self._session = (tuple(target_ids), -(-request_count // max(len(open_workers), 1)))
         calls = (
             self._call_on_worker(one, measuring_worker.begin_session, self._build_run_name(one), *self._session)
@@ -330,6 +332,7 @@ class MeasuringWorkers:
             if time.monotonic() >= deadline_s:
                 self._abandon_place(place)
                 continue
+            # One look at the scheduler at a time, however many samples wait for a worker.
             async with self._refreshing:
                 await asyncio.sleep(0.2)
                 await self._refresh_workers()
@@ -484,6 +487,7 @@ class PlaceSender:
         )
         with settle_when_done(self._reserve(planned_sample, target, price_quote)) as settlement:
             if is_submitted or (earlier_request is not None and earlier_request.idempotency_key is not None):
+                # What counts if the worker never answers.
                 settlement.status = BillingStatus.ACCEPTED if is_submitted else BillingStatus.AMBIGUOUS
             while True:
                 # Nothing is written before there is a worker: without any, nothing is sent.
@@ -557,6 +561,7 @@ class PlaceSender:
             lost = build_sample_lost_by_worker(order.planned_sample, sent_at, str(error), worker.place)
             return MeasuredSample(sample=lost, billing=BillingStatus.AMBIGUOUS)
         is_known_to_journal = order.earlier_request is None or order.earlier_request.job_id is None
+        # The first submit was written to the journal before the worker got the order.
         for event in measured.submits[1:] if is_known_to_journal else ():
             if isinstance(event, SubmitStartedEvent):
                 event = msgspec.structs.replace(event, place=worker.place)
@@ -565,6 +570,7 @@ class PlaceSender:
         settlement.unreadable_charge = measured.unreadable_charge
         if measured.sample is None:
             raise UsageError(f"worker {worker.name}: {measured.error_message}")
+        # By the clock of this machine, so that samples from all places have one order.
         started = datetime.fromisoformat(measured.sample.started_at) - timedelta(milliseconds=record.clock_offset_ms)
         sample = msgspec.structs.replace(
             measured.sample, started_at=started.isoformat(timespec="milliseconds"), place=record.place

@@ -350,8 +350,6 @@ MAX_EXTRA_STEPS = 6
 
 LoadMeasurer = Callable[[float, int], Awaitable[StepMeasurements]]
 """Function (load, number of requests) that sends this number of requests under a load and returns the measurements."""
-
-
 RampResultListener = Callable[[RampResult], None]
 """Function that is called before the first step of a ramp and after each step with what was found so far."""
 
@@ -400,7 +398,9 @@ class _LoadSearch:
     _planned_load_of_highest_met_load: float | None = None
     """The load that was planned for the step that sent `_highest_met_load`."""
     _lowest_missed_load: float | None = None
+    """The lowest load that was planned and missed the goal."""
     _extra_step_count: int = 0
+    """Number of steps beyond `MAX_STEPS_PER_LOAD`, of all loads together."""
     _machine_limited_load_count: int = 0
     """Number of loads at which this machine sent no more than at a lower planned load."""
     _capacity: LoadCapacity | None = None

@@ -89,6 +89,7 @@ def synthesize_upload(text: SuiteText) -> SpokenUpload:
 
 
 _MAX_TEXTS_NAMED_IN_MESSAGE = 3
+"""Largest number of texts that an error message names."""
 
 
 def check_text_lengths(
@@ -150,6 +151,7 @@ def _find_schema_limit(
 
     if not is_too_long(len(longest_text.text)):
         return None
+    # A schema that rejects a length rejects all greater ones.
     return bisect.bisect_left(range(1, len(longest_text.text)), True, key=is_too_long)
 
 
@@ -289,6 +291,7 @@ def validate_requests_can_be_built(
     """
     if voice_sample is not None:
         check_voice_sample(voice_sample, (target for target in targets.values() if isinstance(target, Target)))
+    # What a request needs beside the text depends on the language at most.
     first_texts = {(one.target, one.text.language): one.text for row in plan.rounds for one in row}
     for (name, _), text in first_texts.items():
         target = targets[name]

@@ -42,6 +42,7 @@ ValuesWithTextIds = Sequence[tuple[Hashable, float]]
 """Pairs of a text id and a value measured on a sample of that text."""
 
 CONFIDENCE_LEVEL = 0.95
+"""Level of all intervals of estimates of one run."""
 RESAMPLE_COUNT = 2000
 """Number of resamples. With it, the ends of a 95% interval differ by less than 2% of its width between seeds."""
 MIN_RESAMPLE_COUNT = 400
@@ -138,6 +139,7 @@ class SampledValues:
         self, text_weights: FloatArray, cumulative_counts_by_block: FloatArray, ranks: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
         """Return the value at the given rank of each resample, and how many values of the resample are not above it."""
+        # First the block of each rank, then the value in it: two short searches instead of one through all values.
         size, last = self._values_per_block, len(self.values) - 1
         block_count = cumulative_counts_by_block.shape[1]
         blocks = np.minimum((cumulative_counts_by_block <= ranks[:, None]).sum(axis=1), block_count - 1)
@@ -200,6 +202,7 @@ def draw_text_weights(text_count: int, seed: int) -> Iterator[FloatArray]:
 @lru_cache(maxsize=4)  # every metric of a run resamples the same texts
 def _draw_all_text_weights(text_count: int, resample_count: int, seed: int) -> FloatArray:
     weights = _draw_batch_of_text_weights(np.random.default_rng(seed), text_count, resample_count)
+    # All callers share it.
     weights.setflags(write=False)
     return weights
 
@@ -408,6 +411,7 @@ def compare_column_pairs(
     critical = math.inf
     if largest := list(draw_largest_differences(table, seed=seed)):
         ordered = np.sort(np.concatenate(largest))
+        # The table itself is one of the permutations, so that the probability holds for any number of them.
         critical = float(ordered[math.ceil((1 - false_statement_probability) * len(ordered)) - 1])
     known = np.where(counts >= MIN_SHARED_TEXTS, 1.0, np.nan)
     return PairwiseDifferences(means[0] * known, errors[0] * known, critical)
@@ -457,6 +461,7 @@ def _compute_column_differences(
     """
     transposed = tables.transpose(0, 2, 1)
     sums = transposed @ weights - weights.T @ tables
+    # (a - b)² is a² + b² - 2ab: three products of matrices give the sums of squares of all pairs.
     squares_of_rows = (transposed**2) @ weights
     squares = squares_of_rows + squares_of_rows.transpose(0, 2, 1) - 2 * (transposed @ tables)
     means = sums / np.maximum(counts, 1)
@@ -500,6 +505,7 @@ def _permute_within_rows(
     while remaining:
         count = min(batch, remaining)
         remaining -= count
+        # Above all random numbers, so that sorting leaves the missing values at the end.
         keys = np.where(is_known, rng.random((count, row_count, column_count)), 2.0)
         chosen = np.take_along_axis(values[None], np.argsort(keys, axis=2), axis=2)
         permuted = np.zeros_like(chosen)

@@ -124,6 +124,7 @@ class StopRule:
         self._baseline, self._margin = baseline_target, equivalence_margin
         self._planned_requests = sum(map(len, rounds))
         targets = dict.fromkeys(one.target for row in rounds for one in row if one.target != baseline_target)
+        # Each target gets an equal part of the probability of a wrong decision (Bonferroni).
         self._comparisons = [
             _TargetComparison(
                 target,
@@ -178,9 +179,12 @@ class _TargetComparison:
         self, target: str, sample_id_pairs: list[tuple[str, str]], alpha: float, equivalence_margin: float
     ) -> None:
         self._target, self._pairs, self._limit = target, sample_id_pairs, math.log1p(equivalence_margin)
+        # Tightest halfway: an interval that is tightest at the end would hardly ever decide before.
         self._sequence = ConfidenceSequence(alpha, tightest_observation_count=len(sample_id_pairs) // 2)
         self._next_pair = 0
+        """Index of the first pair that is not added yet."""
         self.decision: str | None = None
+        """"slower", "faster" or "equal"; `None` as long as nothing is decided."""
 
     def add_finished_pairs(self, log_latency_by_sample: dict[str, float | None]) -> None:
         """Add the next pairs of samples, as long as both samples are finished and nothing is decided.
@@ -211,6 +215,7 @@ class _TargetComparison:
         return "equal" if -self._limit < low and high < self._limit else None
 
     def build_decision(self) -> TargetDecision:
+        """Return what is decided about the target, with the present interval of its relative change."""
         interval = self._sequence.compute_interval()
         return TargetDecision(
             target=self._target,
@@ -409,6 +414,7 @@ class ClusterSettings:
     allowed_keys: tuple[str, ...] = ()
     """Which variable's key may go to which host; see `check_key_consent`."""
     allows_insecure_http: bool = False
+    """Whether a key may be sent unencrypted to another machine."""
     emulator_settings: EmulatorSettings | None = None
     """Settings of the emulator that each worker starts; `None` to measure live services."""
     on_notice: Callable[[str], None] = lambda _: None
@@ -479,6 +485,7 @@ class RunConfig:
     @property
     def may_cost_money(self) -> bool:
         """Whether a request may be charged: not by the emulator, and not if all prices are known to be 0."""
+        # A price that is not known is not 0.
         return self.plan.provenance is not Provenance.EMULATED and any(
             (planned.price.price_usd, planned.price.reserved_usd) != (0, 0)
             for row in self.plan.rounds
@@ -491,6 +498,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested = False
+        """Whether a stop was requested."""
         self.error: VoicegaugeError | None = None
         """The error that is the reason to stop; `None` if the user stopped the run."""
         self.is_time_over = False

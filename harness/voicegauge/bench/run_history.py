@@ -136,6 +136,7 @@ def _find_latest_shift(
     spread, degrees_of_freedom = _estimate_spread(transformed_values, spread_assumption)
     threshold = _compute_shift_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
     values, counts = transformed_values[start_index:], sample_counts[start_index:]
+    # Without the latest nights, which may already be at a new level.
     usual_level = np.median(values[:-NIGHTS_TO_CONFIRM_SHIFT])
     uncertainty = np.sqrt(np.maximum(1.0, np.median(counts) / np.maximum(counts, 1.0)))
     limit = _CLIPPING_LIMIT_RELATIVE_TO_THRESHOLD * threshold
@@ -222,9 +223,16 @@ def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
             for history_value in target.metrics:
                 key = _build_series_key(run, target.target_id, history_value)
                 grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
+
+    def build_sort_key(key: SeriesKey) -> tuple[object, ...]:
+        # Services before emulators, and what was measured without injected faults before the rest.
+        is_emulated, metric_index = key.provenance != Provenance.LIVE, list(UNIT_BY_METRIC).index(key.metric)
+        origin, configuration = (key.region or "", key.place or ""), key.configuration
+        return is_emulated, key.target, metric_index, origin, has_injected_faults(configuration), configuration
+
     return [
-        MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
-        for key, nights in sorted(grouped.items(), key=lambda item: _build_sort_key_of_series(item[0]))
+        MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(grouped[key].items())))
+        for key in sorted(grouped, key=build_sort_key)
     ]
 
 
@@ -246,18 +254,6 @@ def _build_series_key(run: HistoryRun, target: str, history_value: HistoryValue)
         region=run.region,
         place=run.place or None,
         configuration=run.configuration_description if method is None else f"{run.configuration_description}, {method}",
-    )
-
-
-def _build_sort_key_of_series(key: SeriesKey) -> tuple[object, ...]:
-    return (
-        key.provenance != Provenance.LIVE,
-        key.target,
-        list(UNIT_BY_METRIC).index(key.metric),
-        key.region or "",
-        key.place or "",
-        has_injected_faults(key.configuration),
-        key.configuration,
     )
 
 
@@ -372,6 +368,7 @@ class LevelChange(Record, frozen=True, kw_only=True):
 
 
 EventKind = Literal["price", "contract", "voicegauge"]
+"""What changed between two runs."""
 
 
 class HistoryEvent(Record, frozen=True, kw_only=True):

@@ -104,6 +104,7 @@ def collect_environment() -> dict[str, str]:
     system = {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        # Some systems do not state the processor, but its kind.
         "processor": platform.processor() or platform.machine(),
         "processors": str(os.cpu_count()),
     }
@@ -140,7 +141,16 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
             continue
         if manifest.schema_version != RUN_SCHEMA_VERSION:
             if not manifest.is_finished and _is_sent_run_of_targets(file, manifest, plan):
-                raise DataError(_format_other_version_message(file.parent, manifest.schema_version))
+                age, remedy = (
+                    ("a newer", "pip install -U voicegauge")
+                    if manifest.schema_version > RUN_SCHEMA_VERSION
+                    else ("an older", "finish it with that version")
+                )
+                raise DataError(
+                    f"{file.parent}: an interrupted live run of these targets, saved by {age} voicegauge "
+                    f"(run format {manifest.schema_version}): {remedy}, or move the folder away to pay for the whole "
+                    "benchmark again"
+                )
             continue
         if manifest.plan_sha256 != plan.sha256:
             continue
@@ -166,7 +176,7 @@ def _iterate_live_runs(runs_folder: Path, *, rejects_damaged: bool = False) -> I
         if manifest is None:
             if rejects_damaged:
                 _reject_damaged_paid_run(file)
-        elif manifest.max_cost_usd is not None:
+        elif manifest.max_cost_usd is not None:  # only live runs have a budget
             yield file, manifest
 
 
@@ -273,15 +283,6 @@ def _reject_damaged_paid_run(damaged_run_file: Path) -> None:
         )
 
 
-def _format_other_version_message(folder: Path, schema_version: int) -> str:
-    is_newer = schema_version > RUN_SCHEMA_VERSION
-    age, remedy = ("a newer", "pip install -U voicegauge") if is_newer else ("an older", "finish it with that version")
-    return (
-        f"{folder}: an interrupted live run of these targets, saved by {age} voicegauge (run format {schema_version}): "
-        f"{remedy}, or move the folder away to pay for the whole benchmark again"
-    )
-
-
 def begin_run(
     runs_folder: Path,
     config: RunConfig,
@@ -318,6 +319,7 @@ def begin_run(
         save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
         return run_to_continue.run_folder
     created = datetime.now(UTC)
+    # A run that has sent nothing is begun again in its folder, as this command says.
     kind = "emulated" if config.max_cost_usd is None else "live"
     name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
     folder = run_to_continue.run_folder if run_to_continue is not None else create_run_folder(runs_folder, name)

@@ -15,7 +15,7 @@ import functools
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,6 +130,7 @@ class JournalState(PurchaseAccount[SamplePurchases]):
 
 
 JOURNAL_FILE_NAME = "journal.jsonl"
+"""Name of the journal in the folder of its run."""
 
 
 class JobLeftOpenEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
@@ -154,6 +155,7 @@ class SampleFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", 
 
 
 JournalEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | JobLeftOpenEvent | SampleFinishedEvent
+"""What a line of the journal of a run may contain."""
 
 
 def open_journal(run_folder: Path, *, is_durable: bool) -> Journal:
@@ -196,7 +198,9 @@ def read_journal(run_folder: Path) -> JournalState:
 
 
 RUN_FILE_NAME = "run.json"
+"""Name of the file with the results in the folder of their run."""
 AUDIO_FOLDER_NAME = "audio"
+"""Name of the folder with the audio in the folder of its run."""
 
 DAMAGE_ADVICE = "; restore the file, or measure again"
 """What to do about a damaged file, at the end of an error message."""
@@ -212,6 +216,7 @@ def create_run_folder(runs_folder: Path, name: str) -> Path:
         folder = runs_folder / (name if attempt == 1 else f"{name}-{attempt}")
         try:
             check_writable(folder / RUN_FILE_NAME)
+            # Created without looking first: another process may create it in between.
             folder.mkdir(parents=True)
         except FileExistsError:
             continue
@@ -234,7 +239,9 @@ class ManifestOutline(msgspec.Struct):
     schema_version: int
     is_finished: bool = False
     plan_sha256: str = ""
+    """Digest of the plan; empty if the version had none."""
     max_cost_usd: float | None = None
+    """The budget in dollars; `None` for a run at the emulator."""
     suite: ObjectWithId | None = None
     targets: list[ObjectWithId] = []
 
@@ -314,7 +321,14 @@ def load_run(path: Path) -> Run:
         _check_format_version(file, raw)
     # The manifest is saved without samples before the first request: those of a killed process are in the journal only.
     if not run.manifest.is_finished and not run.samples:
-        run = _add_journaled_samples(run, read_journal(file.parent))
+        journal_state = read_journal(file.parent)
+        unfinished = (one.sample_with_open_job for one in journal_state.histories.values())
+        run = msgspec.structs.replace(
+            run,
+            samples=(*journal_state.finished_samples.values(), *filter(None, unfinished)),
+            ambiguous_requests=journal_state.ambiguous_requests,
+            open_jobs=tuple(journal_state.open_jobs.values()),
+        )
     if reason := _describe_damage(run):
         raise DataError(f"{file}: is a damaged run: {reason}{DAMAGE_ADVICE}")
     return run
@@ -332,6 +346,10 @@ def _add_sample_number_to_message(error_message: str, run_json: bytes) -> str:
     return error_message
 
 
+MIN_AUDIO_DURATION_S = 1e-6
+"""Shortest possible duration of audio that is not empty, in seconds. A sample lasts longer at any accepted rate."""
+
+
 def _describe_damage(run: Run) -> str | None:
     """Return where and how the records of a run contradict each other, in one line; `None` if they agree."""
     if not _is_timestamp(run.manifest.created_at):
@@ -346,23 +364,10 @@ def _describe_damage(run: Run) -> str | None:
     undated = next((sample for sample in run.samples if not _is_timestamp(sample.started_at)), None)
     if undated is not None:
         return f"started_at of the sample {undated.id!r} is not a date and time: {undated.started_at!r}"
-    return _describe_impossible_duration(run.samples)
-
-
-MIN_AUDIO_DURATION_S = 1e-6
-"""Shortest possible duration of audio that is not empty, in seconds. A sample lasts longer at any accepted rate."""
-
-
-def _describe_impossible_duration(samples: Iterable[Sample]) -> str | None:
-    """Return which audio is shorter than a single sample, but not empty; `None` if there is none.
-
-    Latencies are divided by durations, and with such a divisor the result is infinite.
-    """
-    for sample in samples:
-        duration_s = sample.audio.audio_duration_s if sample.audio is not None else None
-        if duration_s and duration_s < MIN_AUDIO_DURATION_S:
-            return f"audio.audio_duration_s of the sample {sample.id!r} is impossible: {duration_s!r}"
-    return None
+    # Latencies are divided by durations: by such a small one, the result is infinite.
+    durations_s = ((one.id, one.audio.audio_duration_s) for one in run.samples if one.audio is not None)
+    found = next(((name, value) for name, value in durations_s if value and value < MIN_AUDIO_DURATION_S), None)
+    return None if found is None else f"audio.audio_duration_s of the sample {found[0]!r} is impossible: {found[1]!r}"
 
 
 def _find_repeated_id(ids: Sequence[str]) -> str | None:
@@ -373,22 +378,11 @@ def _find_repeated_id(ids: Sequence[str]) -> str | None:
 
 def _is_timestamp(text: str) -> bool:
     try:
+        # A time at the beginning of year 1 may have none in UTC.
         datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return False
     return True
-
-
-def _add_journaled_samples(run: Run, journal_state: JournalState) -> Run:
-    unfinished = (
-        one.sample_with_open_job for one in journal_state.histories.values() if one.sample_with_open_job is not None
-    )
-    return msgspec.structs.replace(
-        run,
-        samples=(*journal_state.finished_samples.values(), *unfinished),
-        ambiguous_requests=journal_state.ambiguous_requests,
-        open_jobs=tuple(journal_state.open_jobs.values()),
-    )
 
 
 def _check_format_version(run_file: Path, run_json: bytes) -> None:

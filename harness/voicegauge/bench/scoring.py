@@ -51,7 +51,7 @@ from voicegauge.speech.listening import (
     list_spoken_letters,
     listen_to_clip,
 )
-from voicegauge.speech.transcripts import Asr, AudioContent, Transcription, choose_normalizer, score_transcript
+from voicegauge.speech.transcripts import AudioContent, Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""
@@ -62,6 +62,7 @@ REFERENCE_VOICE = "klatt5"
 REFERENCE_WORDS_PER_MINUTE = 175
 """Speaking rate of the reference speech, in words per minute."""
 _REFERENCE_SAMPLE_RATE_HZ = 24_000
+"""Sample rate of the reference speech."""
 
 
 def choose_scoring_asr(asr_spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
@@ -130,10 +131,12 @@ def score_run(
         references = _synthesize_reference_speech(Path(reference_folder), supported)
         clips = [AudioClip.of_sample(run_folder, sample) for sample in supported if sample.audio]
         clips += references.values()
+        # On a GPU a single process, because each one would load a model of its own into the GPU's memory.
+        usual_workers = 1 if asr.clips_per_batch > 1 else min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES)
         transcripts = transcribe_clips(
             asr,
             clips,
-            workers=workers or _choose_worker_count(asr),
+            workers=workers or usual_workers,
             cluster=connection,
             report_progress=report_progress,
         )
@@ -141,21 +144,18 @@ def score_run(
         asr=asr.id,
         asr_reason=reason,
         normalizer=_list_normalizer_ids(supported),
-        settings=_collect_scoring_settings(asr),
+        settings={
+            **asr.settings,
+            "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
+            "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WORDS_PER_MINUTE} words per minute",
+            **_list_versions_of_counting_libraries(),
+        },
         unsupported_languages=left_out,
         has_closed_vocabulary=asr.has_closed_vocabulary,
         known_words=known_words,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         reference_speech_errors=_count_reference_speech_errors(references, transcripts),
     )
-
-
-def _choose_worker_count(asr: Asr) -> int:
-    """Return the default number of transcribing processes: one per processor, up to a maximum.
-
-    It is one for an engine on a GPU, because each process would load its own model into the GPU's memory.
-    """
-    return 1 if asr.clips_per_batch > 1 else min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES)
 
 
 def _list_normalizer_ids(samples: Sequence[Sample]) -> str:
@@ -246,15 +246,6 @@ def _count_reference_speech_errors(
         )
         for language, scores in sorted(by_language.items())
     )
-
-
-def _collect_scoring_settings(asr: Asr) -> dict[str, str]:
-    return {
-        **asr.settings,
-        "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
-        "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WORDS_PER_MINUTE} words per minute",
-        **_list_versions_of_counting_libraries(),
-    }
 
 
 def _list_versions_of_counting_libraries() -> dict[str, str]:
@@ -411,6 +402,7 @@ def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
             clip = ClipJudgement("not judged", TOO_FEW_COMPARED_CLIPS_REASON)
         if clip.outcome != "wrong" and index in other_texts:
             clip = ClipJudgement("wrong", f"the same samples as for: {other_texts[index][:80]}", OTHER_TEXT_RULE, 0.0)
+        # A clip that is wrong already stays so, whatever its pace.
         if clip.outcome in ("right", "not judged"):
             other_paces = [
                 judgements[other].pace
@@ -437,6 +429,7 @@ def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
     for index, (sample, clip) in enumerate(zip(samples, judgements, strict=True)):
         if clip.digest is not None:
             text = texts.setdefault((sample.target.partition("/")[0], clip.digest), sample.text)
+            # Texts that differ in punctuation only may well sound the same.
             if list_spoken_letters(text) != list_spoken_letters(sample.text):
                 other_texts[index] = text
     return other_texts

@@ -190,19 +190,19 @@ def summarize_readings(scored_samples: ScoredSamples) -> ReadingSummary | None:
         right_entity_count_by_kind={kind: right[kind] for kind, _ in counts.most_common()},
         sentence_count=len(with_entities),
         right_sentence_count=sum(not readings.wrong_entities for readings in with_entities),
-        wrong_entities=_list_wrong_entities(scored_samples),
+        wrong_entities=tuple(
+            WrongEntity(
+                sample_id=one.id,
+                text_id=one.text_id,
+                kind=wrong.kind,
+                written=wrong.written,
+                recognized=wrong.recognized,
+            )
+            for one, score, readings in samples_with_readings
+            if score.audio_content == "speech"
+            for wrong in readings.wrong_entities
+        )[:MAX_LISTED_WRONG_ENTITIES],
     )
-
-
-def _list_wrong_entities(scored_samples: ScoredSamples) -> tuple[WrongEntity, ...]:
-    return tuple(
-        WrongEntity(
-            sample_id=sample.id, text_id=sample.text_id, kind=one.kind, written=one.written, recognized=one.recognized
-        )
-        for sample, score in scored_samples
-        if score.readings is not None and score.audio_content == "speech"
-        for one in score.readings.wrong_entities
-    )[:MAX_LISTED_WRONG_ENTITIES]
 
 
 def compute_error_rates_by_category(scored_samples: ScoredSamples) -> tuple[CategoryErrorRate, ...]:
@@ -331,6 +331,7 @@ def summarize_sockets(samples: Sequence[Sample], warmups: Sequence[Sample]) -> S
         warmups: the warm-up samples, which usually open the connections of the others.
     """
     spoken = _select_socket_samples(samples)
+    # A connection serves many turns, and the warm-up is often the one that opens it.
     connected = [*_select_socket_samples(warmups), *spoken]
     interruptions = [(one.text_id, one.interruption) for one in samples if one.interruption is not None]
     if not spoken and not interruptions:
@@ -374,6 +375,7 @@ def summarize_transcript_timing(timings: Sequence[tuple[str, TranscriptTiming]])
 def build_answer_point(timings: Sequence[TranscriptTiming], wait_ms: float) -> AnswerPoint:
     """Return what happens to turns if an agent waits for `wait_ms` milliseconds after each reported end."""
     answers = [one.find_answer_ms(wait_ms) for one in timings]
+    # A turn without an answer is later than any other, so that it moves the median as it should.
     middle = statistics.median(math.inf if one is None else one for one in answers)
     return AnswerPoint(
         wait_ms=wait_ms,

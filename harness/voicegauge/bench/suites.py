@@ -38,6 +38,7 @@ from voicegauge.model.run import MeasuredSuite
 ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 """Characters of the ids of suites and texts, which become parts of the names of folders and files."""
 _SuiteOrTextId = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": "^[A-Za-z0-9._-]+$"})]
+"""An id; editors check the pattern, and the reader checks the characters with a message of its own."""
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
@@ -284,6 +285,7 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     try:
+        # Spreadsheets begin a file with a byte order mark.
         return _normalize_line_breaks(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

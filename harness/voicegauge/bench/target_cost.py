@@ -10,9 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from voicegauge.bench import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH
-from voicegauge.bench._metric_changes import (
-    BoundedChange,
-)
+from voicegauge.bench._metric_changes import BoundedChange
 from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.model.base import Record
 from voicegauge.model.price import (
@@ -428,6 +426,7 @@ def _set_typical_price_as_measured(claim: PriceClaim, samples: Sequence[Sample])
     measured = _average_usd_per_character(samples)
     if measured is None:
         return claim
+    # These keep their largest usage, which is the upper end of the price; what is typical was measured.
     bounds = tuple(replace(part, units_per_request=0.0, units_per_character=0.0) for part in claim.parts)
     typical = PricePart(unit="character", usd_per_unit=measured, units_per_character=1.0)
     return replace(claim, exactness="typical", parts=(typical, *bounds))
@@ -511,6 +510,7 @@ def compare_prices(
     note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
     exact = build_exact_change(before.typical, after.typical, note)
     old_name, new_name = (side.id.partition("/")[2] for side in sides)
+    # One target needs as many units for a text on both sides, if they count the same units.
     has_same_usage = old_name == new_name and before.usage == after.usage
     if exact is None or has_same_usage or all(one.low == one.high for one in (before, after)):
         return exact

@@ -272,6 +272,7 @@ class TargetSamples:
 
     def collect_audio_facts(self, select_fact: Callable[[AudioFacts], float | None]) -> list[tuple[str, float]]:
         """Return the text id and the selected measure, of each sample of `voice` where it is above 0."""
+        # A frequency is 0 where none was found.
         facts = [(sample.text_id, sample.audio) for sample in self.voice.samples if sample.audio]
         return [(text_id, value) for text_id, one in facts if (value := select_fact(one))]
 
@@ -412,6 +413,7 @@ def summarize_places(run: Run) -> tuple[PlaceSummary, ...]:
     summaries = []
     lost_counts = Counter((one.target, one.place) for one in run.select_lost_samples())
     for target, samples in group_counted_samples_by_target(run).items():
+        # A place that has lost all of its samples has a summary, too.
         by_place: dict[str, list[Sample]] = {
             place: [] for name, place in lost_counts if name == target and place is not None
         }

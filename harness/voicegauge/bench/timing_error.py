@@ -41,7 +41,10 @@ def run_loopback_server() -> Iterator[str]:
         OSError: the server cannot be started.
     """
     with subprocess.Popen(
-        [sys.executable, "-I", str(LOOPBACK_SERVER_FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        # Isolated (-I): no file in the current folder can take the place of a module.
+        [sys.executable, "-I", str(LOOPBACK_SERVER_FILE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -70,6 +73,7 @@ MIN_REQUESTS_PER_DELAY_AT_RATE = 5
 MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT = 2
 """Smallest number of requests for each delay, divided by the number of requests in flight."""
 _LOOPBACK_REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
+"""Body of the requests to the loopback server, as long as one with a short text."""
 
 
 async def measure_timing_error(
@@ -93,7 +97,7 @@ async def measure_timing_error(
         async with open_transport() as transport:
             sender = _TimedSender(transport, url, Path(folder))
             await sender.send_closed_loop([0] * concurrency, concurrency)  # opens the connections
-            sender.times.discard_responses()
+            sender.times = LoopbackTimes()
             if requests_per_s is None:
                 count = max(REQUESTS_PER_DELAY, MIN_REQUESTS_PER_DELAY_PER_REQUEST_IN_FLIGHT * concurrency)
                 await sender.send_closed_loop(_repeat_delays(count), concurrency)
@@ -133,10 +137,6 @@ class LoopbackTimes:
         for stated in (response.find_header("x-delays-ms") or "").split():
             number, _, delay_ms = stated.partition("=")
             self._delay_ms_by_number[int(number)] = float(delay_ms)
-
-    def discard_responses(self) -> None:
-        """Discard the responses received so far."""
-        self._measured_ms_by_number.clear()
 
     def compute_errors_ms(self) -> list[float]:
         """Return by how much each measured time exceeds its delay. The delay of the last response is not known yet."""
@@ -368,6 +368,7 @@ def reduce_event_loop_delays() -> Iterator[None]:
     gc.set_threshold(NEW_OBJECTS_PER_GARBAGE_COLLECTION, *thresholds[1:])
     freezes_objects = not _has_objects_exempt_from_gc()
     if freezes_objects:
+        # Garbage would be frozen with the rest, and stay in memory.
         gc.collect()
         gc.freeze()
     try:

@@ -141,6 +141,7 @@ def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None)
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}
     predictions_with_text = [(text_ids[one.sample_id], one) for one in quality.predictions if one.sample_id in text_ids]
+    # The models are regressions, which may leave the scale, and the mean is estimated from values above 0.
     speech, background, overall, p808 = (
         estimate_mean([(text_id, max(getattr(one, name), 0.0)) for text_id, one in predictions_with_text])
         for name in PredictedQuality._fields
@@ -405,6 +406,7 @@ def describe_voice(summary: VoiceSummary) -> str:
 DeliveryMeasure = Literal["duration", "pace", "pitch", "level", "words"]
 """What is compared between two deliveries of one text."""
 DELIVERY_MEASURES: tuple[DeliveryMeasure, ...] = ("duration", "pace", "pitch", "level", "words")
+"""All measures, in the order in which they are described."""
 MAX_COMPARED_TRANSCRIPTS_PER_TEXT = 12
 """Largest number of transcripts of one text that are compared pairwise; the number of pairs grows with its square."""
 
@@ -459,6 +461,7 @@ def summarize_steadiness(
         scored_samples: the same samples with their transcripts; empty without any.
         wrong_ids: ids of samples whose audio is known to be wrong, which do not count either.
     """
+    # With wrong clips: if the repeated ones are all wrong, the summary says so instead of being left out.
     if all(len(one.audio) < 2 for one in _group_deliveries(samples, ()).values()):
         return None
     by_text = _group_deliveries(samples, scored_samples, wrong_ids)
@@ -571,6 +574,7 @@ def _compare_transcripts(scores: Sequence[Score]) -> float:
     shares = []
     for one, other in itertools.combinations(scores[:MAX_COMPARED_TRANSCRIPTS_PER_TEXT], 2):
         counts = count_errors(one.hypothesis, other.hypothesis, one.unit)
+        # Neither transcript is the right one, so that the longer of the two counts as the whole.
         length = counts.hits + counts.substitutions + max(counts.deletions, counts.insertions)
         errors = counts.substitutions + counts.deletions + counts.insertions
         shares.append(min(errors / length, 1.0) if length else 0.0)
