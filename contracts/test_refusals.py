@@ -77,7 +77,13 @@ class RefusingService:
 REFUSALS = [(contract, name) for contract in load_catalogue() for name in list_refusals(contract)]
 
 
-@pytest.mark.parametrize(("contract", "name"), REFUSALS, ids=lambda value: getattr(value, "id", value))
+@pytest.mark.parametrize(
+    ("contract", "name"),
+    [
+        pytest.param(contract, name, marks=pytest.mark.slow if number % 4 else (), id=f"{contract.id}-{name}")
+        for number, (contract, name) in enumerate(REFUSALS)
+    ],
+)
 def test_a_documented_refusal_of_the_account_is_no_error(contract: Contract, name: str) -> None:
     targets = [*contract.targets.values()] or [*contract.audio_input_targets.values()]
     settings = CheckSettings(

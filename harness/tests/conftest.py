@@ -26,7 +26,7 @@ from voicegauge.model.run import TimingError
 
 from .builders import saved_voices as saved_voices_module
 from .builders.audio import encode_once
-from .builders.contracts import validate_once
+from .builders.contracts import load_once, validate_once
 from .builders.embedded_weights import unpack_once
 from .builders.lexicon import compute_once
 from .builders.servers import serving
@@ -80,9 +80,10 @@ def threads_instead_of_processes() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def documents_are_validated_once() -> Iterator[None]:
+def contracts_are_loaded_and_validated_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         validate_once(patch)
+        load_once(patch)
         yield
 
 

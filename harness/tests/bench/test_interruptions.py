@@ -339,7 +339,7 @@ def test_a_charge_above_the_price_ends_the_requests_to_its_target_for_good(
 
 @pytest.mark.parametrize("cost_usd", [0.05, -1.0])
 @pytest.mark.parametrize("target", ["sync", "queued"])  # the submit states the charge, or the status of the job
-@pytest.mark.parametrize("command", ["bench", "check", "record"])
+@pytest.mark.parametrize("command", ["bench", "check", pytest.param("record", marks=pytest.mark.slow)])
 def test_a_wrong_charge_of_the_last_billable_request_ends_the_command_as_one_of_an_earlier_request_does(
     provider: StandInProvider,
     monkeypatch: pytest.MonkeyPatch,

@@ -282,7 +282,16 @@ def test_an_error_of_dask_about_workers_is_one_line() -> None:
         raise KilledWorker("task", None, 3)
 
 
-@pytest.mark.parametrize("address", ["", "foo", "tcp://:::", "http://127.0.0.1:80", "tcp://127.0.0.1:99999"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "foo",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("", "tcp://:::", "http://127.0.0.1:80", "tcp://127.0.0.1:99999")
+        ),
+    ],
+)
 def test_an_unusable_address_of_a_scheduler_is_one_line(folder: Folder, empty_cache: None, address: str) -> None:
     folder.add(wav(speech()))
     with pytest.raises(UsageError, match=r"is not the address of a Dask scheduler: write it like tcp://HOST:8786"):

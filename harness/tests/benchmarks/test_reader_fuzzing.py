@@ -13,7 +13,14 @@ from reader_fuzzing.readers import READERS, Reader
 from voicegauge.errors import MAX_ERROR_MESSAGE_CHARACTERS, ContractError, DataError, UnknownNameError
 
 
-@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+@pytest.mark.parametrize(
+    "reader",
+    [
+        # A recording has hundreds of exchanges.
+        pytest.param(reader, marks=pytest.mark.slow if reader.name == "recording" else (), id=reader.name)
+        for reader in READERS
+    ],
+)
 def test_mutated_documents_are_read_or_rejected(reader: Reader) -> None:
     result = fuzz(reader, 4)
     assert result.cases > 4

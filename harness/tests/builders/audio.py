@@ -18,7 +18,8 @@ from voicegauge.speech.decoding import DecodedAudio
 
 MAX_CACHED_RESULTS = 300
 _ResultT = TypeVar("_ResultT")
-_encode_with_libsndfile, _decode_container = encoding._encode_with_libsndfile, decoding._decode_container
+_encode_with_libsndfile, _encode_track = encoding._encode_with_libsndfile, encoding._encode_track
+_decode_container = decoding._decode_container
 
 
 def encode_once(patch: pytest.MonkeyPatch) -> None:
@@ -31,6 +32,12 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
         key = (hashlib.sha256(samples.tobytes()).digest(), samples.shape, samples.dtype, sample_rate_hz, format_name)
         return _get_or_build(files, key, lambda: _encode_with_libsndfile(samples, sample_rate_hz, format_name))
 
+    @functools.wraps(_encode_track)
+    def write_track(samples: Any, sample_rate_hz: int, ffmpeg_format: Any, bitrate_kbps: int) -> bytes:
+        given = (samples, sample_rate_hz, ffmpeg_format, bitrate_kbps)
+        key = (hashlib.sha256(samples.tobytes()).digest(), samples.shape, samples.dtype, *given[1:])
+        return _get_or_build(files, key, lambda: _encode_track(*given))
+
     @functools.wraps(_decode_container)
     def decode(data: FileContent, container: str | None) -> DecodedAudio:
         def read() -> DecodedAudio:
@@ -42,12 +49,14 @@ def encode_once(patch: pytest.MonkeyPatch) -> None:
         return _get_or_build(decoded, (hashlib.sha256(data).digest(), container, limits_of_the_test), read)
 
     patch.setattr(encoding, "_encode_with_libsndfile", write)
+    patch.setattr(encoding, "_encode_track", write_track)
     patch.setattr(decoding, "_decode_container", decode)
 
 
 def encode_each_time(patch: pytest.MonkeyPatch) -> None:
     """Encode and decode as users do, for tests of the encoder and the decoder."""
     patch.setattr(encoding, "_encode_with_libsndfile", _encode_with_libsndfile)
+    patch.setattr(encoding, "_encode_track", _encode_track)
     patch.setattr(decoding, "_decode_container", _decode_container)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ paths:
 """
 """A contract of one target, acme/voice-1, without a price."""
 
-_validate_openapi = loading.validate_openapi
+_load_contract, _validate_openapi = loading.load_contract, loading.validate_openapi
 _valid: set[str] = set()
 """SHA-256 of the documents that the OpenAPI validator accepted."""
 
@@ -67,6 +69,28 @@ def validate_once(patch: pytest.MonkeyPatch) -> None:
             _valid.add(document.sha256)
 
     patch.setattr(loading, "validate_openapi", check)
+
+
+_OTHER_FILE_PATTERN = re.compile(r"""\$ref["']?: *["']?[^"'# ]|extends|externalValue|^asyncapi""", re.MULTILINE)
+
+
+def load_once(patch: pytest.MonkeyPatch) -> None:
+    """Keep the contracts that commands load from a single file until its content changes. Contracts are immutable."""
+
+    @functools.lru_cache(maxsize=64)
+    def load(path: Path, folder: Path, content: str) -> Contract:
+        del folder, content  # parts of the cache key
+        return _load_contract(path)
+
+    @functools.wraps(_load_contract)
+    def load_or_reuse(path: Path) -> Contract:
+        names = {other.name.partition(".")[0] for other in path.parent.iterdir()} if path.is_file() else set()
+        if not names or names & {"asyncapi", "asyncapi-overlay"}:
+            return _load_contract(path)
+        content = path.read_bytes().decode(errors="replace")
+        return _load_contract(path) if _OTHER_FILE_PATTERN.search(content) else load(path, Path.cwd(), content)
+
+    patch.setattr(loading, "load_contract", load_or_reuse)
 
 
 def build_path_value(parameter: Parameter, segment: str) -> str:

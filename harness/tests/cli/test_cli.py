@@ -431,7 +431,7 @@ def test_ctrl_c_while_the_command_is_imported_is_one_line(module: str, tmp_path:
         "OUTSIDE class Lock: pass\nlock = Lock()\nref = weakref.ref(lock, lambda _: press())\ndel lock",
     ],
 )
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_is_not_lost_where_python_or_a_module_ignores_it(
     code: str, stop: signal.Signals, tmp_path: Path
 ) -> None:

@@ -415,8 +415,8 @@ def test_an_own_contract_does_not_take_over_the_key_of_a_bundled_one(
     [
         ("ACME_KEY", "ACME_KEY to api.acme.test"),
         ("OPENAI_API_KEY", "OPENAI_API_KEY (the key of openai) to api.acme.test"),
-        ("GITHUB_TOKEN", "GITHUB_TOKEN to api.acme.test"),
-        ("PATH", "PATH to api.acme.test"),
+        pytest.param("GITHUB_TOKEN", "GITHUB_TOKEN to api.acme.test", marks=pytest.mark.slow),
+        pytest.param("PATH", "PATH to api.acme.test", marks=pytest.mark.slow),
     ],
 )
 def test_an_own_contract_gets_a_key_only_with_consent(

@@ -27,7 +27,7 @@ from ..builders.nights import save_nights
 from ..builders.report_runs import VOICES, make_run
 
 ROOT = Path(__file__).resolve().parents[3]
-WIDTHS = ["80", *(pytest.param(width, marks=pytest.mark.slow) for width in ("100", "120", "160")), None]
+WIDTHS = ["80", *(pytest.param(width, marks=pytest.mark.slow) for width in ("100", "120", "160", None))]
 """Values of COLUMNS; `None` is a pipe without a width."""
 COMMANDS = {
     "plan of a check": ["check", "pixelapi", "--emulated", "--dry-run"],
@@ -61,6 +61,8 @@ COMMANDS = {
     "explain": ["explain", "job-transition-illegal"],
     "drift": ["drift", "{old}", "{new}"],
 }
+SLOW_COMMANDS = {"profile", "rules of drift"}
+"""Commands that take long: a whole check, and 3,000 rows."""
 MAY_FAIL = {"a check with findings", "drift", "profile"}
 """Commands whose exit status tells what they found."""
 WITHOUT_TABLE = {"explain", "drift", "a check with findings"}
@@ -176,7 +178,9 @@ def run_at_width(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW_COMMANDS else ()) for name in COMMANDS]
+)
 def test_no_table_is_wider_than_the_terminal_or_stacks_letters(
     name, width, folders, results, tmp_path, monkeypatch, capsys
 ) -> None:

@@ -20,8 +20,8 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "base document of the operation rules": operation_edits.BASE,
     "base document of the extension rules": extension_base.BASE,
 }
-VARIED_CONTRACTS = {"pixazo", "ttsai"}
-"""Contracts with many operations, jobs and schemas. The others are rewritten in slow tests, and at random below."""
+VARIED_CONTRACTS = {"pixazo"}
+"""Contracts with several operations, jobs and schemas. The others are rewritten in slow tests, and at random below."""
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -11,7 +11,13 @@ from .extension_base import SOCKET as SOCKET_SPEC
 from .extension_edits import EXTENSION_EDITS, SOCKET, SPEAK, STREAM, TARGET, ExtensionEdit
 
 
-@pytest.mark.parametrize("edit", EXTENSION_EDITS, ids=lambda edit: "+".join(edit.forth))
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(edit, marks=pytest.mark.slow if number % 6 else (), id="+".join(edit.forth))
+        for number, edit in enumerate(EXTENSION_EDITS)
+    ],
+)
 def test_a_change_of_an_extension_has_its_rule(drift: Drift, edit: ExtensionEdit) -> None:
     changed = edited(BASE, edit.edit)
     for rules, report in ((edit.forth, drift(BASE, changed)), (edit.back, drift(changed, BASE))):

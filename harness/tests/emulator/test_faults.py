@@ -261,7 +261,13 @@ def test_every_fault_has_an_expected_effect() -> None:
     assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
-@pytest.mark.parametrize("fault", sorted(set(EXPECTED) - {"slow", "flaky-503", "seed-not-kept"}))
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=pytest.mark.slow if number % 6 else ())
+        for number, fault in enumerate(sorted(set(EXPECTED) - {"slow", "flaky-503", "seed-not-kept"}))
+    ],
+)
 async def test_a_fault_changes_only_the_described_behavior(start: Any, fault: str) -> None:
     right = await _play(await start(credits=1e9))
     wrong = await _play(await start(credits=1e9, faults=(fault,)))

@@ -279,7 +279,13 @@ def _name(variant: Variant) -> str:
     return f"{variant.contract.id}-{variant.operation.id}{form}"
 
 
-@pytest.mark.parametrize("variant", ESPEAK_VARIANTS, ids=_name)
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(variant, marks=pytest.mark.slow if number % 6 else (), id=_name(variant))
+        for number, variant in enumerate(ESPEAK_VARIANTS)
+    ],
+)
 async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
     accepted = [await _check(http, variant, left_out) for left_out in _few(variant)]
     if not any(parameter.is_required for parameter in variant.operation.parameters) and not _needs_id(variant):

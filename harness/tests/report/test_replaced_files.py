@@ -112,11 +112,8 @@ def test_only_a_page_or_baseline_of_voicegauge_is_replaced(
 def test_a_page_replaces_a_page_of_another_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     check_documents = ["check", "pixelapi"]
-    for command in (
-        check_documents,
-        ["check", *PROFILE],
-        check_documents,
-    ):
+    contract = str(find_bundled_folder("contracts") / "pixelapi" / "openapi.yaml")
+    for command in (check_documents, ["drift", contract, contract], check_documents):
         assert voicegauge([*command, "--html", "page.html"]) == 0
 
 

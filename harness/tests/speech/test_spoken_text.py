@@ -45,7 +45,13 @@ def _fixed_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(defects, "list_sentences", lambda: SENTENCES)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DEFECTS if kind not in (DROPOUT, LOSSY_DROPOUT)])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow if number % 3 else ())
+        for number, kind in enumerate(kind for kind in DEFECTS if kind not in (DROPOUT, LOSSY_DROPOUT))
+    ],
+)
 def test_a_planted_defect_is_found_and_located(kind: str) -> None:
     """Dropouts are found in some clips only; `test_speech_signal.py` tests in which."""
     random = Random(f"test/{kind}")
