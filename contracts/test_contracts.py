@@ -29,6 +29,8 @@ from voicegauge.rules.registry import RULE_BY_ID
 from voicegauge.transport.timing import VirtualClock
 
 CONTRACTS = list(load_catalogue())
+FEW_PROVIDERS = {"cartesia", "pixazo", "replicate", "xai"}
+"""Those with a job, a WebSocket, or little else: recordings of the others are replayed in slow tests."""
 OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in contract.operations]
 
 
@@ -95,6 +97,13 @@ def test_every_recording_conforms_to_its_contract() -> None:
     assert [finding for finding in collector.build_report().findings if finding.severity is not Severity.DISPUTED] == []
 
 
+@pytest.mark.parametrize(
+    "contract",
+    [
+        pytest.param(contract, marks=() if contract.id in FEW_PROVIDERS else pytest.mark.slow, id=contract.id)
+        for contract in CONTRACTS
+    ],
+)
 def test_every_recorded_case_is_replayed(contract) -> None:
     """The client submits, polls and downloads in process: no network, no emulator, no unmatched or unused exchange."""
     targets = list_targets(contract)

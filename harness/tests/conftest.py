@@ -37,7 +37,7 @@ settings.register_profile(
     "voicegauge",
     parent=settings.default,
     deadline=None,
-    max_examples=40,  # a run draws others than the one before
+    max_examples=25,  # a run draws others than the one before
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("voicegauge")

@@ -66,6 +66,7 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             assert shown in command
 
 
+@pytest.mark.slow
 def test_documented_requests_have_a_model_and_a_voice_of_the_server() -> None:
     with running_own_server(voices=["zoe"], is_strict=True) as url:
         report = voicegauge.check(NAME, live=options(f"{url}/v1"))

@@ -46,7 +46,16 @@ def _leave_out_end(text: str) -> NDArray[np.float32]:
 FAULTS = {"spoken-text-other": _say_other, "audio-not-speech": _make_noise, "spoken-text-incomplete": _leave_out_end}
 """What a server says in place of the text, by the rule that reports it."""
 RULES_OF_SOUND = {*FAULTS, "audio-silent", "audio-long-silence", "spoken-text-repeated", "spoken-words-differ"}
-faulty = pytest.mark.parametrize(("rule", "speak"), [(None, _say), *FAULTS.items()])
+faulty = pytest.mark.parametrize(
+    ("rule", "speak"),
+    [
+        (None, _say),
+        *(
+            pytest.param(rule, speak, marks=pytest.mark.slow if rule == "audio-not-speech" else ())
+            for rule, speak in FAULTS.items()
+        ),
+    ],
+)
 
 
 @pytest.fixture(autouse=True)

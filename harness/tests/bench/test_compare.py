@@ -268,7 +268,7 @@ def test_no_change_is_stated_as_detectable_if_none_would_be_found() -> None:
     assert failures.compute_detectable_change(0.002, 0.02) is None
 
 
-@pytest.mark.parametrize("count", [60, 600])
+@pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.slow)])
 def test_a_detectable_change_of_failures_is_found_in_80_percent(count: int) -> None:
     rng = np.random.default_rng(0)
     old = rng.binomial(count, 0.02, 300)

@@ -259,7 +259,7 @@ def test_voices_take_a_twentieth_of_the_level_and_leave_the_rest_as_it_was() -> 
 
 
 @pytest.mark.usefixtures("short_emulated_times")
-@pytest.mark.parametrize("faults", [(), ("seed-not-kept",)])
+@pytest.mark.parametrize("faults", [pytest.param((), marks=pytest.mark.slow), ("seed-not-kept",)])
 def test_a_benchmark_with_repetitions_says_how_steady_a_voice_is(tmp_path: Path, faults: tuple[str, ...]) -> None:
     result = voicegauge.benchmark(
         "pixazo/vibevoice", max_texts=3, repetitions=2, warmup=0, asr="none", out=tmp_path, faults=list(faults)

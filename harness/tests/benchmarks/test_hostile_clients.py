@@ -19,7 +19,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("listener", "name"),
     [
-        ("receiver", "one URL: bodies of 1 MiB"),
+        pytest.param("receiver", "one URL: bodies of 1 MiB", marks=pytest.mark.slow),
         ("emulator", "control route: 1 GiB"),
         pytest.param("receiver", "unfinished headers", marks=pytest.mark.slow),
         pytest.param("proxy", "endless headers", marks=pytest.mark.slow),

@@ -385,7 +385,10 @@ def test_all_providers_take_a_line_each_and_are_counted_as_errors_count_them(col
         assert capsys.readouterr().err.endswith(f"'nowhere': `voicegauge providers` lists all {count}\n")
 
 
-@pytest.mark.parametrize(("module", "command"), [("emulator.app", "serve"), ("relay._traffic_judge", "proxy")])
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [("emulator.app", "serve"), pytest.param("relay._traffic_judge", "proxy", marks=pytest.mark.slow)],
+)
 def test_a_module_that_other_commands_start_names_the_command(module: str, command: str) -> None:
     """A terminal is simulated with a pseudo-terminal, where the process would wait for its settings."""
     main_end, terminal = os.openpty()

@@ -338,9 +338,8 @@ def test_a_live_check_contacts_bundled_hosts_only(repository: Repository) -> Non
 SERVE = "from voicegauge.__main__ import main; main()"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["pixelapi"], pytest.param(["pixelapi", "--replay", "recordings"], marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["pixelapi"], ["pixelapi", "--replay", "recordings"]])
 def test_servers_are_harmless_in_a_hostile_repository(repository: Repository, arguments: list[str]) -> None:
     with repository.start(SERVE, "serve", *arguments, "--port", "0") as process:
         assert process.stdout is not None
@@ -364,12 +363,13 @@ def test_contract(voicegauge_rule):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         ("--vg-live --vg-max-cost=1000", 4),
-        pytest.param("--vg-contracts=contracts", 4, marks=pytest.mark.slow),
-        pytest.param("--vg-max-calls=1 -k empty-body", 0, marks=pytest.mark.slow),
+        ("--vg-contracts=contracts", 4),
+        ("--vg-max-calls=1 -k empty-body", 0),
     ],
 )
 def test_the_plugin_is_harmless_in_a_hostile_repository(repository: Repository, options: str, expected: int) -> None:

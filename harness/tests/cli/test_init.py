@@ -85,7 +85,7 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     assert [dict(target.target_spec.request_constants) for target in contract.targets.values()] == [
         {parse_location("body#/model_id"): model} for model in ("One v1", "two: #2")
     ]
-    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay], max_calls=6).findings == ()
 
 
 def test_named_examples_with_ids_as_litestar_writes_them_are_read(document: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_response_without_audio_in_the_document_gets_a_media_type_to_review(do
     assert run(["init", str(document), "--operation", "speak"]) == 0
     overlay = document.with_name("overlay.yaml")
     assert '"200": {content: {audio/*: {}}}' in overlay.read_text()
-    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay], max_calls=6).findings == ()
 
 
 @pytest.mark.parametrize("is_reference", [False, True], ids=["inline", "reference"])
@@ -403,7 +403,7 @@ def test_a_job_is_proposed_with_its_states_and_audio(document: Path) -> None:
         "succeeded": "success",
         "failed": "failure",
     }
-    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
+    assert voicegauge.check(["acme"], emulated=True, contracts=[overlay], max_calls=6).findings == ()
 
 
 def test_states_and_audio_that_a_document_does_not_state_are_marked(
@@ -464,7 +464,7 @@ def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: 
     assert run(["init", str(document)]) == 0
     contract = voicegauge.load_contracts([overlay]).find_provider("my-deepgram")
     assert contract.key_variables == ("MY_DEEPGRAM_API_KEY",)
-    assert voicegauge.check(["my-deepgram"], emulated=True, contracts=[overlay]).findings == ()
+    assert voicegauge.check(["my-deepgram"], emulated=True, contracts=[overlay], max_calls=6).findings == ()
     assert voicegauge.propose_overlay(document, provider="deepgram").provider == "deepgram"
 
 

@@ -102,7 +102,7 @@ def test_a_job_is_proposed_from_its_polls(tmp_path: Path) -> None:
     assert "# - the other states of /jobs/status/{job_id}: only examples are known" in out.read_text()
 
 
-@pytest.mark.parametrize("provider", ["pixazo", "pixelapi"])
+@pytest.mark.parametrize("provider", [pytest.param("pixazo", marks=pytest.mark.slow), "pixelapi"])
 def test_a_contract_from_bundled_recordings_is_kept_by_its_emulator(tmp_path: Path, provider: str) -> None:
     out = tmp_path / "openapi.yaml"
     assert run(["init", str(find_bundled_folder("fixtures") / provider), "--out", str(out), "--provider", "mine"]) == 0

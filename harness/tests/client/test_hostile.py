@@ -64,7 +64,7 @@ def without_link(document):
     del document["paths"]["/speech"]["post"]["responses"]["202"]["links"]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=30)
 @given(
     script=st.lists(answers, min_size=1, max_size=6),
     target=st.sampled_from(["one", "sync"]),

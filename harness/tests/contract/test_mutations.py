@@ -59,7 +59,7 @@ def path(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("edits") / "openapi.yaml"
 
 
-EDITED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EDITED = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @EDITED

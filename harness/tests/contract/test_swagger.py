@@ -93,6 +93,7 @@ def test_parts_of_swagger_are_at_their_places_of_openapi(file) -> None:
     assert form["required"] == ["name", "sample"]
 
 
+@pytest.mark.slow
 def test_init_proposes_an_overlay_whose_check_has_no_finding(file, capsys) -> None:
     assert cli.run(["init", str(file), "--out", "overlay.yaml"]) == 0
     assert cli.run(["check", "speech", "--contracts", "overlay.yaml", "--emulated"]) == 0, capsys.readouterr()

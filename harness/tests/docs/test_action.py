@@ -161,7 +161,7 @@ def test_the_hook_checks_own_contracts(capsys: pytest.CaptureFixture[str]) -> No
     assert yaml.safe_load(BLOCKS[1])["repos"][0]["hooks"][0]["id"] == hook["id"]
     assert re.search(hook["files"], "my-contracts/acme/openapi.yaml")
     _, *arguments = shlex.split(hook["entry"])
-    assert run([*arguments, "pixazo", "--contracts", str(ROOT / "contracts")]) == 0
+    assert run([*arguments, "pixazo", "--contracts", str(ROOT / "contracts" / "pixazo")]) == 0
     assert "no findings" in capsys.readouterr().out
 
 

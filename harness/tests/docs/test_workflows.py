@@ -143,6 +143,7 @@ def _find_violations(schema: str, *files: Path) -> set[str]:
     return {Path(error["filename"]).name for error in result["errors"]}
 
 
+@pytest.mark.slow
 def test_the_schemas_of_schemastore_accept_action_workflows_and_examples(tmp_path: Path) -> None:
     files: dict[str, list[Path]] = {"name": [], "speech": []}
     for first_key, written in files.items():

@@ -20,11 +20,14 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "base document of the operation rules": operation_edits.BASE,
     "base document of the extension rules": extension_base.BASE,
 }
+FEW_CONTRACTS = {"cartesia", "pixazo", "ttsai"}
 VARIED_CONTRACTS = {"pixazo"}
 """Contracts with several operations, jobs and schemas. The others are rewritten in slow tests, and at random below."""
 
 
-@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in FEW_CONTRACTS else pytest.mark.slow) for name in CONTRACTS]
+)
 def test_a_contract_compared_with_itself_has_no_changes(name: str) -> None:
     assert compare_inputs(name, str(CONTRACTS[name].path)).changes == ()
 

@@ -174,6 +174,7 @@ def test_a_message_names_its_lines_in_both_files(drift: Drift) -> None:
         assert position.pointer.startswith("/x-asyncapi/channels/~1speak/subscribe")
 
 
+@pytest.mark.slow
 def test_bundled_contracts_do_not_differ_from_themselves(voicegauge_catalogue: Catalogue) -> None:
     for provider in ("cartesia", "deepgram", "elevenlabs", "lmnt", "murf", "openai"):
         assert compare_inputs(provider, provider).changes == ()

@@ -38,7 +38,7 @@ def http(emulator: RunningEmulator) -> Iterator[httpx.Client]:
         yield client
 
 
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @FUZZ

@@ -37,6 +37,7 @@ def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> No
     assert not _is_serving(url)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_processes")
 def test_a_port_in_use_is_a_one_line_error(plain_acme: Contract) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

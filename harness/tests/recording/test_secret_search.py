@@ -146,6 +146,7 @@ def test_a_key_is_found_wherever_a_large_text_is_divided(secret, spelling, monke
         assert [at <= one.start_offset and one.end_offset <= at + len(spelled) for one in found] == [True]
 
 
+@pytest.mark.slow
 def test_masking_takes_linear_time() -> None:
     for unit in ("%", "\\", "&#", "%25", "\\u0041", KEY, KEY[:-1], "key test ", "token="):
         assert mask_credentials(unit * (200_000 // len(unit)), [KEY, "test"])

@@ -353,7 +353,7 @@ def poisoned(run: Run, text: str) -> Run:
 
 @pytest.mark.slow
 @given(text=WIRE)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_text_is_never_interpreted_as_markup(small: tuple[Path, Run], text: str) -> None:
     folder, run = small
     harmless = Skeleton(page_of((folder, poisoned(run, "en"))))

@@ -141,7 +141,7 @@ def test_a_truncated_file_is_marked_as_truncated(name: str) -> None:
     assert 3.0 < found.duration_s < 6.5
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=100), st.integers(0, 120), st.booleans())
 def test_mono_16_bit_wav_is_read_as_libsndfile_reads_it(samples: bytes, declared: int, has_other_chunk: bool) -> None:
     other = b"LIST" + struct.pack("<I", 4) + b"INFO" if has_other_chunk else b""
@@ -259,7 +259,7 @@ def test_too_many_channels_are_rejected() -> None:
         decode(file.getvalue())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.sampled_from(["wav", "flac", "ogg"]), st.data())
 def test_damaged_files_are_decoded_or_rejected(name: str, data: st.DataObject) -> None:
     whole, _ = encode(tone(0.3), RATE, name)
@@ -275,7 +275,7 @@ def test_damaged_files_are_decoded_or_rejected(name: str, data: st.DataObject) -
     assert np.isfinite(found.samples).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_declared_as_samples_are_decoded_or_rejected(data: bytes) -> None:
     try:

@@ -111,6 +111,7 @@ def test_the_error_rises_with_the_damage(steps: list[Worsen]) -> None:
     assert rates[-1] > 0.5
 
 
+@pytest.mark.slow
 def test_silence_and_noise_have_no_words_of_a_suite(asr: Asr) -> None:
     silence = np.zeros(3 * ASR_SAMPLE_RATE_HZ, np.float32)
     assert asr.transcribe(silence, "en") == ""
@@ -147,9 +148,8 @@ def test_the_package_carries_at_most_6_mb() -> None:
     assert WEIGHTS_PATH.stat().st_size <= 6_000_000
 
 
-@pytest.mark.parametrize(
-    "make", [pytest.param(create_embedded_whisper, marks=pytest.mark.slow), create_embedded_faster_whisper]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [create_embedded_whisper, create_embedded_faster_whisper])
 def test_it_is_unpacked_once_by_concurrent_processes(
     make: Callable[[], Asr], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

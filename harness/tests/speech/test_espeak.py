@@ -221,7 +221,7 @@ def test_after_ctrl_c_a_text_does_not_get_the_speech_of_the_interrupted_one() ->
     assert not speaking
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(text=st.text(max_size=60), rate=st.integers(1, 900), pitch=st.integers(-5, 200))
 def test_any_text_is_spoken_without_an_error(text: str, rate: int, pitch: int) -> None:
     samples = _speak(text, words_per_minute=max(rate, 40), pitch=pitch)

@@ -99,7 +99,8 @@ def test_a_text_that_repeats_itself_has_no_place(count: int, rule: str, words: s
     assert found.explanation.endswith("the text repeats itself, so that the audio does not show where")
 
 
-@pytest.mark.parametrize("at", [9, pytest.param(18, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [9, 18])
 def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at: int) -> None:
     """The recognized phonemes of the two equal sentences agree too little."""
     said = [_speak(sentence, "anika") for sentence in SENTENCES]
@@ -111,12 +112,16 @@ def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at
     assert spoken.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
 
 
-def test_an_added_sentence_and_another_text_are_found(spoken: list[np.ndarray]) -> None:
+def test_an_added_sentence_is_found(spoken: list[np.ndarray]) -> None:
     added = _speak("Seven green umbrellas vanished during the concert.")
     parts = [*spoken[:6], added, *spoken[6:]]
     found = _listen(parts)
     assert (found.outcome, found.rule) == ("wrong", "spoken-words-differ")
     assert found.start_s == pytest.approx(_start_s(parts, 6), abs=0.5)
+
+
+@pytest.mark.slow
+def test_another_text_is_found(spoken: list[np.ndarray]) -> None:
     other = "Every spring the river carries cold water from the mountains past our village. " * 12
     assert judge_spoken_text(np.concatenate(spoken), RATE_HZ, other).verdict == "other text"
 
@@ -170,6 +175,7 @@ def test_nothing_and_too_much_are_not_compared() -> None:
     assert (recognized.tolist(), times_s.tolist()) == ([5, 5, 9], pytest.approx([0.0, 0.06, 0.12]))
 
 
+@pytest.mark.slow
 def test_a_long_added_part_takes_little_memory() -> None:
     """A service that reads minutes of something else must not exhaust this machine."""
     draw = np.random.default_rng(0)
