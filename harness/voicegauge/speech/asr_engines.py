@@ -62,6 +62,7 @@ from voicegauge.speech.whisper_installation import (
 WHISPER_ENVIRONMENT_VARIABLE = "VOICEGAUGE_WHISPER"
 """Name of the environment variable that contains the model or checkpoint file for `auto` and `whisper`."""
 NO_ASR = "none"
+"""Value of `--asr` that requests no engine."""
 PREFERRED_MODEL_NAMES = (
     *("small.en", "small", "base.en", "base", "tiny.en", "tiny"),
     *("medium.en", "medium", "turbo", "large-v3-turbo", "large-v3", "large-v2", "large-v1"),

@@ -48,7 +48,7 @@ FRAME_DURATION_S = 0.01
 
 
 def compute_rms_dbfs(samples: Samples) -> float:
-    """RMS level of all samples in dB relative to full scale; -inf for digital silence."""
+    """Return the RMS level of all samples in dB relative to full scale; -inf for digital silence."""
     if not len(samples):
         return -math.inf
     # In blocks, because squares need more precision and therefore twice as much memory as the samples.
@@ -65,7 +65,7 @@ def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
 
 
 def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
-    """Total duration of the frames above `SILENCE_DBFS`, in seconds."""
+    """Return the total duration of the frames above `SILENCE_DBFS`, in seconds."""
     return float(np.count_nonzero(compute_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_DURATION_S
 
 
@@ -108,6 +108,7 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
     sustained = np.flatnonzero(audible[:-1] & audible[1:])
     if not len(sustained):
         return None
+    # An index in `sustained` is that of the first of two frames, so that a sound ends two frames after its last one.
     first_s, last_s = int(sustained[0]) * FRAME_DURATION_S, (int(sustained[-1]) + 2) * FRAME_DURATION_S
     gaps = np.diff(sustained)
     widest = int(np.argmax(gaps)) if len(gaps) else 0
@@ -119,7 +120,7 @@ def find_silences(samples: Samples, sample_rate_hz: int) -> Silences | None:
 
 
 def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
-    """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if no frame is audible.
+    """Return the seconds before the first audible frame, to 10 ms; the whole duration if no frame is audible.
 
     Neither a click nor background noise counts as the start of speech.
     """
@@ -143,7 +144,7 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
 
 
 def compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    """RMS level of each complete frame in dBFS, after removing the constant offset."""
+    """Return the RMS level of each complete frame in dBFS, after removing the constant offset."""
     length = round(sample_rate_hz * FRAME_DURATION_S)
     count = len(samples) // length
     if not count:
@@ -209,7 +210,7 @@ class PlaybackTimeline:
         return self._bytes[0]
 
     def compute_playable_s(self, received_bytes: int) -> float:
-        """Number of seconds that can be played after the first `received_bytes` bytes."""
+        """Return the number of seconds that can be played after the first `received_bytes` bytes."""
         if received_bytes >= self._size_bytes:
             return self._audio_s
         index = bisect.bisect_right(self._bytes, received_bytes) - 1
@@ -265,6 +266,7 @@ def _find_packet_points(audio_bytes: bytes) -> list[tuple[int, float]]:
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):
         pass  # damaged from here on, so only the packets before are used
+    # Packets may be stored in another order than they are played in; what is playable never shrinks.
     points, reached = [], 0.0
     for at in sorted(starts):
         reached = max(reached, starts[at])
@@ -383,9 +385,11 @@ MAX_COMPARED_DURATION_S = 20.0
 """Maximum duration of speech that is compared, in seconds. The time for the alignment grows with the square of the
 duration, and the texts of checks last only a few seconds."""
 _ANALYSIS_RATE_HZ = 16_000
+"""Sample rate at which recordings are compared."""
 _WINDOW_SIZE, _HOP_SIZE, _FFT_SIZE = 400, 320, 512
 """Samples in a frame, between frames and in a transform: 25 ms every 20 ms, as in speech recognizers."""
 _FREQUENCY_BAND_COUNT = 20
+"""Number of frequency bands whose energies are compared."""
 _FREQUENCY_RANGE_HZ = (100.0, 3800.0)
 """Lowest and highest frequency that is compared: the range of telephone speech, which every codec transmits."""
 _MIN_RELATIVE_SPEECH_ENERGY = 1e-3
@@ -434,6 +438,7 @@ def measure_speech_mismatch(
     if one is None or other is None:
         return None
     distances = _compute_distances(one, other)
+    # Both alignments share voices and codec, so that their ratio shows the words alone.
     forwards, backwards = _compute_alignment_costs(np.stack([distances, distances[:, ::-1]]))
     return forwards / backwards if backwards > 0 else None
 
@@ -482,6 +487,7 @@ def _compute_spectral_features(samples: Samples) -> SpectralFeatures | None:
     if not len(spoken):
         return None
     levels = np.log(energies + _RELATIVE_ENERGY_FLOOR * energies.max())[spoken[0] : spoken[-1] + 1]
+    # The mean of a band is the voice, the microphone and the codec; what varies around it are the words.
     levels = levels - levels.mean(axis=0)
     spread = float(levels.std())
     return levels / spread if spread > 0 else None

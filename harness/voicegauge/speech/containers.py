@@ -83,7 +83,7 @@ class WavData(NamedTuple):
 
 
 def find_container_of_media_type(media_type: str | None) -> str | None:
-    """The container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
+    """Return the container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
     Parameters after a semicolon are ignored. The result is `None` if the media type is not a known audio type, as for
     "application/octet-stream".
@@ -139,6 +139,7 @@ def find_wav_data(audio_bytes: FileContent) -> WavData | None:
             return None
         (size,) = struct.unpack_from("<I", audio_bytes, at + 4)
         if audio_bytes[at : at + 4] == b"data":
+            # A size of 0 is what programs write first, before they know the real one and go back to it.
             declared = size if 0 < size < _MIN_PLACEHOLDER_LENGTH_BYTES else None
             return WavData(at + 4, declared, len(audio_bytes) - at - 8, rate_hz)
         if audio_bytes[at : at + 4] == b"fmt " and at + 24 <= len(audio_bytes):
@@ -238,6 +239,7 @@ def open_audio(audio_bytes: FileContent) -> io.RawIOBase | io.BytesIO:
     wav_data = find_wav_data(audio_bytes)
     if wav_data is None or wav_data.declared_size_bytes is not None or not wav_data.actual_size_bytes:
         return _AudioReader(audio_bytes)
+    # The size of the whole file at offset 4 is a placeholder, too.
     sizes = {4: len(audio_bytes) - 8, wav_data.size_field_offset: wav_data.actual_size_bytes}
     return _PatchedReader(audio_bytes, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
@@ -292,6 +294,7 @@ def _build_mp3_length_frame(audio_bytes: FileContent) -> bytes | None:
     side_size = (17 if is_mono else 32) if is_mpeg_1 else (9 if is_mono else 17)
     size = (144 if is_mpeg_1 else 72) * 64_000 // sample_rate_hz
     first = bytes([0xFF, header[1] | 1, (5 if is_mpeg_1 else 8) << 4 | rate << 2, header[3] & 0xC0])
+    # Too many frames do no harm: the decoder stops at the end of the file.
     frame_count = len(audio_bytes) // _MIN_MP3_FRAME_BYTES + 1
     frame = first + bytes(side_size) + b"Xing" + struct.pack(">II", 1, frame_count)
     return frame.ljust(size, b"\0")
@@ -376,6 +379,7 @@ def defer_keyboard_interrupt() -> Iterator[None]:
 
 
 _STDERR_FD = 2
+"""File descriptor of the standard error of a process."""
 
 
 def suppress_decoder_stderr() -> None:

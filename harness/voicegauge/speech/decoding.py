@@ -66,7 +66,7 @@ def check_sample_rate_and_channels(sample_rate_hz: int, channels: int) -> None:
 
 
 def compute_max_frames(sample_rate_hz: int, channels: int = 1) -> int:
-    """The number of frames after which decoding stops at `sample_rate_hz`.
+    """Return the number of frames after which decoding stops at `sample_rate_hz`.
 
     Args:
         sample_rate_hz: sample rate of the decoded samples.
@@ -166,6 +166,7 @@ class AudioTrack(NamedTuple):
     source_channels: int
     """Number of channels in the file, before mixing."""
     codec: str
+    """FFmpeg's name of the codec, such as "aac"; "unknown" if it has none."""
 
 
 def decode_track(
@@ -270,6 +271,7 @@ class RawAudioFormat(Record, frozen=True, kw_only=True):
     """Encoding of the samples: "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw" or "alaw"."""
     sample_rate_hz: int
     channels: int = 1
+    """Number of channels, whose samples alternate."""
 
 
 class DecodedAudio(NamedTuple):
@@ -414,6 +416,7 @@ def _read_mono_16_bit_wav(audio_bytes: FileContent, wav_data: WavData, sample_ra
     check_audio_length(frames, sample_rate_hz)
     if not frames:
         raise UndecodableAudioError(f"{len(audio_bytes)} bytes of wav without a single sample")
+    # Scaled as libsndfile does it, so that digests of samples do not depend on the way of decoding.
     samples = np.frombuffer(audio_bytes, "<i2", frames, wav_data.size_field_offset + 4)
     return DecodedAudio(
         samples=np.multiply(samples, np.float32(2**-15), dtype=np.float32),

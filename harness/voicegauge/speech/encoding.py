@@ -24,6 +24,7 @@ from voicegauge.speech.decoding import CHANNEL_LAYOUTS, Samples, UndecodableAudi
 
 
 _OGG_PAGE_HEADER_BYTES = 27
+"""Size of the header of a page, without its table of segments."""
 _SERIAL_NUMBER_OFFSET, _CHECKSUM_OFFSET, _SEGMENT_COUNT_OFFSET = 14, 22, 26
 """Offsets, in a page, of the serial number, the checksum and the number of segments."""
 _OGG_CRC_POLYNOMIAL = 0x04C11DB7
@@ -59,6 +60,7 @@ def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
         lengths = pages[at + _OGG_PAGE_HEADER_BYTES : at + _OGG_PAGE_HEADER_BYTES + segments]
         end = at + _OGG_PAGE_HEADER_BYTES + segments + sum(lengths)
         struct.pack_into("<I", pages, at + _SERIAL_NUMBER_OFFSET, serial_number)
+        # The checksum is computed as if its own field were 0.
         struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, 0)
         struct.pack_into("<I", pages, at + _CHECKSUM_OFFSET, _compute_ogg_page_checksum(bytes(pages[at:end])))
         at = end
@@ -128,6 +130,7 @@ def _encode_track(samples: Samples, sample_rate_hz: int, ffmpeg_format: FfmpegFo
         stream.codec_context.bit_rate = bitrate_kbps * 1000
         for frame in _build_frames(samples, sample_rate_hz, layout):
             file.mux(stream.encode(frame))
+        # The encoder holds back its last samples until it is asked for them.
         file.mux(stream.encode(None))
     return buffer.getvalue()
 
@@ -238,10 +241,11 @@ _FFMPEG_FORMATS = {
 _OPUS_DECODING_RATE_HZ = 48_000
 """The sample rate at which Opus is decoded, regardless of the rate of the input (RFC 7845, section 5.1)."""
 DEFAULT_BITRATE_KBPS = 128
+"""Bit rate of lossy formats for which none is requested."""
 
 
 def find_media_type_of_format(format_name: str) -> str:
-    """The media type of a format that `encode` or `encode_at_bitrate` can write.
+    """Return the media type of a format that `encode` or `encode_at_bitrate` can write.
 
     Raises:
         KeyError: the format is unknown.
@@ -315,6 +319,7 @@ def _resample_to_supported_rate(
     """Return samples at the next higher of the supported rates, and this rate; unchanged if any rate is supported."""
     if not supported_rates_hz or sample_rate_hz in supported_rates_hz:
         return samples, sample_rate_hz
+    # A higher rate keeps all frequencies.
     rate_hz = next((known for known in supported_rates_hz if known > sample_rate_hz), supported_rates_hz[-1])
     return resample(samples, sample_rate_hz, rate_hz), rate_hz
 

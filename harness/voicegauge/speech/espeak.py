@@ -36,9 +36,11 @@ _MAX_SILENT_SAMPLE_MAGNITUDE = 0.002
 _NOISE_BLOCK_FRAMES = 2**16
 """Number of frames to which noise is added at a time."""
 MAX_SPOKEN_TEXT_CHARACTERS = 100_000
+"""Largest number of characters of a text that is spoken: about two hours of speech."""
 MAX_CACHED_SAMPLES_BYTES = 16 * 2**20
 """How much recent speech is kept, in bytes of samples: six minutes."""
 MAX_CACHED_REPLIES = 1_000
+"""Largest number of recent replies that are kept, also of those without samples."""
 
 _ESPEAK_LANGUAGE_BY_TAG = {
     "en": "en-us",
@@ -102,6 +104,7 @@ class SynthesisSettings(TypedDict):
     voice_variant: str | None
     """Name of an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice."""
     words_per_minute: int
+    """Speaking rate; below `MIN_WORDS_PER_MINUTE`, pauses between words slow the speech."""
     pitch: int
     """Pitch from 0 to 99, where 50 is normal."""
     sample_rate_hz: int
@@ -139,10 +142,12 @@ def synthesize_with_times(text: str, **settings: Unpack[SynthesisSettings]) -> T
         "word_gap": _compute_word_gap_units(words_per_minute),
     }
     head, raw = _get_espeak_process().execute(command)
+    # The native rate of espeak-ng is fixed, so that every other one is computed from it.
     rate, samples = int(head["sample_rate_hz"]), np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
     words = _build_spoken_words(head["words"], head["clause_ends"], samples, rate)
     samples = resample(samples, rate, settings["sample_rate_hz"])
+    # Resampling overshoots where the signal changes abruptly.
     samples = np.clip(samples, -1.0, 1.0, out=samples)
     if seed is not None:
         add_noise_floor(samples, samples, seed)
@@ -274,7 +279,7 @@ def _list_espeak_languages() -> dict[str, str]:
 
 @functools.cache
 def list_voice_variants() -> frozenset[str]:
-    """Names of espeak-ng's voice variants, which can be used with any language.
+    """Return the names of espeak-ng's voice variants, which can be used with any language.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -286,6 +291,7 @@ def _find_espeak_language(language: str) -> str | None:
     known = _list_espeak_languages()
     tag = language.lower().replace("_", "-")
     base = tag.partition("-")[0]
+    # The whole tag first: espeak-ng has regional voices of some languages, and of others only one.
     for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _ESPEAK_LANGUAGE_BY_TAG.get(base, base)):
         if name in known:
             return known[name]
@@ -325,6 +331,7 @@ class _EspeakProcess:
         """
         if len(command["text"]) > MAX_SPOKEN_TEXT_CHARACTERS:
             raise ValueError(f"text of {len(command['text'])} characters; at most {MAX_SPOKEN_TEXT_CHARACTERS}")
+        # Equal commands give equal bytes, so that the line itself is the key of the cached reply.
         command_line = json.dumps(command)
         with self._lock:
             if command_line in self._replies:

@@ -48,12 +48,14 @@ from voicegauge.speech.transcripts import ASR_SAMPLE_RATE_HZ, compute_short_sha2
 LEXICON_VERSION = 1
 """Version of the computation of the lexicon. It is increased when that computation changes."""
 LEXICON_FOLDER_NAME = "lexicon"
+"""Name of the folder of lexicons in the user's cache folder."""
 BIGRAM_SHARE = 0.85
 """Weight, in the probability of a word, of its frequency after the previous word, where that frequency is known; the
 rest is the weight of its overall frequency."""
 _PACKAGE_NAME = "symspellpy"
 """Package that has the data files."""
 _WORD_FILE_NAME, _PAIR_FILE_NAME = "frequency_dictionary_en_82_765.txt", "frequency_bigramdictionary_en_243_342.txt"
+"""Names of the files with the frequencies of words, and of pairs of words."""
 _WORDS_PER_CALL = 2000
 """Number of words that espeak-ng pronounces at a time."""
 _WORD_COUNT_WITH_CONTEXTS = 20_000
@@ -101,6 +103,7 @@ def compute_lexicon_sha256() -> str:
     """
     if not has_lexicon():
         raise MissingExtraError("symspellpy or espeak-ng, which the engine 'lexicon' needs,", "bench")
+    # Another espeak-ng may pronounce words in another way.
     sha256 = hashlib.sha256(f"{LEXICON_VERSION} {metadata.version('espeakng-loader')}".encode())
     for name in (_WORD_FILE_NAME, _PAIR_FILE_NAME):
         sha256.update(_find_data_file(name).read_bytes())
@@ -206,6 +209,7 @@ def _pronounce_words(words: Sequence[str]) -> Iterator[tuple[int, tuple[int, ...
         spoken: list[dict[tuple[int, ...], None]] = [{} for _ in some]  # in the order in which they are found
         contexts = ("{}", *_CONTEXT_TEMPLATES) if start < _WORD_COUNT_WITH_CONTEXTS else ("{}",)
         for context in contexts:
+            # A word in each paragraph: espeak-ng ends a clause there, and each call takes a fork of its process.
             clauses = transcribe_phonemes("\n\n".join(context.format(word) for word in some), language="en")
             if len(clauses) != len(some):
                 raise ValueError(f"espeak-ng read {len(some)} words as {len(clauses)} clauses")
@@ -256,6 +260,7 @@ class _Prefix:
 
     @property
     def score(self) -> float:
+        # The larger of both instead of their sum, which is at most 0.7 more: it is computed for each prefix and frame.
         return max(self.blank_score, self.symbol_score) + self.language_score
 
 
@@ -275,6 +280,7 @@ def decode_words(log_probabilities: LogProbabilities, lexicon: Lexicon) -> list[
     beam: _Beam = {(_ROOT_NODE, _NO_WORD_INDEX): _Prefix(0.0, _IMPOSSIBLE_SCORE, 0.0, None, BLANK)}
     for row in log_probabilities.tolist():
         beam = _keep_best_prefixes(_extend_prefixes(beam, row, lexicon))
+    # A clip ends with a whole word, unless none was found at all.
     complete = [one for (node, _), one in beam.items() if node == _ROOT_NODE]
     best = max(
         complete or beam.values(),

@@ -118,9 +118,11 @@ class PaceComparison(NamedTuple):
     """The pace of a delivery, compared with that of the other deliveries by the same voice."""
 
     pace: float
+    """Letters per second of the delivery."""
     usual_pace: float
     """Median pace of the other deliveries, in letters per second."""
     compared_count: int
+    """Number of the other deliveries."""
 
     @property
     def is_unusual(self) -> bool:
@@ -233,10 +235,13 @@ def list_long_silences(
     if spoken_judgement is not None and spoken_judgement.alignment is not None:
         # Noise may hide the silence before the first word.
         leading = Silence(0.0, max(leading.end_s, spoken_judgement.alignment.words[0].start_s))
+    # Pauses grow with slower speech, but a fast voice may still make usual ones.
     longest_s = MAX_SILENCE_S / min(speed or 1.0, 1.0)
     silence_by_position = {"before": leading, "within": silences.longest_inner, "after": silences.trailing}
+    # A voice may make a long pause for paragraphs, an ellipsis, a dash or tags.
+    may_ask_for_pause = any(mark in text for mark in ("\n", "...", "\u2026", "--", "\u2013", "\u2014", "<", "["))
     for place, silence in silence_by_position.items():
-        if silence.duration_s > longest_s and not (place == "within" and _may_ask_for_pause(text)):
+        if silence.duration_s > longest_s and not (place == "within" and may_ask_for_pause):
             yield place, silence
 
 
@@ -252,11 +257,6 @@ def describe_dropout(dropout: Silence) -> str:
         f"{1000 * dropout.duration_s:.0f} ms of the speech are missing, and silent, from {dropout.start_s:.2f} to "
         f"{dropout.end_s:.2f} s"
     )
-
-
-def _may_ask_for_pause(text: str) -> bool:
-    """Whether a text has paragraphs, an ellipsis, a dash or tags, for which a voice may make a long pause."""
-    return any(mark in text for mark in ("\n", "...", "\u2026", "--", "\u2013", "\u2014", "<", "["))
 
 
 # Compares clips of one run.
@@ -285,6 +285,7 @@ def measure_pace(samples: Samples, sample_rate_hz: int, text: str) -> float | No
     silences = find_silences(samples, sample_rate_hz) if letters >= MIN_LETTERS_FOR_PACE else None
     if silences is None:
         return None
+    # The longest pause is left out, because punctuation decides on it more than the pace does.
     spoken_s = silences.trailing.start_s - silences.leading.end_s - silences.longest_inner.duration_s
     return letters / spoken_s if spoken_s > 0 else None
 
@@ -299,6 +300,7 @@ def compare_pace(pace: float, other_paces: Sequence[float]) -> PaceComparison | 
     if len(other_paces) < MIN_COMPARED_PACES:
         return None
     usual = statistics.median(other_paces)
+    # By medians, because a few of the other deliveries may lack a part of their text themselves.
     spread = statistics.median(abs(other / usual - 1) for other in other_paces)
     return PaceComparison(pace, usual, len(other_paces)) if spread <= MAX_RELATIVE_SPREAD_OF_OTHER_PACES else None
 
@@ -381,6 +383,7 @@ def judge_stated_times(
     """
     if len(words) < MIN_WORDS_WITH_STATED_TIMES:
         return StatedTimesJudgement("unclear", f"fewer than {MIN_WORDS_WITH_STATED_TIMES} words have times")
+    # Before the alignment, which this verdict does not need and which takes most of the time.
     frozen = _find_frozen_words(words)
     if frozen is not None:
         count, start_s = frozen

@@ -137,6 +137,7 @@ def compare_long_text(log_probabilities: LogProbabilities, pronunciation: Pronun
     pairs = _align_phonemes(recognized, expected)
     matched = [(h, e) for h, e in pairs if h >= 0 and e >= 0]
     agreeing = sum(recognized[h] == expected[e] for h, e in matched)
+    # A few phonemes agree in any two sequences: with less than 30% aligned, the share says nothing.
     share = agreeing / max(len(matched), 1) if len(matched) >= 0.3 * max(len(recognized), len(expected), 1) else 0.0
     word_starts = np.array(pronunciation.word_starts)
     placed_differences: tuple[LongTextDifference, ...] = ()
@@ -307,16 +308,12 @@ def _find_likely_repetitions(
         while (
             rest
             and rest[0].kind == added.kind
-            and _count_phonemes_between(times_s, pieces[-1], rest[0]) <= (MAX_ALIGNED_PHONEMES_WITHIN_ADDED_PART)
+            and np.searchsorted(times_s, rest[0].start_s) - np.searchsorted(times_s, pieces[-1].end_s)
+            <= MAX_ALIGNED_PHONEMES_WITHIN_ADDED_PART
         ):
             pieces.append(rest.pop(0))
         again = _find_likely_repetition(pieces, log_probabilities, pronunciation, aligned_pairs, times_s)
         yield from pieces if again is None else [again]
-
-
-def _count_phonemes_between(times_s: NDArray[np.float64], before: LongTextDifference, after: LongTextDifference) -> int:
-    """Return the number of recognized phonemes between two differences."""
-    return int(np.searchsorted(times_s, after.start_s) - np.searchsorted(times_s, before.end_s))
 
 
 def _find_likely_repetition(
@@ -331,6 +328,7 @@ def _find_likely_repetition(
     length = int(stop - start)
     if length > _MAX_PHONEMES_COMPARED_EVERYWHERE:
         return None
+    # A third more on each side than the part is long, since its bounds are only those of an alignment.
     around = [(h, e) for h, e in aligned_pairs if start - 1.3 * length <= h < stop + 1.3 * length]
     spoken, phonemes = [h for h, _ in around], [e for _, e in around if e >= 0]
     if not phonemes:
@@ -341,6 +339,7 @@ def _find_likely_repetition(
     first_frame = max(int(times_s[spoken[0]] / FRAME_S) - 1, 0)
     frames = log_probabilities[first_frame : int((times_s[spoken[-1]] + 0.1) / FRAME_S)]
     count = sum(one.phoneme_count for one in pieces)
+    # Recognized phonemes may be too few or too many, so that the words may have 30% fewer or 40% more.
     again = find_repeated_words(frames, words, range(int(0.7 * count), int(1.4 * length) + 1))
     if again is None:
         return None

@@ -34,6 +34,7 @@ Array = NDArray[np.float32]
 """Array of numbers of 32 bits, such as weights, spectra and the values of a layer."""
 
 WEIGHTS_PATH = Path(__file__).parent / "embedded" / "phonemes.npz"
+"""File with the weights of the network, in half precision."""
 ANALYSIS_RATE_HZ = 16_000
 """Sample rate that the network hears, in hertz."""
 FRAME_S = 0.02
@@ -54,6 +55,7 @@ def compute_mel_power(samples: Array) -> Array:
     Args:
         samples: mono samples of shape (frames,) at `ANALYSIS_RATE_HZ`.
     """
+    # As Whisper pads; numpy cannot reflect more samples than there are.
     padded = np.pad(samples, _FFT_SIZE // 2, mode="reflect" if len(samples) > _FFT_SIZE else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP_SIZE][: len(samples) // _HOP_SIZE]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)).astype(np.float32)
@@ -180,13 +182,17 @@ def _apply_attention(x: Array, layer_name: str) -> Array:
         for part in ("query", "key", "value")
     )
     scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
+    # Without the largest score, so that no exponential overflows.
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ value
     return _apply_linear_layer(mixed.transpose(1, 0, 2).reshape(len(x), -1), f"{layer_name}.out")
 
 
 def _apply_gelu(x: Array) -> Array:
-    """Gaussian error linear unit, with an error function accurate to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
+    """Apply the Gaussian error linear unit.
+
+    Its error function is accurate to 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+    """
     z = np.abs(x)
     z *= np.float32(1 / math.sqrt(2))
     t = 1 / (1 + np.float32(0.3275911) * z)
@@ -218,6 +224,7 @@ BLANK = 0
 """Index of the symbol that stands for no phoneme (Graves et al., "Connectionist Temporal Classification", 2006). The
 index of a phoneme is one more than its position in `PHONEMES`."""
 SYMBOL_COUNT = len(PHONEMES) + 1
+"""Number of symbols: the phonemes, and `BLANK`."""
 _INDEX_BY_PHONEME = {phoneme: index for index, phoneme in enumerate(PHONEMES, start=1)}
 SUPPORTED_LANGUAGES = ("en",)
 """Codes of the languages whose speech can be aligned with its text."""
@@ -324,11 +331,6 @@ def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[i
         skipping = np.where(can_skip, sums[:-2], -np.inf)
         sums[2:] = np.logaddexp(np.logaddexp(sums[2:], sums[1:-1]), skipping) + row
         yield sums[2:]
-
-
-def score_suffixes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> NDArray[np.float64]:
-    """Return how well each end of `phonemes` explains the whole clip: at index n, the log probability of the last n."""
-    return score_prefixes(log_probabilities[::-1], phonemes[::-1])
 
 
 def score_phonemes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
@@ -501,6 +503,7 @@ def _find_best_path(log_probabilities: LogProbabilities, phonemes: Sequence[int]
         best = np.maximum(stay, step)
         steps[frame] = np.where(skip > best, 2, step > stay)
         before[2:] = np.maximum(best, skip) + emitted[frame]
+    # A clip ends with the last phoneme or with the blank after it.
     last = len(states) - 1 if before[-1] >= before[-2] else len(states) - 2
     if not np.isfinite(before[2 + last]):
         return None

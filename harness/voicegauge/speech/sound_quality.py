@@ -1,4 +1,4 @@
-"""How a clip sounds: the pitch and spectrum of its voice, where they or level and pace change, and predicted ratings.
+"""Measures how a clip sounds: pitch and spectrum of its voice, where they, level or pace change, and ratings.
 
 The measures are compared between nights of one target, never between voices of different services.
 
@@ -122,6 +122,7 @@ def _measure_pitch_hz(frames: NDArray[np.float32]) -> float | None:
     voiced = best > MIN_PERIODICITY
     if np.count_nonzero(voiced) < MIN_VOICED_FRAMES:
         return None
+    # The first of nearly equal peaks: two periods fit as well as one, and would halve the pitch.
     lags = shortest + np.argmax(peaks[voiced] > 0.9 * best[voiced, None], axis=1)
     return float(np.median(_ANALYSIS_RATE_HZ / _interpolate_peak_lags(scaled[voiced], lags)))
 
@@ -173,6 +174,7 @@ _DURATION_ESTIMATION_ITERATIONS = 3
 
 
 SoundProperty = Literal["level", "pitch", "pace"]
+"""What may change within a clip."""
 _MIN_CHANGE_AND_SPREAD: dict[SoundProperty, tuple[float, float]] = {
     "level": (MIN_LEVEL_CHANGE_DB, _MIN_LEVEL_SPREAD_DB),
     "pitch": (math.log1p(MIN_PITCH_CHANGE), _MIN_LOG_SPREAD),
@@ -308,6 +310,7 @@ def _estimate_expected_durations_s(
             sums_s = np.bincount(phonemes[:, position], rest_s, minlength=additions_s.shape[1])
             additions_s[position] = sums_s / (counts + _PRIOR_INTERVAL_COUNT)
     expected_s = mean_s + additions_s[0][phonemes[:, 0]] + additions_s[1][phonemes[:, 1]]
+    # Additions to the mean may make the expectation for two short phonemes negative.
     return np.asarray(np.maximum(expected_s, 0.25 * mean_s))
 
 
@@ -358,6 +361,7 @@ def find_raw_sample_rate(file_audio: DecodedAudio, raw_audio: DecodedAudio) -> R
         )
 
     declared_hz = raw_audio.sample_rate_hz
+    # The documented rate is nearly always right, and each correlation takes two transforms of the whole clip.
     correlations = {declared_hz: correlate_at(declared_hz)}
     if correlations[declared_hz] < MIN_SAME_WAVEFORM_CORRELATION:
         correlations |= {rate: correlate_at(rate) for rate in USUAL_SAMPLE_RATES_HZ if rate != declared_hz}
@@ -404,6 +408,7 @@ RATED_WINDOW_S = 9.01
 MAX_RATED_S = 120.0
 """Duration of the part of a clip that is rated, from its start, in seconds."""
 _P835_MODEL, _P808_MODEL = "sig_bak_ovr.onnx", "model_v8.onnx"
+"""Names of the files of the models."""
 _RATED_FFT_SIZE, _RATED_HOP_SIZE, _RATED_MEL_BAND_COUNT = 321, 160, 120
 """Samples of a frame, samples from one frame to the next, and number of mel bands."""
 _DYNAMIC_RANGE_DB = 80.0
@@ -474,6 +479,7 @@ def predict_quality(samples: Samples, sample_rate_hz: int) -> PredictedQuality:
 def predict_quality_at_analysis_rate(audio: Samples) -> PredictedQuality:
     """Return the predicted ratings of samples of shape (frames,) at `RATED_SAMPLE_RATE_HZ`."""
     size = int(RATED_WINDOW_S * RATED_SAMPLE_RATE_HZ)
+    # As the reference does it: the models were trained with windows of one length.
     while len(audio) < size:
         audio = np.concatenate([audio, audio])
     window_count = int(math.floor(len(audio) / RATED_SAMPLE_RATE_HZ) - RATED_WINDOW_S) + 1
@@ -517,6 +523,7 @@ def _load_models() -> tuple[Any, Any]:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # clips are rated in several processes or threads
+    # Warnings about the models are nothing that the user can change.
     options.log_severity_level = 3
     paths = (_find_models_folder() / name for name in (_P835_MODEL, _P808_MODEL))
     p835, p808 = (

@@ -92,6 +92,7 @@ def search_dropout(samples: Samples, sample_rate_hz: int) -> DropoutSearch:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
+    # Decoders of 24 bits and floats leave values that 16 bits round to 0.
     is_zero = np.abs(samples) < 0.5 / 32768
     steps = np.diff(is_zero.astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
@@ -197,9 +198,8 @@ def measure_clipped_share(samples: Samples) -> float:
     """Return the share of samples at full scale that have a neighbour at full scale too, from 0 to 1."""
     clipped = 0
     for start in range(0, len(samples), _BLOCK_SAMPLES):
-        full = (
-            np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= MIN_CLIPPED_SAMPLE_MAGNITUDE
-        )  # with the first one of the next block
+        # With the first sample of the next block, which is the neighbour of the last one of this block.
+        full = np.abs(samples[start : start + _BLOCK_SAMPLES + 1]) >= MIN_CLIPPED_SAMPLE_MAGNITUDE
         clipped += int(np.count_nonzero(full[1:] & full[:-1]))
     return clipped / max(len(samples), 1)
 
@@ -327,6 +327,7 @@ def measure_loudness_lufs(samples: Samples, sample_rate_hz: int) -> float | None
     energy = np.concatenate([[0.0], np.cumsum(_apply_loudness_filters(samples, sample_rate_hz) ** 2)])
     starts = np.arange(0, len(samples) - block + 1, step)
     powers = (energy[starts + block] - energy[starts]) / block
+    # Two gates as in BS.1770: the second one is relative to what the first one leaves.
     powers = powers[powers > 10 ** ((ABSOLUTE_GATE_LUFS - _LOUDNESS_OFFSET_LU) / 10)]
     if not len(powers):
         return None
@@ -399,12 +400,14 @@ def measure_bandwidth_hz(samples: Samples, sample_rate_hz: int) -> float | None:
     frames = np.lib.stride_tricks.sliding_window_view(samples, _SPECTRUM_SIZE)[:: _SPECTRUM_SIZE // 2]
     power = np.abs(np.fft.rfft(frames * np.hanning(_SPECTRUM_SIZE).astype(np.float32), axis=1)) ** 2
     loud = np.percentile(power, _LOUD_FRAMES_PERCENTILE, axis=0)
+    # Smoothed over five frequencies, so that a single line of a hum does not look like an edge.
     levels = 10 * np.log10(np.convolve(loud, np.ones(5) / 5, mode="same") + 1e-20)
     levels -= levels.max()
     width = max(3, round(_RELATIVE_SPECTRUM_EDGE_WIDTH * len(levels)))
     edges = np.arange(width, len(levels) - width // 2)
     sums = np.concatenate([[0.0], np.cumsum(levels)])
     below = (sums[edges] - sums[edges - width]) / width
+    # The highest level anywhere above, because an edge has nothing but noise above it.
     above = np.maximum.accumulate(levels[::-1])[::-1][edges + width // 2]
     ends = edges[(above <= _MAX_LEVEL_ABOVE_EDGE_DB) & (below - above >= _MIN_SPECTRUM_EDGE_DROP_DB)]
     return float(ends[0] if len(ends) else _SPECTRUM_SIZE / 2) * sample_rate_hz / _SPECTRUM_SIZE
@@ -417,6 +420,7 @@ def find_clicks(samples: Samples, sample_rate_hz: int) -> list[float]:
         samples: mono samples of shape (frames,), full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
+    # The second difference: a loud low tone has large first ones, but only a jump changes the slope at once.
     changes = np.abs(np.diff(samples.astype(np.float64), n=2))
     width = max(8, round(_CLICK_NEIGHBOURHOOD_S * sample_rate_hz))
     if len(changes) <= 2 * width:

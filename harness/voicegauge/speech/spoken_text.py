@@ -42,7 +42,6 @@ from voicegauge.speech.phoneme_network import (
     compute_phoneme_log_probabilities,
     pronounce,
     score_prefixes,
-    score_suffixes,
     score_word_edits,
     supports_language,
 )
@@ -421,7 +420,7 @@ def _judge_partial_or_repeated_text(
         ):
             missing = f"the last {1 - kept_count / count:.0%} of the text is not said"
             return SpokenTextJudgement("end missing", f"{missing}; the audio ends at {duration_s:.2f} s", duration_s)
-    suffixes = score_suffixes(log_probabilities, phonemes)
+    suffixes = score_prefixes(log_probabilities[::-1], phonemes[::-1])  # at index n, those of the last n phonemes
     kept_count = int(np.argmax(suffixes))
     if (
         _is_explained_by(suffixes, kept_count, text_log_probability, best_log_probability)

@@ -61,12 +61,12 @@ class TextNormalizer(NamedTuple):
 
 
 def get_base_language(language_tag: str) -> str:
-    """The language in a tag, without script and region, such as "en" for "en-GB"."""
+    """Return the language in a tag, without script and region, such as "en" for "en-GB"."""
     return language_tag.replace("_", "-").split("-")[0].lower()
 
 
 def choose_normalizer(language: str) -> TextNormalizer:
-    """The normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
+    """Return the normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
 
     - English: Whisper's English normalizer (numbers as digits, uniform contractions and spellings).
     - `CHARACTER_LANGUAGES`: NFKC and case folding; spaces, punctuation and symbols are removed.
@@ -76,9 +76,11 @@ def choose_normalizer(language: str) -> TextNormalizer:
     """
     base = get_base_language(language)
     if base == "en":
-        return TextNormalizer("whisper-english/1", "word", _normalize_english)
+        return TextNormalizer(
+            "whisper-english/1", "word", lambda text: _normalize_spaces(_load_whisper_english_normalizer()(text))
+        )
     if base in CHARACTER_LANGUAGES:
-        return TextNormalizer("characters/1", "character", _normalize_to_characters)
+        return TextNormalizer("characters/1", "character", lambda text: _normalize_to_words(text).replace(" ", ""))
     if base in VOWEL_MARK_LANGUAGES:
         return TextNormalizer("words-and-marks/1", "word", _normalize_to_words)
     return TextNormalizer("whisper-basic/2", "word", _normalize_basic)
@@ -100,19 +102,11 @@ def _load_whisper_basic_normalizer() -> Callable[[str], str]:
     return normalize
 
 
-def _normalize_english(text: str) -> str:
-    return _normalize_spaces(_load_whisper_english_normalizer()(text))
-
-
 def _normalize_basic(text: str) -> str:
     letters = unicodedata.normalize("NFKC", text.lower())
     return _normalize_spaces(
         _load_whisper_basic_normalizer()("".join(char for char in letters if unicodedata.category(char)[0] != "M"))
     )
-
-
-def _normalize_to_characters(text: str) -> str:
-    return _normalize_to_words(text).replace(" ", "")
 
 
 def _normalize_to_words(text: str) -> str:
@@ -183,6 +177,7 @@ def score_transcript(
     """
     normalize = choose_normalizer(language)
     transcript = transcript if audio_content == "speech" else ""
+    # Cut before it is normalized, which takes as long as the transcript is.
     transcript = transcript[: 10 * len(reference) + MAX_SCORED_CHARACTERS_BEYOND_REFERENCE]
     expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL_TABLE)), normalize(transcript)
     counts = count_errors(expected, hypothesis, normalize.error_unit)

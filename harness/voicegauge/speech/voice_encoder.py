@@ -155,6 +155,7 @@ def _rebuild_parameter(tensor: _Tensor, *_rest: object) -> _Tensor:
 def _load_pickle(file: io.BytesIO, unpickler: type[_RestrictedUnpickler]) -> Any:
     """Return the object of the pickle at the current position of a file, and move the position to its end."""
     start = file.tell()
+    # Looked through before it is run, because the unpickler allocates memory for the index at once.
     for opcode, argument, _ in pickletools.genops(file):
         if opcode.name.endswith("PUT") and isinstance(argument, int) and argument > _MAX_MEMO_INDEX:
             raise pickle.UnpicklingError("it refers to more objects than tensors need")
@@ -201,13 +202,17 @@ def _read_zip_file(content: bytes) -> tuple[Any, dict[str, bytes]]:
 
 
 FloatArray = NDArray[np.float32]
+"""Array of numbers of 32 bits, such as weights and vectors of voices."""
 PACKAGE_NAME = "resemblyzer"
+"""Name of the package that has the weights."""
 ANALYSIS_RATE_HZ = 16_000
+"""Sample rate that the network was trained with."""
 MAX_ENCODED_S = 60.0
 """Duration of the part of a clip that is encoded, from its start, in seconds."""
 MIN_SPEECH_S = 0.6
 """Shortest speech from which a vector is computed, in seconds: shorter speech says little about a voice."""
 MAX_WEIGHTS_BYTES = 256 * 2**20
+"""Size of the largest file that is read as weights."""
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 40
 """Samples of a frame, samples from one frame to the next, and number of mel bands."""
 _FRAMES_PER_PART, _FRAMES_BETWEEN_PART_STARTS = 160, 77
@@ -322,6 +327,7 @@ def _run_lstm_layer(
     states = np.empty((*values.shape[:2], hidden_size), np.float32)
     transposed = np.ascontiguousarray(recurrent_weights.T)
     for frame in range(values.shape[1]):
+        # The part of the inputs was computed for all frames at once, that of the state depends on the frame before.
         gates = driven[:, frame] + hidden @ transposed
         opened = _sigmoid(gates[:, : 2 * hidden_size])
         cell = opened[:, hidden_size:] * cell + opened[:, :hidden_size] * np.tanh(
@@ -423,6 +429,7 @@ def _find_packaged_weights() -> Path:
 
 
 VoiceVerdict = Literal["same voice", "another voice", "not separable"]
+"""Whether clips have the voice of the sample. "not separable": it cannot be decided."""
 
 MIN_VOICE_SAMPLE_PART_S, MAX_VOICE_SAMPLE_PARTS = 2.5, 8
 """Shortest duration of a part of the voice sample, and the largest number of parts that are compared with the rest."""

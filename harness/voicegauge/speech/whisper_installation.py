@@ -146,7 +146,7 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
 
 
 def build_byte_to_character_map() -> dict[int, str]:
-    """GPT-2's mapping of bytes to printable characters.
+    """Return GPT-2's mapping of bytes to printable characters.
 
     Printable bytes are mapped to themselves, and all other bytes to code points from 256 upward.
     """
@@ -161,7 +161,9 @@ def build_byte_to_character_map() -> dict[int, str]:
 ProgressCallback = Callable[[int, int], None]
 """Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
 _COPY_BLOCK_BYTES = 1 << 20
+"""Number of bytes that are copied at a time."""
 _DOWNLOAD_TIMEOUT_S = 30.0
+"""Time in which the server must respond, and send each further block, in seconds."""
 _MODEL_NAME_BY_ALIAS = {"large": "large-v3", "turbo": "large-v3-turbo"}
 """For each alias of a model, the model name under which the weights are saved."""
 
@@ -313,6 +315,7 @@ def _compute_sha256(path: Path) -> str:
 
 
 MODEL_FILE_NAME = "model.bin"
+"""Name of the weights in the folder of a model in CTranslate2's format."""
 
 
 def require_faster_whisper() -> None:
@@ -326,7 +329,7 @@ def require_faster_whisper() -> None:
 
 
 def list_cached_models() -> dict[str, Path]:
-    """Folders of the models in the Hugging Face cache, by model name."""
+    """Return the folders of the models in the Hugging Face cache, by model name."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     folders = {}
@@ -360,9 +363,11 @@ def download_cached_model(model_name: str) -> Path:
 
 
 WEIGHTS_PATH = Path(__file__).parent / "embedded" / "weights.npz"
+"""File with the weights, the tokens and the words of the embedded Whisper."""
 EMBEDDED_ENGINE = "embedded"
 """Value of `--asr` that requests the embedded Whisper."""
 _EMBEDDING_WEIGHT_NAME = "decoder.token_embedding.weight"
+"""Name of the weights that turn tokens into vectors."""
 _TOKEN_IDS_SUPPRESSED_AT_START = (220, 50256)
 """Ids of the tokens for a blank and for the end of text. Whisper's option `suppress_blank` suppresses them at the start
 of a transcript."""
@@ -379,7 +384,7 @@ class WhisperCheckpoint(NamedTuple):
 
 
 def list_known_words() -> frozenset[str]:
-    """The words with which the model was trained, in lower case."""
+    """Return the words with which the model was trained, in lower case."""
     with np.load(WEIGHTS_PATH) as packed:
         return frozenset(str(packed["words"]).split())
 
