@@ -54,10 +54,11 @@ FieldText = str | list[str]
 
 
 class Form(NamedTuple):
-    """The text fields and files of a form, by name. If several files have the same name, the last one counts."""
+    """The text fields and files of a form, by name."""
 
     fields: dict[str, FieldText]
     files: dict[str, UploadedFile]
+    """If several files have the same name, the last one counts."""
 
     def iterate_texts(self) -> Iterator[tuple[str, str]]:
         """Yield the name and the text of each field, once for each repetition."""
@@ -85,6 +86,7 @@ _JSON_TEXT_PATTERN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
 character."""
 _INVALID_CONSTANT_PATTERN = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
+"""Matches what Python writes for numbers that JSON does not have."""
 _UNPAIRED_SURROGATE_PATTERN = re.compile(rb"\\u[dD](?:[c-fC-F]|[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))")
 
 
@@ -306,10 +308,21 @@ class MultipartReader:
         self._data: io.BytesIO | BinaryIO = io.BytesIO()  # returns its content without a copy
         self._part_count = 0
         boundary = _parse_header_options(content_type).get(b"boundary")
-        if boundary:
-            self._parser = self._create_parser(boundary)
-        else:
+        if not boundary:
             self._error = UnreadableBodyError("is multipart, but its Content-Type has no boundary")
+            return
+        from python_multipart.multipart import MultipartParser
+
+        self._parser = MultipartParser(
+            boundary,
+            callbacks={
+                "on_header_field": lambda chunk, start, end: self._name.extend(chunk[start:end]),
+                "on_header_value": lambda chunk, start, end: self._value.extend(chunk[start:end]),
+                "on_header_end": self._store_header,
+                "on_part_data": self._store_data,
+                "on_part_end": self._store_part,
+            },
+        )
 
     def write(self, piece: bytes) -> None:
         """Parse the next piece of the body. After an error, which `finish` raises, pieces are ignored."""
@@ -349,20 +362,6 @@ class MultipartReader:
         self._data.close()
         self._data = io.BytesIO()
 
-    def _create_parser(self, boundary: bytes) -> Any:
-        from python_multipart.multipart import MultipartParser
-
-        return MultipartParser(
-            boundary,
-            callbacks={
-                "on_header_field": lambda chunk, start, end: self._name.extend(chunk[start:end]),
-                "on_header_value": lambda chunk, start, end: self._value.extend(chunk[start:end]),
-                "on_header_end": self._store_header,
-                "on_part_data": self._store_data,
-                "on_part_end": self._store_part,
-            },
-        )
-
     def _store_header(self) -> None:
         self._headers[self._name.decode().lower()] = bytes(self._value)
         self._name.clear()
@@ -383,20 +382,20 @@ class MultipartReader:
         options = _parse_header_options(self._headers.get("content-disposition", b""))
         field = options.get(b"name", b"").decode()
         if b"filename" in options:
+            name = options[b"filename"].decode()
             media_type = self._headers.get("content-type", b"application/octet-stream").decode()
-            self._files[field] = self._build_file(options[b"filename"].decode(), media_type)
+            if isinstance(self._data, io.BytesIO):
+                file = UploadedFile(filename=name, media_type=media_type, data=self._data.getvalue())
+            else:
+                self._data.flush()
+                mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
+                file = MappedFile(filename=name, media_type=media_type, data=b"", memory_map=mapped)
+            self._files[field] = file
         else:
             self._data.seek(0)
             self._texts.append((field, self._data.read().decode()))
         self._headers.clear()
         self.close()
-
-    def _build_file(self, name: str, media_type: str) -> UploadedFile:
-        if isinstance(self._data, io.BytesIO):
-            return UploadedFile(filename=name, media_type=media_type, data=self._data.getvalue())
-        self._data.flush()
-        mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
-        return MappedFile(filename=name, media_type=media_type, data=b"", memory_map=mapped)
 
 
 # Quotes JSON values, and infers their schemas.
@@ -534,6 +533,7 @@ SubtitleFormat = Literal["srt", "vtt"]
 """Subtitle formats: SubRip, and WebVTT (https://www.w3.org/TR/webvtt1/)."""
 _VTT_SIGNATURE = "WEBVTT"
 _FIRST_WORDS_OF_VTT_BLOCKS_WITHOUT_CUES = ("NOTE", "STYLE", "REGION")
+"""First words of the blocks of a WebVTT file that are not shown."""
 _TIME_REGEX_BY_FORMAT = {
     "srt": r"(\d{2,}):([0-5]\d):([0-5]\d),(\d{3})",
     "vtt": r"(?:(\d{2,}):)?([0-5]\d):([0-5]\d)\.(\d{3})",
@@ -542,6 +542,7 @@ _CUE_TIMING_PATTERN_BY_FORMAT = {
     name: re.compile(rf"\s*{time}[ \t]+-->[ \t]+{time}(?:[ \t].*)?") for name, time in _TIME_REGEX_BY_FORMAT.items()
 }
 _SUBTITLE_TAG_PATTERN = re.compile(r"</?[a-zA-Z][^<>]*>|<[0-9:.]+>")
+"""Matches the markup of subtitles: "<b>", "</v>" and the times within a text, "<00:01.5>"."""
 
 
 class Cue(NamedTuple):

@@ -41,8 +41,10 @@ YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML's C loader if it is installed, which is ten times as fast. Use `YAML_LOADER` everywhere, because the C loader
 and the Python loader accept different documents."""
 _INTEGER_PATTERN = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+"""Matches an integer of the core schema in decimal; an octal or hexadecimal one is a text here."""
 _FLOAT_PATTERN = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _FIRST_CHARACTERS_OF_NUMBERS = frozenset("+-.0123456789")
+"""Characters with which every number begins: most texts are recognized without a pattern."""
 _SURROGATE_PAIR_PATTERN = re.compile(
     rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -56,6 +58,7 @@ _YAML_CONSTANTS: Mapping[str, Any] = {
 """The values of the core schema of YAML 1.2 (section 10.3.2) that are neither numbers nor texts."""
 _TAG_PREFIX = "tag:yaml.org,2002:"
 _SUPPORTED_TAGS = ("!", *(f"{_TAG_PREFIX}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
+"""Tags of the core schema, and "!", which makes any value a text."""
 
 
 def escape_pointer_token(key: str) -> str:
@@ -304,14 +307,10 @@ class _DocumentBuilder:
 
 def _convert_json_to_yaml(json_bytes: bytes) -> bytes:
     """Replace the two parts of JSON that YAML does not support: tabs for indentation, and surrogate pairs."""
-
-    def decode_surrogates(surrogate_pair: re.Match[bytes]) -> bytes:
-        return (
-            surrogate_pair[1]
-            + bytes.fromhex((surrogate_pair[2] + surrogate_pair[3]).decode()).decode("utf-16-be").encode()
-        )
-
-    return _SURROGATE_PAIR_PATTERN.sub(decode_surrogates, json_bytes.replace(b"\t", b" "))
+    return _SURROGATE_PAIR_PATTERN.sub(
+        lambda pair: pair[1] + bytes.fromhex((pair[2] + pair[3]).decode()).decode("utf-16-be").encode(),
+        json_bytes.replace(b"\t", b" "),
+    )
 
 
 def read_document(path: Path) -> Document:
@@ -379,6 +378,7 @@ def _parse_events(path: Path, raw: bytes) -> Iterator[_YamlEvent]:
 
 
 _MSGSPEC_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (?P<offset>\d+)\)")
+"""Matches the message of msgspec about bytes that are not valid JSON."""
 
 
 def describe_json_error(error: Exception, json_bytes: bytes) -> str:

@@ -37,7 +37,10 @@ MAX_LIST_INDEX = 9_999
 """The largest list index at which a value is written. A larger index is a typing error and would fill the memory with
 `None`."""
 _LIST_INDEX_PATTERN = re.compile(r"0|[1-9][0-9]{0,8}")
+"""Matches an index as RFC 6901 writes it, without leading zeros. Nine digits at most: Python may refuse to convert
+thousands."""
 _INVALID_POINTER_ESCAPE_PATTERN = re.compile("~(?![01])")
+"""Matches a "~" that is not the beginning of "~0" or "~1", the only escapes of a JSON pointer."""
 _LocationT = TypeVar("_LocationT")
 
 
@@ -166,6 +169,7 @@ class EventLocation(_LocationBase):
 
     __slots__ = ("event_part", "pointer_tokens")
     event_part: Literal["event", "data"]
+    """Whether the value is the type of the event, or is in its data."""
     pointer_tokens: tuple[str, ...]
     """Keys and list indices into the data, outermost first."""
 
@@ -245,6 +249,7 @@ class LocationValues(Mapping[Location, Any]):
 
 
 def _read_header(headers: Mapping[str, Any], name: str) -> Any:
+    # Headers that were parsed have lower-case names already; those that a caller builds may not.
     wanted = name.lower()
     if wanted in headers:
         return headers[wanted]

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from voicegauge.formats.bodies import UnreadableBodyError, is_utf8
 
 EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
+"""Media type of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Maximum size of a message: six minutes of 16-bit speech at 16 kHz in base64. A real message has only a chunk of
 the speech."""

@@ -71,7 +71,9 @@ class VoiceSample(Record, frozen=True, kw_only=True):
     """Reference audio for voice cloning: a URL that the provider fetches, or a file to upload."""
 
     url: str | None = None
+    """Address from which the provider fetches the recording; `None` if `data` is uploaded."""
     data: bytes | None = None
+    """The recording as it is uploaded; `None` if the provider fetches `url`."""
     filename: str = "voice.wav"
     media_type: str = "audio/wav"
 
@@ -80,11 +82,16 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     """A request for speech. A field that is `None` is not sent, so that the provider's default applies."""
 
     text: str
+    """The text to speak."""
     voice: str | None = None
+    """The provider's id or name of the voice."""
     voice_description: str | None = None
+    """The voice in words, for targets that make a voice of a description."""
     voice_sample: VoiceSample | None = None
+    """The voice to clone, for targets that speak like a recording."""
     language: str | None = None
     format: str | None = None
+    """Name of the audio format, as the provider writes it."""
     leaves_out_format: bool = False
     """Whether a request without `format` names no format at all, so that the provider's default applies. Otherwise the
     target's `default_format` is sent."""
@@ -98,6 +105,7 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
 
 
 _SPACED_WORD_PATTERN = re.compile(r"\s*\S+\s*$|\s*\S+")
+"""Matches a word with the blanks before it; the last one also with the blanks at the end of the text."""
 _MAX_PIECE_CHARACTERS = 6
 """Maximum length of a piece of a word. English words of up to six letters are usually one token of a language model."""
 
@@ -210,7 +218,9 @@ class Finding(Record, frozen=True, kw_only=True):
     message: str
     """One sentence that states the expected and the observed value."""
     where: FindingLocation
+    """Where the violation occurred first."""
     provenance: Provenance
+    """Where the traffic with the violation comes from."""
     case_id: str | None = None
     """Id of the planned test case whose traffic has the violation."""
     evidence: str | None = None
@@ -267,5 +277,6 @@ class Finding(Record, frozen=True, kw_only=True):
         """Return the fingerprint that the finding would have if `location` were its only location."""
         # Which item of a list has the violation changes with every response.
         pointer = "/".join("*" if token.isdecimal() else token for token in (location.traffic_pointer or "").split("/"))
+        # Neither the line of the contract nor the message: both change although the service does not.
         parts = [self.rule, location.provider, location.operation, location.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

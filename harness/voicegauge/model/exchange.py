@@ -89,7 +89,9 @@ DOWNLOAD_OPERATION = "(download)"
 MAX_PADDING_PIECE_BYTES = 2**18
 """Maximum number of zeros, of a padded request body, that are created and sent at a time."""
 FileContent = bytes | mmap.mmap
+"""The bytes of an uploaded file: in memory, or mapped from the disk if the file is large."""
 Headers = tuple[tuple[str, str], ...]
+"""Names and values in the order in which they are sent; a name may occur more than once."""
 
 
 def find_header(headers: Headers, name: str) -> str | None:
@@ -246,17 +248,15 @@ class Timing(Record, frozen=True, kw_only=True):
 
 
 class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`
-    """One request and its response.
-
-    `operation` is the contract's operation id. `timing` is `None` if the exchange was not timed, as in a documented
-    example or an imported cassette.
-    """
+    """One request and its response."""
 
     provider: str
     operation: str
+    """The contract's id of the operation."""
     request: Request
     response: Response
     timing: Timing | None = None
+    """The times; `None` if the exchange was not timed, as in a documented example or an imported cassette."""
     conversation_id: str | None = None
     """Id that the exchanges of one conversation share: the submit, the polls and the download of one job. `None` if the
     exchange belongs to no conversation, or if its conversation is not known."""

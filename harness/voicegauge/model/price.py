@@ -117,6 +117,7 @@ class PlanClaim(Record, frozen=True, kw_only=True):
     """The price of a target with one account plan, as a document states it."""
 
     name: str
+    """Name of the plan, as the provider writes it."""
     monthly_fee_usd: NonNegativeNumber | None = None
     """Fee of the plan per month in dollars; `None` if no document states it."""
     included_units_per_month: NonNegativeNumber | None = None
@@ -144,6 +145,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
     """What one document states about the price of a target."""
 
     claimant: Claimant
+    """Who states the price."""
     exactness: Literal["exact", "typical", "upper_bound"] = "exact"
     """Whether the amount is what a request costs, what it usually costs, or only the most that it costs."""
     parts: tuple[PricePart, ...]
@@ -155,6 +157,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
     date: str = ""
     """The date of the document, or the date when it was read: YYYY-MM-DD; empty if it is not known."""
     url: str | None = None
+    """Address of the document; `None` if the contract names none."""
     note: str | None = None
     """What the document says, or how the price follows from it."""
 
@@ -231,6 +234,7 @@ def _sum_over_requests_of_text(
     if max_characters is None or text_length <= max_characters:
         return compute_request_amount(text_length)
     whole, rest = divmod(text_length, max_characters)
+    # Each request is charged on its own, so that rounding and minimum amounts count once per request.
     amounts = [compute_request_amount(max_characters), compute_request_amount(rest) if rest else 0.0]
     if amounts[0] is None or amounts[1] is None:
         return None
@@ -408,7 +412,9 @@ def _is_same_price(first_usd: float, second_usd: float) -> bool:
 
 
 MAX_COST_FLAG = "--max-cost"
+"""The option with the budget of one command, for all providers or for one."""
 MAX_COST_PER_DAY_FLAG = "--max-cost-per-day"
+"""The option with the budget for each provider that all commands of one day (UTC) share."""
 
 
 class RemainingBudget(Record, frozen=True, kw_only=True):
@@ -437,6 +443,8 @@ class RemainingBudget(Record, frozen=True, kw_only=True):
 
     def describe_sufficient_budget(self, price_usd: float) -> str:
         """Return the option with the smallest value that leaves room for `price_usd`: "--max-cost acme=1.2"."""
+        # In whole millionths, as the budget is counted: a limit that was suggested must not be refused for a rounding
+        # error.
         usd = (convert_to_micro_usd(self.spent_usd) + convert_to_micro_usd(price_usd)) / MICRO_USD_PER_USD
         provider = "" if self.provider is None or self.flag != MAX_COST_FLAG else f"{self.provider}="
         return f"{self.flag} {provider}{f'{usd:.6f}'.rstrip('0').rstrip('.')}"

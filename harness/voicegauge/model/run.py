@@ -84,9 +84,13 @@ class MeasuredTarget(Record, frozen=True, kw_only=True):
     """A measured target, with what its contract stated at the time of the run."""
 
     id: str
+    """Id of the target: "<provider>/<name>"."""
     title: str
+    """Name of the target for readers."""
     contract_version: str
+    """Version of the contract that the requests followed."""
     contract_sha256: str
+    """Digest of that contract, which may change without a new version."""
     price: TargetPrice
     max_characters: PositiveCount | None = None
     """Maximum number of characters in the text of one request; `None` if no document states a limit."""
@@ -157,6 +161,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     schema_version: Count
     """Version of the format of saved runs."""
     run_id: str
+    """Id of the run: the name of its folder when it was measured."""
     created_at: str
     """Time at which the run was started: UTC, in ISO 8601 format."""
     is_finished: bool
@@ -224,6 +229,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         A stand-in is the emulator, or a server on this machine in place of a hosted service (`--base-url`). Its times
         and its speech say nothing about the service.
         """
+        # One stand-in is enough: the targets of a run are ranked together.
         return self.provenance is not Provenance.LIVE or any(map(self._is_answered_by_stand_in, self.targets))
 
     @property
@@ -283,6 +289,7 @@ class ReferenceSpeechErrors(Record, frozen=True, kw_only=True):
 MAX_UNKNOWN_WORD_SHARE = 0.05
 """Largest share of unknown words in the texts with which the error rates of an ASR engine still have a meaning."""
 _ADVICE_AGAINST_INTERPRETATION = "do not interpret these error rates"
+"""What tables and pages say of error rates that tell more about the ASR engine than about the speech."""
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
@@ -390,10 +397,6 @@ class ScoreSet(ScoringMethod, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
 
 
-def _get_total_latency_s(sample: Sample) -> float:
-    return (sample.latency.total_latency_ms or 0.0) / 1000 if sample.latency is not None else 0.0
-
-
 class Run(Record, frozen=True, kw_only=True):
     """A benchmark run: manifest, samples and score sets."""
 
@@ -437,16 +440,20 @@ class Run(Record, frozen=True, kw_only=True):
         lost = tuple(sample for sample in self.samples if not sample.is_warmup and not sample.is_counted)
         if self.ramp is None:
             return lost
+        # As many of the lost samples as belong to the counted ones: a lost sample of another load says nothing about
+        # these.
         steps = {sample.ramp_step for sample in self.select_counted_samples()}
         return tuple(sample for sample in lost if sample.ramp_step in steps)
 
     def measure_duration_s(self) -> float | None:
         """Return the time from the first counted request to the end of the last one, in seconds; `None` without any."""
-        spans = [
-            (start := datetime.fromisoformat(one.started_at).timestamp(), start + _get_total_latency_s(one))
-            for one in self.select_counted_samples()
-        ]
-        return max(end for _, end in spans) - min(start for start, _ in spans) if spans else None
+        starts_s, ends_s = [], []
+        for one in self.select_counted_samples():
+            starts_s.append(datetime.fromisoformat(one.started_at).timestamp())
+            # A failed request without times counts with its start.
+            latency_ms = one.latency.total_latency_ms if one.latency is not None else None
+            ends_s.append(starts_s[-1] + (latency_ms or 0.0) / 1000)
+        return max(ends_s) - min(starts_s) if starts_s else None
 
     def describe_load(self) -> str:
         """Return the load under which the counted samples were sent, such as "16 requests in flight"."""

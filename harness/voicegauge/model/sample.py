@@ -122,6 +122,7 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Measurements of one audio file."""
 
     sha256: str
+    """SHA-256 of the file."""
     file_path: str
     """Path of the file, relative to the run's folder."""
     size_bytes: Count
@@ -499,6 +500,7 @@ def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
         "boolean": arrow.bool_(),
         "timestamp": arrow.timestamp("us", tz="UTC"),
     }
+    # Once for all columns: an iterator would be used up by the first one.
     all_rows = list(rows)
     fields, columns = [], []
     for column in SAMPLE_COLUMNS:
