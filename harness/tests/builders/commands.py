@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PRELOADED = ("voicegauge.cli", "voicegauge.cli.check", "voicegauge.cli.recordings", "voicegauge.api.recording")
+PRELOADED = ("voicegauge.cli", "voicegauge.cli.check", "voicegauge.cli.documents", "voicegauge.api.recording")
 
 
 class RunningCommand:

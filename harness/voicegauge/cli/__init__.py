@@ -66,6 +66,7 @@ EXIT_STATUS_BY_STOP_REASON: Mapping[StopReason, int] = {
     "unreachable": EXIT_NOTHING_MEASURED,
     "time": EXIT_PARTLY_MEASURED,
 }
+"""Exit statuses by the reason for which a run ended before its last request."""
 
 
 # Makes commands of functions that take requests.
@@ -273,14 +274,15 @@ HELP_BY_COMMAND = {
     "rules": "List every rule: what it proves and how severe it is.",
     "explain": "Explain a rule: why it matters, what keeps and what breaks it.",
 }
+"""One line about each command, in the order in which a new user needs them."""
 
 
 _MODULE_BY_COMMAND = {
     **dict.fromkeys(("providers", "cost", "asr", "rules", "explain"), "listings"),
-    **dict.fromkeys(("init", "drift"), "documents"),
+    **dict.fromkeys(("init", "drift", "record", "convert"), "documents"),
     **dict.fromkeys(("serve", "proxy", "listen"), "local_servers"),
     **dict.fromkeys(("report", "score", "history"), "saved_runs"),
-    **dict.fromkeys(("record", "convert"), "recordings"),
+    **dict.fromkeys(("bench", "compare"), "bench"),
 }
 """Modules of commands that share one, as their functions of the API do; any other command has a module of its name."""
 
@@ -289,6 +291,7 @@ _GIVEN_WORDS_CONTEXT_KEY = "voicegauge.given_words"
 
 
 def _load_command(command_name: str) -> click.Command:
+    # Only now: `--help` and the completion of names need no module of a command.
     module = importlib.import_module(f"voicegauge.cli.{_MODULE_BY_COMMAND.get(command_name, command_name)}")
     commands = (value for value in vars(module).values() if isinstance(value, click.Command))
     return next(command for command in commands if command.name == command_name)
@@ -322,6 +325,7 @@ class LazyGroup(click.Group):
             ctx.meta[SETTINGS_FILE_CONTEXT_KEY] = settings
             given_flags = ctx.meta.get(_GIVEN_WORDS_CONTEXT_KEY, ())
             defaults = collect_command_defaults(command, settings, COMMAND_LOADER_BY_NAME, given_flags=given_flags)
+            # click reads it after flags and the environment, which is the order that the documents promise.
             ctx.default_map = {cmd_name: defaults}
         return command
 
@@ -364,6 +368,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status. An error of the user is printed in one line."""
     started_s = time.monotonic()
     words = sys.argv[1:] if arguments is None else arguments
+    # Looked for in the words, since an error may come before options are read. After "--", each word is an argument.
     annotates = os.environ.get("GITHUB_ACTIONS") == "true" or "--github" in itertools.takewhile("--".__ne__, words)
     print_error = functools.partial(_print_error, annotates=annotates)
     try:

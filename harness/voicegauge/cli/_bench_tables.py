@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.audio_measurement import StreamSummary
-from voicegauge.bench.estimates import BoundEstimates, Estimate
+from voicegauge.bench.estimates import Estimate
 from voicegauge.bench.scoring import ListeningSummary, describe_unjudged_clips
-from voicegauge.bench.speech_summaries import ErrorRate, ReadingSummary, describe_sockets, list_reading_normalizers
+from voicegauge.bench.speech_summaries import ErrorRate, describe_sockets, list_reading_normalizers
 from voicegauge.bench.target_cost import TargetCost
 from voicegauge.bench.target_samples import PlaceSummary
 from voicegauge.bench.target_summaries import (
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE_TEXT = "-"
+"""Content of a cell without a value."""
 
 
 def print_plan(plan: BenchPlanResult) -> None:
@@ -98,7 +99,14 @@ _TOTAL_LATENCY_COLUMN = _ResultColumn("total\nms", lambda one: _format_estimate(
 _TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
     "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
 )
-_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_COMPLETION_TIME_COLUMN = _ResultColumn(
+    "job done\nms",
+    lambda one: (
+        _NO_VALUE_TEXT
+        if one.completion_ms is None
+        else f"{one.completion_ms.low.value:.0f}..{one.completion_ms.high.value:.0f}"
+    ),
+)
 _LISTENING_COLUMN = _ResultColumn("says its\ntext", lambda one: _format_listening(one.listening))
 _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
@@ -112,7 +120,14 @@ _TARGET_COLUMN = _ResultColumn(
     "target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True
 )
 _PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
-_ENTITIES_COLUMN = _ResultColumn("numbers,\nnames", lambda one: _format_entities(one.readings))
+_ENTITIES_COLUMN = _ResultColumn(
+    "numbers,\nnames",
+    lambda one: (
+        f"{one.readings.right_entity_count}/{one.readings.entity_count}"
+        if one.readings is not None and one.readings.entity_count
+        else _NO_VALUE_TEXT
+    ),
+)
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
     _TARGET_COLUMN,
@@ -284,6 +299,7 @@ def _build_table_that_fits(
     whole = _build_table(columns, summaries, wrap_cells=False)
     if has_unlimited_width(terminal) or _measure_unwrapped_width(whole, terminal) <= terminal.width:
         return whole, ()
+    # First the cells are wrapped, and columns are hidden only if that is not enough.
     for count in range(len(_HIDEABLE_COLUMNS) + 1):
         hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]
         rows = _build_table([column for column in columns if column not in hidden], summaries, wrap_cells=True)
@@ -502,10 +518,6 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
     return f"{value}\n({estimate.low:.{decimals}f}-{estimate.high:.{decimals}f})"
 
 
-def _format_bounds(bounds: BoundEstimates | None) -> str:
-    return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
-
-
 def _format_listening(summary: ListeningSummary | None) -> str:
     """Return how many of the judged clips say their text, and in a second line how many were not judged."""
     if summary is None or not summary.judged_count + summary.not_judged_count:
@@ -530,12 +542,6 @@ def _format_price(price: PriceRange, mark: str = "") -> str:
 
 def _format_credits(credits: float | None) -> str:
     return _NO_VALUE_TEXT if credits is None else f"{credits:.0f}\ncredits"
-
-
-def _format_entities(summary: ReadingSummary | None) -> str:
-    return (
-        f"{summary.right_entity_count}/{summary.entity_count}" if summary is not None and summary.entity_count else "-"
-    )
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

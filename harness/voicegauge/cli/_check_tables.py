@@ -47,7 +47,9 @@ MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
 _PLURAL_BY_NOUN = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
+"""What the contract has that a check can try, by its singular."""
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+"""The order in which findings are printed."""
 _STYLE_BY_SEVERITY = {
     Severity.ERROR: "bold red",
     Severity.WARNING: "yellow",
@@ -182,12 +184,6 @@ def _format_operation(finding: Finding) -> str:
     return f"{finding.where.provider}/{finding.where.operation or ''}"
 
 
-def _describe_findings_of_rule(findings: list[Finding]) -> Text:
-    """Return the severity, the rule, the operation and the number of findings in one line."""
-    count = sum(finding.occurrence_count for finding in findings)
-    return _format_finding_title(findings[0]).append(f"  {format_count(count, 'time')}")
-
-
 def _format_finding_title(finding: Finding) -> Text:
     from rich.text import Text
 
@@ -232,7 +228,8 @@ class NewFindingPrinter:
 def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None:
     """Print one line per rule and operation, with the number of findings."""
     for group in _group_findings(findings):
-        terminal.print(_describe_findings_of_rule(group))
+        count = sum(finding.occurrence_count for finding in group)
+        terminal.print(_format_finding_title(group[0]).append(f"  {format_count(count, 'time')}"))
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:
@@ -262,6 +259,7 @@ def _format_location(finding: Finding) -> str:
     if where.contract_file is None:
         return ""
     path = Path(where.contract_file)
+    # Relative, as editors and terminals open it from where the command was called.
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     lines = [place.contract_line for place in finding.locations if place.contract_file == where.contract_file]
     others = [str(line) for line in dict.fromkeys(lines) if line and line != where.contract_line]

@@ -85,6 +85,7 @@ def create_console(*, to_stderr: bool = False) -> Console:
     stream = sys.stderr if to_stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else NON_TERMINAL_LINE_WIDTH
+    # rich takes 80 columns for a pipe, and would break lines that other programs read.
     width = None if stream.isatty() else wanted
     return define_safe_console()(stderr=to_stderr, width=width, highlight=False, markup=False, emoji=False)
 

@@ -56,6 +56,7 @@ class NumberType(click.ParamType[float]):
             number: float = self._number_type(value)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        # A limit of nan is never exceeded, because every comparison with it is false.
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         if not is_in_bounds(number, self._spec):
@@ -144,6 +145,7 @@ def reject_outputs_to_same_file(**files: str | Path | None) -> None:
     named: dict[Path, str] = {}
     for name, file in files.items():
         if file is not None and str(file) != "-":
+            # Resolved, because two paths may lead to one file.
             other = named.setdefault(Path(file).resolve(), name)
             if other != name:
                 flags = f"--{other} and --{name}".replace("_", "-")
@@ -242,11 +244,7 @@ def create_completer(completion: Completion | None) -> Callable[..., list[Comple
     """Return what click calls to complete a value of an option; `None` if its values have no known names."""
     if completion is None:
         return None
-
-    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        return complete_name(completion, incomplete)
-
-    return complete
+    return lambda _ctx, _param, incomplete: complete_name(completion, incomplete)
 
 
 def complete_name(completion: Completion, incomplete: str) -> list[CompletionItem]:

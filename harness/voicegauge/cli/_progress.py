@@ -140,7 +140,9 @@ class TargetProgress:
     """Number of planned samples; 0 if it is not known."""
     finished_sample_count: int = 0
     failed_sample_count: int = 0
+    """Number of finished samples without a result."""
     spent_usd: float = 0.0
+    """What the samples cost in dollars, as charged or else by the price."""
     latencies_ms: list[float] = field(default_factory=list)
     """Total latencies of the successful samples, sorted."""
 

@@ -49,6 +49,7 @@ with these suffixes are not executed by their name."""
 _OUTPUT_MARKER_FILE_NAME = ".voicegauge-outputs"
 """Name of the file with the token, in the folder of outputs."""
 _MAX_OUTPUT_RECORD_BYTES = 2**20
+"""Maximum size of the record, and of the file with the token, that are read."""
 
 
 @dataclasses.dataclass
@@ -112,6 +113,7 @@ def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> N
         StorageError: a file cannot be written.
     """
     root = folder / value.parts[0]
+    # The token is random: a folder that a pull request brings along cannot have it.
     record = _read_output_record(root) or _OutputRecord(secrets.token_hex(16))
     name = str(PurePath(*value.parts[1:]))
     if not is_folder and name not in record.files:
@@ -122,6 +124,7 @@ def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> N
 
 def _read_output_record(root: Path) -> _OutputRecord | None:
     """Return the record of an output folder; `None` if voicegauge did not create the folder that exists now."""
+    # A link can be made to lead elsewhere after the folder was recorded.
     if root.is_symlink() or not root.is_dir():
         return None
     try:
@@ -150,6 +153,7 @@ def is_path_inside(folder: Path, path: str) -> bool:
 
 
 _PLAIN_NAME_PATTERN = re.compile(r"[\w.-]+")
+"""Matches a name of letters, digits, dots, hyphens and underscores, which cannot lead to another folder."""
 
 
 def find_untrusted_reason(declared: DeclaredOption, values: Sequence[Any], file: Path, *, is_live: bool) -> str | None:
@@ -183,14 +187,6 @@ def _explain_refused_limit(declared: DeclaredOption, value: Any, _folder: Path) 
     return None if is_within else f"it raises the limit of {declared.default:g}"
 
 
-def _explain_refused_name(_declared: DeclaredOption, value: Any, _folder: Path) -> str | None:
-    return None if _PLAIN_NAME_PATTERN.fullmatch(str(value)) else f"{value!r} is not a plain name"
-
-
-def _explain_refused_input(_declared: DeclaredOption, value: Any, folder: Path) -> str | None:
-    return None if is_path_inside(folder, str(value)) else f"{value!r} is outside of this folder"
-
-
 def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) -> str | None:
     if value == "-" and declared.shape.item_type is str:  # standard output; a `Path` would be a file of this name
         return None
@@ -199,10 +195,15 @@ def _explain_refused_output(declared: DeclaredOption, value: Any, folder: Path) 
 
 _REFUSAL_EXPLAINER_BY_TRUST: Mapping[Trust, Callable[[DeclaredOption, Any, Path], str | None]] = {
     Trust.UP_TO_DEFAULT: _explain_refused_limit,
-    Trust.PLAIN_NAME: _explain_refused_name,
-    Trust.PATH_IN_FOLDER: _explain_refused_input,
+    Trust.PLAIN_NAME: lambda _declared, value, _folder: (
+        None if _PLAIN_NAME_PATTERN.fullmatch(str(value)) else f"{value!r} is not a plain name"
+    ),
+    Trust.PATH_IN_FOLDER: lambda _declared, value, folder: (
+        None if is_path_inside(folder, str(value)) else f"{value!r} is outside of this folder"
+    ),
     Trust.NEW_OUTPUT: _explain_refused_output,
 }
+"""Functions that return why a value is refused, `None` if it is not, by the trust that the option declares."""
 
 
 def describe_untrusted_settings(reasons: Mapping[str, str], file: Path) -> str:
@@ -364,6 +365,7 @@ def collect_command_defaults(
         if entry.name not in options or entry.name == LIVE_SETTING_NAME:
             continue
         option = options[entry.name]
+        # The flag replaces the value, so that it can do no harm.
         if option.declared.flag in given_flags:
             continue
         values = _convert_to_flag_values(option, entry.value, f"{settings_file.display_name}: {entry.location_in_file}")

@@ -92,6 +92,7 @@ _EXIT_STATUS_BY_VERDICT: dict[ProfileVerdict, int] = {
     "failed": EXIT_FINDINGS,
     "not-judged": EXIT_NOTHING_MEASURED,
 }
+"""Exit statuses by the verdict about the server."""
 _STYLE_BY_VERDICT: dict[RequirementVerdict, str] = {
     "failed": "bold red",
     "not-judged": "yellow",
@@ -103,7 +104,7 @@ _STYLE_BY_VERDICT: dict[RequirementVerdict, str] = {
 """Styles of the verdicts, in the order in which requirements are printed."""
 
 
-def run_profile_check(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
+def check_by_profile(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
     """Judge a server by the profile that the user named, print and write the result, and return the exit status.
 
     Raises:
@@ -111,35 +112,31 @@ def run_profile_check(request: CheckRequest, profile_request: ProfileRequest, ou
     """
     if request.targets:
         raise UsageError("--profile judges a server by its base URL: leave out the targets")
-    _reject_ineffective_options()
+    ctx = click.get_current_context()
+    for parameter in ctx.command.params:
+        is_given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if is_given and parameter.name not in _PROFILE_CHECK_OPTIONS:
+            raise UsageError(f"{parameter.opts[0]} has no effect with --profile, whose plan is published: leave it out")
     reject_outputs_to_same_file(json=outputs.json_path, html=outputs.html_file, badge=outputs.badge_file)
     from voicegauge.api import checking
     from voicegauge.cli._progress import TerminalProgress
 
     report = checking.run_profile_check(dataclasses.replace(profile_request, progress=TerminalProgress()))
-    _write_outputs(report, outputs.json_path, outputs.html_file, outputs.badge_file)
+    _write_profile_outputs(report, outputs.json_path, outputs.html_file, outputs.badge_file)
     stop_reason = report.check_report.stop_reason
     if stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[stop_reason]
     return _EXIT_STATUS_BY_VERDICT[report.verdict]
 
 
-def _reject_ineffective_options() -> None:
-    ctx = click.get_current_context()
-    for parameter in ctx.command.params:
-        is_given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if is_given and parameter.name not in _PROFILE_CHECK_OPTIONS:
-            raise UsageError(f"{parameter.opts[0]} has no effect with --profile, whose plan is published: leave it out")
-
-
-def _write_outputs(
+def _write_profile_outputs(
     report: ProfileReport, json_path: str | None, html_file: Path | None, badge_file: Path | None
 ) -> None:
     from voicegauge.profiles.judging import render_profile_badge, render_profile_page
 
     failed_writes = FailedWriteCollector()
     with failed_writes.collect_write_error():
-        show_result(report, json_path, lambda: _print_report(report))
+        show_result(report, json_path, lambda: _print_profile_report(report))
     for path, render in ((html_file, render_profile_page), (badge_file, render_profile_badge)):
         if path is not None:
             with failed_writes.collect_write_error():
@@ -148,7 +145,7 @@ def _write_outputs(
     failed_writes.raise_collected_errors()
 
 
-def _print_report(report: ProfileReport) -> None:
+def _print_profile_report(report: ProfileReport) -> None:
     terminal = create_console()
     if report.check_report.doubt_reason is not None:
         terminal.print(report.check_report.doubt_reason, style="bold red")
@@ -180,7 +177,7 @@ def _print_report(report: ProfileReport) -> None:
 
 
 @create_command_of_requests("check", CheckRequest, ProfileRequest, CheckOutputs)
-def command(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
+def check_command(request: CheckRequest, profile_request: ProfileRequest, outputs: CheckOutputs) -> int:
     """Check whether the API behaves as its contract says.
 
     Without --emulated or --live, nothing is sent: the examples in the documents and the
@@ -190,7 +187,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     recordings again.
     """
     if profile_request.profile:
-        return run_profile_check(request, profile_request, outputs)
+        return check_by_profile(request, profile_request, outputs)
     outputs.validate(badge=outputs.badge_file)
     with CommandDeadline(None).interrupt_preparation_when_time_is_over():  # importing takes long enough for Ctrl-C
         from voicegauge.api import checking
@@ -200,6 +197,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     request = dataclasses.replace(
         request,
         failures_folder=_choose_failures_folder(request) if request.fuzz_request_count else None,
+        # On a terminal, the command offers to record them again; in CI nobody would answer.
         stale_recordings_fail=bool(os.environ.get("CI")),
         progress=TerminalProgress(),
     )
@@ -218,6 +216,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
         request = dataclasses.replace(request, on_report=printer.print_report)
     report = checking.run_check(request)
     if not request.emulated and request.live is None and outputs.json_path != "-":
+        # Each recording is offered once: one that stays stale would be offered for ever.
         offered_commands: set[str] = set()
         while offer_to_record_again(report, offered_commands):
             report = checking.run_check(request)
@@ -225,6 +224,7 @@ def command(request: CheckRequest, profile_request: ProfileRequest, outputs: Che
     status = _determine_exit_status(report, fail_on_warnings=outputs.strict)
     status = status or _print_unmet_limits(report, outputs)
     if status == EXIT_OK and report.partly_judged_reason is not None:
+        # Only without findings: the status of a finding says more.
         raise PartlyMeasuredError(report.partly_judged_reason)
     return status
 

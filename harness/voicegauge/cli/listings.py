@@ -48,6 +48,7 @@ def providers_command(request: ProvidersRequest, output: JsonOutput) -> None:
 
 
 _HEADING_BY_INPUT_KIND = {"text": "target", "audio": "target that takes audio"}
+"""Headings of the tables of targets, by what the targets take."""
 MAX_NARROW_TARGET_WIDTH = 44
 """Largest width of the names of targets in a narrow terminal, in columns, so that prices have at least the same
 width."""
@@ -141,7 +142,7 @@ def asr_command() -> None:
 
 
 @create_command_of_requests("list", JsonOutput)
-def list_installed(output: JsonOutput) -> None:
+def list_engines_command(output: JsonOutput) -> None:
     """List recognizers that work without a download."""
     from voicegauge.api.listings import list_asr_engines
 
@@ -174,7 +175,7 @@ class InstallOptions:
 
 
 @create_command_of_requests("install", InstallOptions, has_time_limit=True)
-def install(options: InstallOptions) -> None:
+def install_command(options: InstallOptions) -> None:
     """Install the official weights of MODEL.
 
     MODEL is a name such as base.en. The weights are verified by their SHA-256 and saved in
@@ -187,8 +188,8 @@ def install(options: InstallOptions) -> None:
     print_escaped(f"{path}: ready; --asr auto uses it, --asr whisper:{options.model} names it")
 
 
-asr_command.add_command(list_installed)
-asr_command.add_command(install)
+asr_command.add_command(list_engines_command)
+asr_command.add_command(install_command)
 
 
 @request
@@ -353,6 +354,7 @@ def _sort_costs(costs: Sequence[MonthlyCost]) -> list[MonthlyCost]:
     price_by_target: dict[str, tuple[bool, float]] = {}
     for cost in costs:
         if not cost.is_free_quota:
+            # A target stands where its cheapest plan belongs, with its other plans below it.
             price_by_target[cost.target] = min(
                 _get_price_sort_key(cost), price_by_target.get(cost.target, (True, math.inf))
             )
@@ -395,7 +397,13 @@ def _print_estimate(estimate: CostEstimate, shown_costs: Sequence[MonthlyCost], 
     )
     for line in _build_table_notes(estimate, shown_costs):
         out.print(line)
-    _print_missing_credit_prices(shown_costs)
+    providers_without_rate = {
+        cost.target.partition("/")[0]
+        for cost in shown_costs
+        if cost.price.usd is None and cost.used_credits is not None and not cost.exceeds_plan
+    }
+    for provider in sorted(providers_without_rate):
+        out.print(f"{provider} charges credits: state what one costs you with --credit-rate {provider}=USD")
 
 
 class _CostTableRow(NamedTuple):
@@ -406,12 +414,14 @@ class _CostTableRow(NamedTuple):
     amounts: tuple[str, str, str]
     """The plan, the price of the month and that of a million characters."""
     remark: str
+    """What limits the price, or how it was computed; empty for nothing."""
 
 
 def _group_equal_rows(costs: Sequence[MonthlyCost], *, has_own_texts: bool) -> list[_CostTableRow]:
     """Return the rows of the table, in order. Models and modes of a provider often cost the same: they are one row."""
     names: dict[tuple[str, tuple[str, str, str], str], list[str]] = {}
     for cost in costs:
+        # It makes no price lower: a line below the table says what it pays for.
         if cost.is_free_quota:
             continue
         provider, _, name = cost.target.partition("/")
@@ -531,18 +541,6 @@ def _describe_claim(claim: PriceClaim) -> str:
 def _format_character_count(count: float) -> str:
     number = f"{count:,.1f}".removesuffix(".0")
     return f"{number} character{'' if number == '1' else 's'}"
-
-
-def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
-    providers = {
-        cost.target.partition("/")[0]
-        for cost in costs
-        if cost.price.usd is None and cost.used_credits is not None and not cost.exceeds_plan
-    }
-    for provider in sorted(providers):
-        create_console().print(
-            f"{provider} charges credits: state what one costs you with --credit-rate {provider}=USD"
-        )
 
 
 def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:

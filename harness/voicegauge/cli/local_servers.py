@@ -146,6 +146,7 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
         out.print(f"  {contract.provider.title}")
         options = "" if is_bundled(contract.document.path) else f" {own}"
         targets = (*contract.targets.values(), *contract.audio_input_targets.values())
+        # Without a price, a check with --live refuses to send, although the emulator charges nothing.
         if any(quote_price(target, 1).reserved_usd is None for target in targets):
             options += f" --price {contract.id}=0"
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}")
@@ -188,6 +189,7 @@ def _print_unused_requests(replay: Replay) -> None:
 MAX_REASONS_SHOWN = 5
 """Largest number of reasons, and of paths, that are printed for requests that were not judged; --json has all."""
 DEFAULT_PROXY_PORT = 8070
+"""Port of `proxy`. It does not change, so that clients can be configured once."""
 
 
 @request
@@ -233,8 +235,8 @@ def proxy_command(request: ProxyCommandRequest, options: ProxyOptions) -> int:
         if running_proxy.unjudged_count:
             print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)
     report = running_proxy.report
-    show_result(report, options.json_path, lambda: _print_report(out, report, running_proxy.recording))
-    return _determine_exit_status(report, fail_on_warnings=options.strict)
+    show_result(report, options.json_path, lambda: _print_proxy_report(out, report, running_proxy.recording))
+    return _determine_exit_status_of_proxy(report, fail_on_warnings=options.strict)
 
 
 def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None:
@@ -251,6 +253,7 @@ def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None
 def _wait_until_stopped() -> None:
     """Wait for Ctrl-C, which is the regular end of the command."""
     stopped = threading.Event()
+    # No exception: what follows, such as judging the rest, runs as after any other end.
     handler = signal.signal(signal.SIGINT, lambda _number, _frame: stopped.set())
     try:
         stopped.wait()
@@ -258,7 +261,7 @@ def _wait_until_stopped() -> None:
         signal.signal(signal.SIGINT, handler)
 
 
-def _print_report(terminal: Console, report: ProxyReport, named_recording: Path | None) -> None:
+def _print_proxy_report(terminal: Console, report: ProxyReport, named_recording: Path | None) -> None:
     from voicegauge.cli._check_tables import format_coverage, print_finding_counts, print_unjudged_speech
     from voicegauge.conformance.check_report import describe_result
 
@@ -298,7 +301,7 @@ def _print_counts_by_reason(terminal: Console, label: str, counts: Mapping[str, 
         terminal.print(f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow")
 
 
-def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> int:
+def _determine_exit_status_of_proxy(report: ProxyReport, *, fail_on_warnings: bool) -> int:
     from voicegauge.model.base import Severity
 
     failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)

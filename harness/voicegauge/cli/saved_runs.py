@@ -20,6 +20,7 @@ from voicegauge.cli._console import (
     print_escaped,
     print_table,
     show_result,
+    write_json,
 )
 from voicegauge.cli._options import (
     FailedWriteCollector,
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
 
     from voicegauge.api.saved_runs import ReportFormat, ScoreResult
     from voicegauge.bench.history_store import HistoryMetric
-    from voicegauge.bench.run_history import RunHistory
-    from voicegauge.model.run import ReferenceSpeechErrors
     from voicegauge.report.report_data import AnalyzedRuns
 
 
@@ -68,6 +67,7 @@ REPORT_FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
 }
 """Formats by suffix of the output file; they apply if `--format` is not given."""
 DEFAULT_REPORT_FILE_NAME = "report.html"
+"""Name of the page in the folder of the first run."""
 
 
 @request
@@ -145,7 +145,6 @@ def report_command(request: ReportRequest, outputs: ReportOutputs) -> None:
 def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
     from voicegauge.api.saved_runs import render_report, run_analyze_runs, write_report
     from voicegauge.api.target_selection import to_path_tuple
-    from voicegauge.cli._console import print_escaped, write_json
 
     check_result_files, drift_result_files = outputs.check_result_files, outputs.drift_result_files
     has_results = bool(check_result_files or drift_result_files)
@@ -167,7 +166,9 @@ def _write_report(request: ReportRequest, outputs: ReportOutputs) -> None:
         for damaged in filter(None, (run.damaged_audio for run in analyzed.report.runs)):
             print_escaped(damaged, to_stderr=True)
         if report_format in ("html", "markdown"):
+            # The page shows what the JSON has: both are of one analysis, which takes most of the time.
             sources = analyzed
+    # `--json -` alone asks for no page.
     if is_only_json:
         return
     if _writes_to_stdout(outputs.out, report_format) and report_format != "parquet":
@@ -223,8 +224,6 @@ def _writes_to_stdout(output_file: str | None, report_format: ReportFormat) -> b
 
 
 def _announce_page(page: Path, *, open_page: bool, to_stderr: bool = False) -> None:
-    from voicegauge.cli._console import print_escaped
-
     print_escaped(f"wrote {page}", to_stderr=to_stderr)
     if open_page:
         click.launch(page.resolve().as_uri())
@@ -261,25 +260,21 @@ def _print_scores(result: ScoreResult) -> None:
     from voicegauge.api.saved_runs import load_run
     from voicegauge.bench.target_summaries import summarize_targets
     from voicegauge.cli._bench_tables import print_summaries
-    from voicegauge.cli._console import create_console
 
     scores = result.scores
     run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_counted_ramp_samples())
     out = create_console()
     for errors in scores.reference_speech_errors if scores is not None else ():
-        out.print(f"ASR error on reference speech: {_format_reference_speech_errors(errors)}")
-
-
-def _format_reference_speech_errors(errors: ReferenceSpeechErrors) -> str:
-    rate = errors.error_count / max(errors.reference_unit_count, 1)
-    return (
-        f"{errors.language}: {rate:.1%} of {errors.reference_unit_count} {errors.unit}s are wrong in reference speech "
-        f"of the same {errors.text_count} texts"
-    )
+        rate = errors.error_count / max(errors.reference_unit_count, 1)
+        out.print(
+            f"ASR error on reference speech: {errors.language}: {rate:.1%} of {errors.reference_unit_count} "
+            f"{errors.unit}s are wrong in reference speech of the same {errors.text_count} texts"
+        )
 
 
 _SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
+"""The characters of a trend, from the lowest value to the highest."""
 MAX_SPARKLINE_NIGHTS = 24
 """Largest number of nights that the trend of a metric shows; these are the latest ones."""
 MAX_TIMELINE_ENTRIES = 20
@@ -287,6 +282,7 @@ MAX_TIMELINE_ENTRIES = 20
 MAX_SKIPPED_RUNS_SHOWN = 10
 """Largest number of skipped runs that are printed with the reason."""
 _STYLE_BY_CHANGE_KIND = {"regression": "red", "improvement": "green", "lost": "yellow"}
+"""Styles of the entries of the time line; others have none."""
 
 
 def print_history(history: RunHistory) -> None:
@@ -448,13 +444,12 @@ def history_command(request: HistoryRequest, options: HistoryOptions) -> int:
     if options.html_file is not None:
         write_history_page(history, options.html_file)
         print_escaped(f"wrote {options.html_file}", to_stderr=options.json_path == "-")
-    fails, failed_writes = _has_failing_change(history, options.fail_on), FailedWriteCollector()
+    has_failing_change = {
+        "regression": bool(history.new_regressions),
+        "change": history.has_new_change,
+        "never": False,
+    }
+    fails, failed_writes = has_failing_change[options.fail_on], FailedWriteCollector()
     options.write_summaries(summarize(history, fails=fails), failed_writes)
     failed_writes.raise_collected_errors()
     return EXIT_FINDINGS if fails else EXIT_OK
-
-
-def _has_failing_change(history: RunHistory, fail_on: str) -> bool:
-    if fail_on == "change":
-        return history.has_new_change
-    return fail_on == "regression" and bool(history.new_regressions)
