@@ -22,9 +22,11 @@ from voicegauge.cases.pairwise import (
 from voicegauge.cases.plan import plan_cases
 from voicegauge.cases.valid_requests import build_valid_speech_request, is_valid_body
 from voicegauge.client.speech_request import RequestParts, map_speech_request
-from voicegauge.contract.loading import load_catalogue
+from voicegauge.contract.loading import load_catalogue, load_contract
 from voicegauge.formats.locations import MISSING
 from voicegauge.rules.call import ExpectedResponse
+
+from ..builders.documents import changed_yaml
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])
@@ -244,3 +246,14 @@ def test_a_long_list_of_values_is_combined_in_part() -> None:
     voices = fields["model"].values
     assert len(voices) == MAX_COMBINED_VALUES_PER_FIELD + 1
     assert (voices[0], voices[-1]) == ("aura-angus-en", MISSING)
+
+
+def test_combinations_of_values_that_begin_alike_have_ids_of_their_own(acme_contracts) -> None:
+    path = acme_contracts() / "acme" / "openapi.yaml"
+    properties = "/paths/~1speak/post/requestBody/content/application~1json/schema/properties"
+    styles = [f"https://cdn.acme.example/styles/of-the-studio/{name}" for name in ("warm", "calm")]
+    path.write_text(changed_yaml(path.read_text(), {f"{properties}/style": {"type": "string", "enum": styles}}))
+    (target,) = load_contract(path).targets.values()
+    cases = list(plan_combination_cases([(target, map_speech_request(target, build_valid_speech_request(target)))]))
+    assert {case.request.body["style"] for case in cases if "style" in case.request.body} == set(styles)
+    assert len({case.id for case in cases}) == len(cases)

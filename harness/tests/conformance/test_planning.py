@@ -19,11 +19,13 @@ from voicegauge.client.speech_request import map_speech_request
 from voicegauge.conformance._fuzzing_requests import build_valid_value_strategy
 from voicegauge.conformance.plan_prices import count_affordable_requests, forecast_budgets, list_payments, price_plan
 from voicegauge.contract.contract import Contract
-from voicegauge.contract.loading import adapt_contract_to_server, load_catalogue
+from voicegauge.contract.loading import adapt_contract_to_server, load_catalogue, load_contract
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.formats.locations import MISSING
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import RemainingBudget
+
+from ..builders.documents import changed_yaml
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select_targets([])
@@ -246,6 +248,19 @@ def test_large_bounds_are_varied_by_whole_numbers(bound: float, expected: list[t
     schemas = CATALOGUE.find_provider("ttsai").schemas
     found = list(list_boundary_values(schemas, {"type": "number", "maximum": bound}, "", ("x",)))
     assert [(probe.value, probe.is_valid) for probe in found if probe.keyword == "maximum"] == expected
+
+
+def test_two_fields_with_one_name_are_both_tested(acme_contracts) -> None:
+    path = acme_contracts() / "acme" / "openapi.yaml"
+    properties = "/paths/~1speak/post/requestBody/content/application~1json/schema/properties"
+    filter_schema = {"type": "object", "properties": {"level": {"type": "integer", "maximum": 10}}}
+    changes = {f"{properties}/{name}": filter_schema for name in ("input_filter", "output_filter")}
+    path.write_text(changed_yaml(path.read_text(), changes))
+    targets = list(load_contract(path).targets.values())
+    plan = plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
+    bodies = [case.request.body for case in plan.cases if case.request is not None]
+    for name in ("input_filter", "output_filter"):
+        assert any(isinstance(body, dict) and body.get(name) == {"level": 11} for body in bodies), name
 
 
 def test_a_required_language_gets_a_language() -> None:

@@ -74,6 +74,7 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
         media.part_data.get("schema", {}), media.schema_pointer or media.pointer
     )
     if branch is not None:
+        # The values of the branches are planned for the targets that select them: here they would break other branches.
         schema = {key: value for key, value in schema.items() if key not in ("oneOf", "anyOf")}
     yield from _iterate_boundary_value_cases(operation, request, schema, pointer, target)
     yield from _iterate_missing_field_cases(operation, request, media, target)
@@ -99,10 +100,18 @@ def plan_schema_branch_cases(
 def _iterate_boundary_value_cases(
     operation: Operation, request: RequestParts, schema: Any, schema_pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
+    """Yield a case for each value at or beyond a bound of the schema, if it is certain how the service must respond."""
+    path_by_description: dict[str, tuple[str, ...]] = {}
     for boundary_value in list_boundary_values(operation.contract.schemas, schema, schema_pointer):
         if _is_too_long_to_speak(operation, boundary_value):
             continue
         case = _build_boundary_case(operation, request, boundary_value, target)
+        path, description = boundary_value.body_path, boundary_value.description
+        if case is not None and path_by_description.setdefault(description, path) != path:
+            # Descriptions name the innermost field. Two fields with one name would give two cases one id, and a plan
+            # has only the first case with an id.
+            located = boundary_value._replace(description=f"{description}, at {'/'.join(path)}")
+            case = _build_boundary_case(operation, request, located, target)
         if case is not None:
             yield case
 
@@ -138,7 +147,8 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
         if (
             not isinstance(request.body, dict)
             or not is_valid_body(operation, same)
-            or _has_file_in_unsupported_body(media, request.body)
+            # JSON and other forms carry no files, though their schema may allow a text where the file would be.
+            or (media.name != "multipart/form-data" and any(isinstance(v, UploadedFile) for v in request.body.values()))
         ):
             continue
         yield _build_body_case(operation, same, f"the request as {media.name}", media.pointer, target, is_valid=True)
@@ -148,11 +158,6 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
                 description = f"optional {name} left out ({media.name})"
                 pointer = media.schema_pointer or media.pointer
                 yield _build_body_case(operation, changed, description, pointer, target, is_valid=True)
-
-
-def _has_file_in_unsupported_body(media_type: MediaType, body: dict[str, Any]) -> bool:
-    """Whether `body` contains a file although `media_type` cannot carry files."""
-    return media_type.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
 
 def _list_optional_fields(target: Target, request: RequestParts, media_type: MediaType) -> list[str]:
@@ -186,7 +191,8 @@ def _build_boundary_case(
     is_free = (
         accepts_any_valid_value(target, boundary_value)
         if target is not None
-        else _accepts_any_valid_value_without_target(boundary_value)
+        # Without a target, a text without a documented bound may have to be an existing id.
+        else not isinstance(boundary_value.value, str) or boundary_value.keyword in ("enum", "const", "maxLength")
     )
     if not boundary_value.body_path or (boundary_value.is_valid and not is_free):
         return None
@@ -221,14 +227,6 @@ def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boun
     return any(error.keyword_pointer == boundary_value.keyword_pointer for error in errors)
 
 
-def _accepts_any_valid_value_without_target(boundary_value: BoundaryValue) -> bool:
-    """Whether an operation without a target should accept any valid value at the path of `boundary_value`.
-
-    A text without a documented bound may have to be an existing id, so it is not certain to be accepted.
-    """
-    return not isinstance(boundary_value.value, str) or boundary_value.keyword in ("enum", "const", "maxLength")
-
-
 def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bool:
     """Whether `target` should accept any value that fits the schema at the path of `boundary_value`.
 
@@ -244,6 +242,7 @@ def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bo
     if boundary_value.body_path == paths.get("text"):
         if target.speech.request_fields["text"].markup_language is not None:
             return False  # a text of a certain length need not be well-formed
+        # Which plan the account has is not known, so only what each of them allows is certain to be accepted.
         limits = [plan.max_text_characters for plan in target.operation.limits.plan_limits.values()]
         return len(boundary_value.value) <= min(
             [MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)]
@@ -254,10 +253,12 @@ def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bo
 def _iterate_missing_field_cases(
     operation: Operation, request: RequestParts, media_type: MediaType, target: Target | None
 ) -> Iterator[ConformanceCase]:
+    """Yield a case for each field without which the request is invalid."""
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     pointer = media_type.schemas.resolve_reference(
         media_type.part_data.get("schema", {}), media_type.schema_pointer or ""
     )[1]
+    # A field that only one branch of `anyOf` requires is not needed where another branch fits, so each is tried.
     alternatives = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
     for name in (*schema.get("required", ()), *(name for name in alternatives if name in request.body)):
         changed = set_body_value(request, (name,), MISSING)

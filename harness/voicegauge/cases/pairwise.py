@@ -31,11 +31,13 @@ class PairwiseField(NamedTuple):
     """A field, and its values that are combined with values of other fields; `MISSING` leaves the field out."""
 
     name: str
+    """Name of the member of the body, or of the query parameter."""
     values: tuple[Any, ...]
     """The values as they are sent: JSON values in a body, text in a query."""
     schema_pointer: str
     """JSON pointer to the schema of the field in the contract."""
     location: Literal["body", "query"] = "body"
+    """The part of the request that has the field."""
     documented_values_by_target: Mapping[str, Sequence[Any]] | None = None
     """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
@@ -50,6 +52,9 @@ MAX_CHOICES_TRIED_PER_ROW = 2_000
 MAX_TRIED_ROW_STARTS = 50_000
 """Maximum number of beginnings of rows that are tried while all pairs are searched together. The remaining pairs are
 then searched one by one."""
+
+_MAX_SHOWN_VALUE_CHARACTERS = 40
+"""Number of characters of a value, as JSON, in the id of a case, unless another value begins with the same ones."""
 
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
@@ -94,6 +99,7 @@ def _build_choice_filter(
         supported_indexes = supported[choices[0]]
         if not all(index in supported_indexes[position - 1] for position, index in choices.items() if position):
             return False
+        # A schema may need a value that is not chosen yet, so only a whole request is validated.
         if len(choices) <= len(fields):
             return True
         target, request = target_requests[choices[0]]
@@ -119,12 +125,12 @@ def build_pairwise_rows(
     from allpairspy import AllPairs  # only needed here, and slow to import
 
     tried = itertools.count()
-
-    def is_row_start_possible(row_start: Sequence[int]) -> bool:
-        # Like the search of a single row, that of AllPairs could try every combination.
-        return next(tried) < MAX_TRIED_ROW_STARTS and is_possible(dict(enumerate(row_start)))
-
-    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_start_possible)]
+    # Limited, because like the search of a single row, that of AllPairs could try every combination.
+    all_pairs = AllPairs(
+        [range(size) for size in value_counts],
+        filter_func=lambda start: next(tried) < MAX_TRIED_ROW_STARTS and is_possible(dict(enumerate(start))),
+    )
+    rows = [tuple(row) for row in all_pairs]
     covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
     impossible_values: set[tuple[int, int]] = set()
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
@@ -157,6 +163,7 @@ def build_rows_with_each_value(
         value_counts: the number of values of each field.
         is_possible: returns whether a valid request can have the values that are chosen at some or all positions.
     """
+    # In row number n, each field has its n-th value, so that there are as many rows as the longest field has values.
     diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
     rows = [row for row in diagonals if is_possible(dict(enumerate(row)))]
     for position, size in enumerate(value_counts):
@@ -348,10 +355,11 @@ def _list_documented_values(base_request: TargetRequest, media_type: MediaType, 
             found.append(example.value[field_name])
     found += [schema[key] for key in ("default", "example") if key in schema]
     found += schema.get("examples", [])
-    return [value for value in found if value is not None or not is_form(media_type.name)]
+    return [value for value in found if value is not None or not is_form(media_type.name)]  # a form has no null
 
 
 def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
+    """Return the values of a field that its schema states; empty if any value of its type is allowed."""
     if "enum" in schema:
         return _select_evenly_spread_values(schema["enum"])
     types = schema.get("type", ())
@@ -402,6 +410,7 @@ def _is_location_of_field(location: Location, field: PairwiseField) -> bool:
 def _build_combination_case(
     target: Target, request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]
 ) -> ConformanceCase:
+    """Return the case of a valid request with `values` in `fields`."""
     request = _set_field_values(request, fields, values)
     description = f"{target.name} with {_describe_values(fields, values)}"
     return build_case(
@@ -414,6 +423,7 @@ def _build_combination_case(
 
 
 def _set_field_values(request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
+    """Return `request` with `values` in `fields`, in place of what it has there."""
     body = request.body
     query = dict(request.query_parameters)
     if any(field.location == "body" for field in fields):
@@ -433,8 +443,15 @@ def _describe_values(fields: Sequence[PairwiseField], values: Sequence[Any]) -> 
 def _describe_value(field: PairwiseField, value: Any) -> str:
     if value is MISSING:
         return f"no {field.name}"
-    shown = value.filename if isinstance(value, UploadedFile) else json.dumps(value, ensure_ascii=False)
-    return f"{field.name} {shown:.40}"
+    shown = _format_value(value)
+    # Whole if another value of the field begins like it: cases with equal descriptions have one id, and one is dropped.
+    beginning = shown[:_MAX_SHOWN_VALUE_CHARACTERS]
+    is_unique = sum(_format_value(one).startswith(beginning) for one in field.values if one is not MISSING) == 1
+    return f"{field.name} {beginning if is_unique else shown}"
+
+
+def _format_value(value: Any) -> str:
+    return value.filename if isinstance(value, UploadedFile) else json.dumps(value, ensure_ascii=False)
 
 
 def _find_tested_schema_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
