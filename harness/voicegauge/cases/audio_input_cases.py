@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,9 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     """A recording near a documented limit, or of a kind that no document mentions."""
 
     description: str
+    """What is special about the recording, in words."""
     uploaded_file: UploadedFile
+    """The file, not padded yet."""
     rejection_reason: RejectionReason = "invalid"
     """The reason for which the recording should be rejected if it is not valid."""
     limit_key: str | None = None
@@ -222,14 +225,17 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
     variants.append(UploadVariant(description="a truncated recording", uploaded_file=truncated))
     chosen = (upload_variant for upload_variant in variants if is_voice_sample or upload_variant.limit_key is not None)
+    # A file beyond the size limit is rejected for its size, so it cannot test another limit.
+    max_bytes = math.inf if upload_limits.max_bytes is None else upload_limits.max_bytes
     return tuple(
         upload_variant
         for upload_variant in chosen
-        if upload_variant.limit_key == "max_bytes" or not _is_too_large(upload_variant, upload_limits)
+        if upload_variant.limit_key == "max_bytes" or len(upload_variant.uploaded_file.data) <= max_bytes
     )
 
 
 def _load_recording(*, is_voice_sample: bool) -> bytes:
+    """Return the bundled recording, all of it for a voice sample, one sentence for other uploads."""
     return (load_voice_sample().data or b"") if is_voice_sample else load_spoken_sentence().file.data
 
 
@@ -251,11 +257,6 @@ def _encode_recording_as(format_name: str, *, is_voice_sample: bool) -> Uploaded
         media_type=find_media_type_of_format(format_name),
         data=encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, format_name),
     )
-
-
-def _is_too_large(upload_variant: UploadVariant, upload_limits: UploadLimits) -> bool:
-    """Whether a file exceeds the size limit. It is then rejected for its size, so it cannot test another limit."""
-    return upload_limits.max_bytes is not None and len(upload_variant.uploaded_file.data) > upload_limits.max_bytes
 
 
 def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: UploadLimits) -> Iterator[UploadVariant]:
@@ -285,6 +286,8 @@ def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: Uploa
 def _iterate_duration_variants(
     decoded_recording: DecodedAudio, upload_limits: UploadLimits, *, is_voice_sample: bool
 ) -> Iterator[UploadVariant]:
+    """Yield WAV files at and near the documented limits of the duration, and one that is far too short or too long."""
+    # Duration in seconds, key of the limit that it tests or `None`, and whether it is within that limit.
     durations = [
         (
             SHORT_RECORDING_DURATION_S,
@@ -353,6 +356,7 @@ def _iterate_format_variants(upload_limits: UploadLimits, *, is_voice_sample: bo
 def _iterate_sample_rate_variants(
     decoded_recording: DecodedAudio, upload_limits: UploadLimits
 ) -> Iterator[UploadVariant]:
+    """Yield WAV files at the lowest documented sample rate, and at one below any documented minimum."""
     from voicegauge.speech.encoding import resample
 
     minimum = upload_limits.min_sample_rate_hz or 0
@@ -409,6 +413,7 @@ def _build_upload_case(
 def _build_expected_response(
     operation: Operation, file_field_name: str, upload_variant: UploadVariant
 ) -> ExpectedResponse:
+    """Return the response that the limits of a form field, or the lack of them, let one expect for an upload."""
     if upload_variant.limit_key is None:
         pointer = f"{operation.pointer}/requestBody"
     else:
@@ -447,5 +452,6 @@ def _pad_wav(wav_file: UploadedFile, size_bytes: int) -> UploadedFile:
         (size_bytes - 8).to_bytes(4, "little"),
         (size_bytes - len(wav) - 8).to_bytes(4, "little"),
     )
+    # The zeros are not made here: they are sent from one block, so that a limit of gigabytes needs no memory.
     data = b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length))
     return msgspec.structs.replace(wav_file, data=data, padding_bytes=size_bytes - len(data))

@@ -22,6 +22,7 @@ from voicegauge.formats.locations import MISSING
 
 
 _TEXT_FOR_SCHEMA_WITHOUT_FORMAT = "Good morning"
+"""The text for a schema of texts that has no `format`."""
 _TEXT_BY_FORMAT_KEYWORD = {
     "uri": "https://example.com/voice.wav",
     "date-time": "2026-01-01T00:00:00Z",
@@ -29,6 +30,7 @@ _TEXT_BY_FORMAT_KEYWORD = {
     "email": "someone@example.com",
     "uuid": "00000000-0000-4000-8000-000000000000",
 }
+"""A text for each value of the keyword `format`."""
 
 
 def find_fitting_value(schemas: Schemas, schema: Any, field_name: str = "") -> Any:
@@ -44,6 +46,7 @@ def find_fitting_value(schemas: Schemas, schema: Any, field_name: str = "") -> A
 
 
 def _find_fitting_value(schemas: Schemas, schema: Any) -> Any:
+    # What the document shows comes before what is invented: an id or a URL in an example may exist.
     if not isinstance(schema, dict):
         return _TEXT_FOR_SCHEMA_WITHOUT_FORMAT
     for key in ("example", "default", "const"):
@@ -63,6 +66,7 @@ def _find_fitting_value(schemas: Schemas, schema: Any) -> Any:
 
 
 def _build_value_of_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> Any:
+    """Return an invented value of a JSON type that fits `schema`; `MISSING` if none is found."""
     value: Any = MISSING
     match json_type:
         case "string":
@@ -73,7 +77,7 @@ def _build_value_of_type(schemas: Schemas, schema: dict[str, Any], json_type: st
             value = True
         case "null":
             value = None
-        case "array":
+        case "array":  # as short as allowed, because each item may cost money
             items = [find_fitting_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
             value = MISSING if MISSING in items else items
         case "object":
@@ -131,8 +135,9 @@ class BoundaryValue(NamedTuple):
     body_path: tuple[str, ...]
     """Keys and indexes of the path at which the value is sent, outermost first."""
     value: Any
+    """The JSON value to send; in a form, the value of the field before it is converted to text."""
     description: str
-    """The value in words: "text of 501 characters"."""
+    """The field and the value in words: "text of 501 characters"."""
     keyword_pointer: str
     """JSON pointer into the contract, to the schema keyword that the value tests."""
     is_valid: bool
@@ -272,7 +277,7 @@ def _list_string_boundary_values(
 ) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
-        return
+        return  # a text of a certain length would break the list too, so that nothing follows about the length
 
     def build_text_value(character_count: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
         description = f"{field_name} of {character_count} characters"
@@ -344,7 +349,7 @@ def _list_max_items_boundary_values(
         return
     for count, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):
         if count >= max(schema.get("minItems", 0), 1):
-            items = [copy.deepcopy(item) for _ in range(count)]
+            items = [copy.deepcopy(item) for _ in range(count)]  # so that setting a value in one changes one
             yield BoundaryValue(
                 body_path, items, f"{field_name} of {count} items", f"{schema_pointer}/maxItems", is_valid=is_valid
             )

@@ -69,6 +69,7 @@ class SocketScenario(Record, frozen=True, kw_only=True):
     """Name of the second audio format of a `format` scenario, or of the audio format in which a recording is
     streamed."""
     interruption_count: int = 0
+    """Number of turns that are cancelled in an `interruptions` scenario, each followed by another turn."""
     turn_count: int = 0
     """Number of turns that may be charged."""
 
@@ -116,6 +117,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     target_name: str | None = None
     """Name of the target within the provider; `None` if the case tests no target."""
     expected_response: ExpectedResponse
+    """The response that follows from the contract, and what is special about the request."""
     request: RequestParts | None = None
     """The request of a single call; `None` for a delivery."""
     speech_request: SpeechRequest | None = None
@@ -171,6 +173,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.is_lifecycle:
             return "lifecycle"
+        # A handshake with a wrong key is a case of authentication, as over HTTP.
         if self.socket_scenario is not None and self.socket_scenario.kind != "key":
             return "conversation"
         return "delivery" if self.speech_request is not None else self.expected_response.case_kind
@@ -179,6 +182,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     def is_billable(self) -> bool:
         """Whether the case may be accepted, and costs money if it is."""
         has_price = self.target_name is not None or self.calls_billable_operation
+        # A lifecycle always counts, because its later requests are not known yet and may cost money.
         return self.is_lifecycle or (has_price and self.expected_response.acceptance != "rejected")
 
 
@@ -292,6 +296,7 @@ def find_rejection_statuses(operation: Operation, rejection_reason: RejectionRea
         for example in media.examples
         if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == rejection_reason
     }
+    # Without an example of the reason, nothing is known but which of the usual statuses the operation documents.
     usual = {
         status for status in USUAL_STATUSES_BY_REJECTION_REASON[rejection_reason] if str(status) in operation.responses
     }
@@ -321,8 +326,9 @@ def explain_rejected_account(operation: Operation, status: int) -> str | None:
     return f"the account may not use this, as documented ({status})" if is_documented else None
 
 
-@functools.cache
+@functools.cache  # asked for each response, and found by reading all examples of the contract
 def _find_statuses_of_rejected_accounts(contract: Contract) -> frozenset[int]:
+    """Return the documented statuses, of any operation, with which an account is refused, whatever it requests."""
     reasons: tuple[RejectionReason, ...] = ("forbidden", "no-credit")
     return frozenset(
         status

@@ -75,6 +75,7 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
         single = contract.find_operation(operation.batch.item_operation_id)
         if single.speech is not None and single.speech.response.status_operation_id is not None:
             yield from _iterate_job_operations(contract.find_operation(single.speech.response.status_operation_id))
+    # A clone of a voice needs the operation that saves voices, although nothing in the target names it.
     for creating_operation in contract.operations.values():
         if any(
             _is_location_required(target, use.id_location)
@@ -84,6 +85,7 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
 
 
 def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
+    """Yield the operations that poll, cancel, and download the result of, the jobs that `status_operation` reports."""
     yield status_operation
     job = status_operation.job
     if job is None:
@@ -94,6 +96,7 @@ def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
 
 
 def _iterate_resource_operations(creating_operation: Operation) -> Iterator[Operation]:
+    """Yield the operations that create, change, list and delete a resource."""
     yield creating_operation
     resource = creating_operation.resource
     if resource is None:
@@ -146,7 +149,9 @@ class CoveredFieldValues(NamedTuple):
     """The field values of a request and the pairs of these values. Both count as tested when the request is sent."""
 
     field_values: Sequence[FieldNameAndValue]
+    """Each field of any request to the operation, with its value in this one."""
     pairs_of_field_values: Sequence[object]
+    """Each pair of different `field_values`; for undocumented input, one key of the input instead."""
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
@@ -169,6 +174,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
     ordered = [*by_turn["first-delivery"], *by_turn["rejection"], *middle, *rest]
     if max_billable_requests is None:
         return ordered
+    # Cut off from one order for all limits: a check with a larger limit begins with the same cases.
     counts = itertools.accumulate(case.is_billable * case.first_request_count for case in ordered)
     return [
         case
@@ -255,6 +261,7 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
     while heap:
         _, index = heapq.heappop(heap)
         gain = -_compute_information_gain(contents[index], seen)
+        # Ties by index, so that equal contracts give equal plans.
         if heap and (gain, index) > heap[0]:
             heapq.heappush(heap, (gain, index))
             continue
@@ -285,6 +292,7 @@ def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str],
 
 
 def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
+    """Return the values of a request by name, wherever they are sent; a field of the body hides an equal header."""
     if request is None:
         return {}
     body = request.body if isinstance(request.body, dict) else {}
@@ -292,12 +300,14 @@ def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
 
 
 def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]) -> CoveredFieldValues:
+    """Return what a case tests, so that it can be compared with what earlier cases have tested."""
     if case.expected_response.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
         return CoveredFieldValues(
             field_values=(), pairs_of_field_values=((case.operation, case.expected_response.description),)
         )
     fields = _list_request_fields(case.request)
+    # A field that is left out has a value too: the default of the service is a branch of its code like any other.
     values = [
         (f"{case.operation}/{name}", _build_tested_value_key(fields[name]) if name in fields else "left out")
         for name in field_names

@@ -19,9 +19,9 @@ from voicegauge.cases.case import (
     find_rejection_statuses,
 )
 from voicegauge.cases.valid_requests import add_headers, is_valid_body, load_spoken_sentence, set_body_value
-from voicegauge.client.speech_request import RequestParts, map_speech_request
+from voicegauge.client.speech_request import map_speech_request
 from voicegauge.contract.contract import BaseSocketTarget, Contract, SocketTarget, Target, TranscriptionSocketTarget
-from voicegauge.contract.extension.jobs import CallbackTiming, WebhookUrlField
+from voicegauge.contract.extension.jobs import CallbackTiming
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -146,10 +146,13 @@ class RelatedDelivery(NamedTuple):
 
     compared_parameter: ComparedParameter
     speech_request: SpeechRequest
+    """The speech to request, in which the parameter is changed."""
     base_value: Any
     """Value of the parameter in the unchanged request, or the documented default; `None` if neither is known."""
     changed_value: Any
+    """Value of the parameter in `speech_request`."""
     description: str
+    """The change in words, such as "speed 2"."""
     base_description: str | None = None
     """Description of the earlier related delivery to compare with; `None` for the plain delivery."""
     companion_request: SpeechRequest | None = None
@@ -200,6 +203,7 @@ def _is_valid_request(target: Target, speech_request: SpeechRequest) -> bool:
 
 
 def _plan_changed_speed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return a delivery at another speed; `None` if no documented speed differs enough from the default."""
     mapping = target.speech.request_fields.get("speed")
     if mapping is None:
         return None
@@ -208,6 +212,7 @@ def _plan_changed_speed(target: Target, speech_request: SpeechRequest) -> Relate
     base = float(default) if isinstance(default, int | float) and default > 0 else ASSUMED_DEFAULT_SPEED
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
+        # Without a documented bound, a speed could be rejected as too high, which would be no finding about its effect.
         is_allowed = low <= speed <= high if high else False
         if is_allowed and max(speed / base, base / speed) >= MIN_COMPARED_SPEED_CHANGE:
             changed = msgspec.structs.replace(speech_request, speed=speed)
@@ -216,6 +221,7 @@ def _plan_changed_speed(target: Target, speech_request: SpeechRequest) -> Relate
 
 
 def _plan_changed_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return a delivery with another voice; `None` if no other one is known, or if the voice is that of a sample."""
     mapping = target.speech.request_fields.get("voice")
     used = target.target_spec.default_voice
     if (
@@ -304,9 +310,11 @@ def _plan_added_markup(target: Target, speech_request: SpeechRequest) -> Related
 
 
 def _plan_changed_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return a delivery of the same text in another language; `None` if the target is documented for one only."""
     if "language" not in target.speech.request_fields or len(target.target_spec.supported_languages) < 2:
         return None
     used = target.target_spec.default_language
+    # Without a language, the service may detect that of the text, so only one that it cannot detect is another one.
     if used is None or used == _LANGUAGE_DETECTION_VALUE:
         others = [
             name
@@ -340,6 +348,7 @@ def _get_primary_language(language: str) -> str:
 
 
 def _plan_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return a delivery with a seed other than the default; `None` if requests have none."""
     mapping = target.speech.request_fields.get("seed")
     if mapping is None:
         return None
@@ -402,7 +411,11 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
     assert operation.webhook is not None
     name = base_case.id.partition(":")[0]
     for index, url in enumerate(operation.webhook.url_fields):
-        for mode, posts in _iterate_callback_modes(url):
+        # Without a mode field, services send a callback about the end only.
+        modes: Iterable[tuple[str | None, CallbackTiming]] = (
+            [(None, "terminal")] if url.mode_field is None else url.mode_field.timing_by_value.items()
+        )
+        for mode, callback_timing in modes:
             description = f"a webhook at {url.location}{f' in mode {mode}' if mode else ''}"
             expected = expect_acceptance(description, f"{operation.pointer}/x-webhook/url_fields/{index}")
             case = (
@@ -414,7 +427,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
                 case,
                 id=f"{name}: {description}",
                 expected_response=expected,
-                callback_url_parameter=CallbackUrlParameter(location=url.location, callback_timing=posts),
+                callback_url_parameter=CallbackUrlParameter(location=url.location, callback_timing=callback_timing),
                 is_in_every_plan=False,
             )
         if operation.webhook.requires_https:
@@ -424,6 +437,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
 def _build_plain_http_case(
     base_case: ConformanceCase, operation: Operation, case_name: str, location: Location
 ) -> ConformanceCase:
+    """Return the request of `base_case` with an http URL, as a single call: no job follows a rejection."""
     expected = ExpectedResponse(
         acceptance="rejected",
         statuses=find_rejection_statuses(operation, "invalid"),
@@ -431,27 +445,19 @@ def _build_plain_http_case(
         description=f"a webhook with plain http at {location}",
         contract_pointer=f"{operation.pointer}/x-webhook/requires_https",
     )
+    case = set_value_in_case_request(base_case, location, UNENCRYPTED_CALLBACK_URL)
+    request = case.request
+    if case.speech_request is not None:
+        target = operation.contract.find_target_by_name(case.target_name or "")
+        request = map_speech_request(target, case.speech_request)
     return msgspec.structs.replace(
         base_case,
         id=f"{case_name}: {expected.description}",
         expected_response=expected,
-        request=_build_request_of_case(
-            set_value_in_case_request(base_case, location, UNENCRYPTED_CALLBACK_URL), operation
-        ),
+        request=request,
         speech_request=None,
         is_in_every_plan=False,
     )
-
-
-def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
-    """Yield each value of the mode field with the callbacks that the value asks for.
-
-    Without a mode field, the only value is `None`, and the callback about the end is expected.
-    """
-    if url_field.mode_field is None:
-        yield None, "terminal"
-    else:
-        yield from url_field.mode_field.timing_by_value.items()
 
 
 def set_value_in_case_request(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
@@ -469,14 +475,6 @@ def set_value_in_case_request(case: ConformanceCase, location: Location, value: 
             case.request, query_parameters={**case.request.query_parameters, location.name: value}
         )
     return msgspec.structs.replace(case, request=request)
-
-
-def _build_request_of_case(case: ConformanceCase, operation: Operation) -> RequestParts | None:
-    """Return the request of a case: of a delivery, the submit; `None` if the case has none."""
-    if case.speech_request is None:
-        return case.request
-    assert case.target_name is not None, "a delivery has a target"
-    return map_speech_request(operation.contract.find_target_by_name(case.target_name), case.speech_request)
 
 
 # Plans turns, interruptions and wrong keys on WebSockets.
@@ -519,6 +517,7 @@ def plan_socket_cases(
     if target.needs_key or spec.sends_key_in_message:
         yield _build_key_case(target, "missing")
         yield _build_key_case(target, "wrong")
+    # Whole, in pieces and, if that exists, with a flush: one case, because each turn is compared with the first.
     turns = 2 + ("flush" in spec.client_messages and spec.turn.ends_with != "flush-end")
     yield _build_socket_case(target, SocketScenario(kind="turns", turn_count=turns), "turns", TURN_TEXT * turns)
     if not include_all_billable_cases:

@@ -51,12 +51,12 @@ def plan_parameter_cases(
         schema = parameter.part_data.get("schema", {})
         for boundary_value in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
             text = convert_to_parameter_text(boundary_value.value)
+            # A valid text that no enum lists may have to name an existing resource or a reachable URL.
+            is_free_text = isinstance(boundary_value.value, str) and boundary_value.keyword not in ("enum", "const")
+            if text is None or (boundary_value.is_valid and is_free_text):
+                continue
             # The schema decides how the text is read: the text "1.5" may be a valid string.
-            if (
-                text is None
-                or not _has_same_validity_as_text(parameter, text, boundary_value)
-                or _may_be_id_or_url(boundary_value)
-            ):
+            if not _has_same_validity_as_text(parameter, text, boundary_value):
                 continue
             yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary_value, target)
         example = convert_to_parameter_text(parameter.part_data.get("example"))
@@ -74,21 +74,13 @@ def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     )
 
 
-def _may_be_id_or_url(boundary_value: BoundaryValue) -> bool:
-    """Whether a valid text may have to name an existing resource or a reachable URL, because no enum lists it."""
-    return (
-        boundary_value.is_valid
-        and isinstance(boundary_value.value, str)
-        and boundary_value.keyword not in ("enum", "const")
-    )
-
-
 def convert_to_parameter_text(value: Any) -> str | None:
     """Return the text that is sent for the value of a parameter; `None` if the value cannot be sent as text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
+    # Others may be changed on the way: servers trim spaces, and read the bytes of other characters in their own way.
     is_printable = isinstance(value, str) and value.isascii() and value.isprintable() and value.strip() == value != ""
     return value if is_printable else None
 
@@ -108,6 +100,7 @@ def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: 
 
 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
+    """Return `request` with `parameter_text` as the value of a query or header parameter."""
     query = (
         {**request.query_parameters, parameter.name: parameter_text}
         if parameter.message_part == "query"
@@ -200,7 +193,7 @@ def plan_authentication_cases(
     keys = {"missing": "a request without a key", "wrong": "a request with a wrong key"}
     for key, description in keys.items():
         if is_key_optional and key == "missing":
-            continue
+            continue  # the documents do not say that it is rejected
         expected = ExpectedResponse(
             acceptance="rejected",
             statuses=statuses,
@@ -351,6 +344,7 @@ def _set_target_constants(request: RequestParts | None, target: AudioInputTarget
 
 
 def _build_unknown_id_case(operation: Operation, request: RequestParts) -> ConformanceCase | SkippedCase:
+    """Return the case of a request for something that does not exist; skipped if no document states the response."""
     statuses = find_rejection_statuses(operation, "not-found")
     if not statuses:
         reason = "the document does not state the response to an unknown id"
@@ -429,6 +423,7 @@ def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_reso
 def _iterate_upload_limit_cases(
     operation: Operation, request: RequestParts, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
+    """Yield the cases of uploads near the limits of each file that the request has."""
     body = request.body if isinstance(request.body, dict) else {}
     for field in operation.limits.upload_limits:
         if isinstance(body.get(field), UploadedFile):

@@ -89,6 +89,7 @@ class CasePlan(Record, frozen=True, kw_only=True):
     cases: tuple[ConformanceCase, ...]
     """The most informative first, whatever their provider. They are sent in this order, provider by provider."""
     skipped_cases: tuple[SkippedCase, ...] = ()
+    """What could not be planned, or must not be sent, with the reasons."""
     max_billable_requests: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
     limit."""
@@ -196,6 +197,7 @@ def plan_cases(
             case, allows_large_uploads=allows_large_uploads, include_all_billable_cases=include_all_billable_cases
         ):
             cases.setdefault(case.id, case)
+    # Equal ids mean that several targets of an operation give the same case of the operation; the first is kept.
     plan = CasePlan(
         cases=tuple(order_cases(cases.values(), max_billable_requests)),
         skipped_cases=tuple(skipped.values()),
@@ -244,6 +246,7 @@ def _divide_cases(
 def _is_included_in_plan(
     case: ConformanceCase, *, allows_large_uploads: bool, include_all_billable_cases: bool
 ) -> bool:
+    """Whether a case is among those that the user asks for, by what it costs and how much it uploads."""
     if (
         not allows_large_uploads
         and case.upload_padding is not None
@@ -402,6 +405,7 @@ def _iterate_non_speech_operation_cases(
     include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of the operations without speech targets."""
+    # Reversed, so that the first of several chosen targets of an operation is left in the dictionary.
     named = {target.operation: target for target in reversed(targets) if isinstance(target, AudioInputTarget)}
     for contract in {target.contract.id: target.contract for target in targets}.values():
         for operation in contract.operations.values():
@@ -481,7 +485,7 @@ def _iterate_target_cases(
             # First, so that a plan that is cut off has each documented reason before variations of one of them.
             cases = [*plan_rejection_reason_cases(operation, request, target, cases), *cases]
     yield from cases
-    yield from branch_cases
+    yield from branch_cases  # planned above, because a field whose list they test needs no unknown model
     upload = target.speech.request_fields.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.target_spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.

@@ -94,6 +94,7 @@ class SpokenSentence(NamedTuple):
     """A recording of one sentence."""
 
     file: UploadedFile
+    """The recording, as it is uploaded."""
     text: str
     """The words that are spoken."""
     audio_duration_s: float
@@ -137,6 +138,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
         return RequestParts(headers=operation.required_headers)
     request = RequestParts(headers=operation.required_headers, body={}, media_type=media_type.name)
     for name, inner in _iterate_required_fields(operation, media_type.schema):
+        # Only required fields: an optional one may need something that exists, such as a voice of this account.
         value = (
             build_voice_sample_upload()
             if is_file_field(media_type, inner)
@@ -149,6 +151,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
 
 
 def _build_documented_request(operation: Operation, media_type: MediaType) -> RequestParts | None:
+    """Return a request with the first documented example that fits the schema; `None` if there is none."""
     if not is_json(media_type.name):
         return None  # an example cannot contain a file
     requests = (
@@ -213,6 +216,7 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
     target = find_request_target(operation, request)
     text = (operation.speech if target is None else target.speech).request_fields["text"].location
     texts = [text.read_body(request.body)]
+    # A batch is charged by its items, each like a request of its own.
     if operation.batch is not None:
         # The documented location of the text is the one in the first item: <list>/0/<field>.
         depth = len(operation.batch.requests_location.pointer_tokens) + 1
@@ -298,6 +302,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     for name, field in join_form_field_lists(body, media_type.separator_by_list_field).items():
         sent = list_field_values(field)
         texts = [one for one in sent if isinstance(one, str)]
+        # Latin-1 maps each byte to one character, so that `maxLength` limits the size of a file.
         files = [one.data.decode("latin-1") for one in sent if isinstance(one, UploadedFile)]
         if texts:
             text = texts[0] if len(texts) == 1 else texts
@@ -316,7 +321,7 @@ def is_valid_body(operation: Operation, request: RequestParts) -> bool:
 
 def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any) -> RequestParts:
     """Return `request` with `value` at `body_path` of its body; `MISSING` removes what is there."""
-    body = copy.deepcopy(request.body)
+    body = copy.deepcopy(request.body)  # the requests of a plan share their unchanged values
     if value is MISSING:
         parent = read_pointer(body, body_path[:-1])
         if isinstance(parent, dict):
@@ -362,7 +367,7 @@ def build_request_case(
         text_character_count=count_charged_characters(operation, request),
         is_fuzzed=True,
     )
-    # A planned case may have the same description.
+    # A planned case may have the same description, and what is known of cases is kept by their ids.
     return msgspec.structs.replace(case, id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}")
 
 

@@ -25,7 +25,9 @@ class SpeakingRateRange(NamedTuple):
     """The slowest and the fastest plausible rate, in characters per second."""
 
     slowest_characters_per_s: float
+    """Below it, the audio is too long for its text."""
     fastest_characters_per_s: float
+    """Above it, the audio is too short for its text."""
 
 
 ALPHABETIC_SPEAKING_RATE_RANGE = SpeakingRateRange(slowest_characters_per_s=4.0, fastest_characters_per_s=45.0)
@@ -116,7 +118,7 @@ def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
 
 
 def _detect_text_format(audio_bytes: bytes) -> str | None:
-    """Return the format of the text that was delivered instead of audio; `None` if it is not text."""
+    """Return the format of the text that was delivered instead of audio: HTML, XML or JSON; `None` if it is none."""
     start = audio_bytes[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "HTML"
@@ -252,6 +254,7 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
                 evidence=_quote_first_audio_bytes(speech_delivery),
             )
         return
+    # A container alone does not tell WAV of 16-bit samples from WAV of mu-law, which telephone systems need.
     is_other_codec = expected.codec is not None and decoded.codec != expected.codec
     if decoded.container != expected.container or is_other_codec:
         found = decoded.codec if decoded.container == expected.container else decoded.container
@@ -271,6 +274,7 @@ class _ExpectedFormat(NamedTuple):
     description: str
     """The format in words, with the provider's name for it if that differs: "mp3 for mp3_44100"."""
     container: str
+    """The container, or "pcm" for raw samples, in which the audio must be."""
     codec: str | None
     """The codec that the contract documents for the format; `None` if it documents none."""
     is_fixed: bool
@@ -408,15 +412,6 @@ def _describe_format(speech_delivery: SpeechDelivery) -> str:
     return f" for {named}" if named is not None else ""
 
 
-def _is_declared_type_without_audio(media_type: str, declared_media_type: str) -> bool:
-    """Whether `media_type` is the declared one and names something that cannot be audio, such as "text/html"."""
-    return (
-        media_type == declared_media_type
-        and not media_type.startswith(("audio/", "video/"))
-        and media_type not in _GENERIC_MEDIA_TYPES
-    )
-
-
 @register_rule(
     "audio-media-type",
     subject_class=SpeechDelivery,
@@ -445,7 +440,13 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
                 evidence=_quote_first_audio_bytes(speech_delivery),
                 cause_rule_id=_find_cause_rule_id(speech_delivery),
             )
-        elif named is None and _is_declared_type_without_audio(media_type, declared):
+        elif (
+            # Audio in an MP4 or WebM container is often declared as video. A generic type says nothing wrong.
+            named is None
+            and media_type == declared
+            and not media_type.startswith(("audio/", "video/"))
+            and media_type not in _GENERIC_MEDIA_TYPES
+        ):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 

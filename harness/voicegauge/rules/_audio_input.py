@@ -76,6 +76,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     scored = score_transcript(
         sample_id="", reference=call.reference_transcript, transcript=text, language="en", audio_content="speech"
     )
+    # Half, not a few percent: the rule tells another recording from a poor recognizer, which breaks no contract.
     if scored.error_rate >= MAX_TRANSCRIPT_WER:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(
@@ -348,7 +349,7 @@ def _check_stated_sample_rates(call: AudioInputCall) -> Iterator[Violation]:
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.conversion
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
-        return
+        return  # the same in another language takes another time
     speed = call.read_neutral_value("speed")
     expected = call.uploaded_audio.duration_s / (speed if _is_finite_number(speed) and speed > 0 else 1.0)
     for audio in call.decoded_response_audio:
@@ -419,6 +420,7 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
         reading.credits_per_unit if unit is not None else reading.usd_per_unit
         for reading in (price, *price.alternatives)
     ]
+    # From the exact duration to whole minutes: a provider may count seconds, tens of seconds or minutes begun.
     due = [(rate * call.uploaded_audio.duration_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(
         low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
@@ -438,6 +440,7 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
 
 
 def _is_close_in_duration(actual_s: float, expected_s: float) -> bool:
+    """Whether two durations are equal within the tolerances for rounding, padding and changes of pitch."""
     return abs(actual_s - expected_s) <= max(DURATION_TOLERANCE_S, RELATIVE_DURATION_TOLERANCE * expected_s)
 
 
@@ -579,4 +582,5 @@ def _resumes_without_eager_end(turn: TranscribedTurn) -> bool:
 
 
 def _quote_shortened_text(text: str) -> str:
+    """Return at most 100 characters of a text, in quotes."""
     return repr(text if len(text) <= 100 else f"{text[:100]}…")

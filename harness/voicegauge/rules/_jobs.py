@@ -252,6 +252,7 @@ def _get_path_below_base_url(call: Call, status_operation: Operation, url: str) 
         parts = urlsplit(url)
     except ValueError:
         return None
+    # A stand-in, or a server of one's own, names its own URL, which is that to which the submit was sent.
     for base in filter(None, (status_operation.server.url, call.base_url)):
         known = urlsplit(base)
         is_same_host = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())
@@ -282,7 +283,7 @@ def _check_job_transition_undocumented(job_history: JobHistory) -> Iterator[Viol
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
         if state is None or state.terminal_outcome is not None or after not in job.states:
-            continue
+            continue  # reported by job-terminal-changed or job-state-unknown
         if after not in _find_reachable_states(job, before):
             message = f"went from {before} to {after}; documented after {before}: {', '.join(state.successor_names)}"
             keys = ("states", before, "successor_names")
@@ -341,10 +342,7 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
 
 
 def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
-    """Return the name of each observed state with the call that reported it, in order of the calls.
-
-    States that are not texts are left out.
-    """
+    """Return each reported state that is a text, with the call that reported it, in the order of the calls."""
     job = job_history.job_spec
     found = [(job.read_submit_state(job_history.submit_call.read_response_value), job_history.submit_call)]
     found += [(job.read_state(poll.read_response_value), poll) for poll in job_history.polls if poll.is_accepted]
@@ -353,6 +351,7 @@ def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
 
 def _find_reachable_states(job_spec: JobSpec, start_state: str) -> set[str]:
     """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
+    # Indirectly, because a client sees the job only when it polls, and states between two polls stay unseen.
     found, left = {start_state}, [start_state]
     while left:
         following = set(job_spec.states[left.pop()].successor_names) - found
@@ -583,6 +582,7 @@ def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
         return
     for one, other in combinations(concurrent_jobs.jobs, 2):
         both = _collect_audio_values(one) & _collect_audio_values(other)
+        # Equal requests may get the same file from a cache.
         if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
             at = f"{concurrent_jobs.operation.pointer}/x-job/audio"
             message = "two jobs with different requests have the same audio"

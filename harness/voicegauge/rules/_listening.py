@@ -431,16 +431,17 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
 TIMESTAMP_TOLERANCE_S = 0.1
 """Number of seconds by which the last timestamp may be after the end of the audio, because encoders trim up to two
 frames of 1152 samples."""
-_TIMESTAMP_CONTRACT_KEYS = (
+_TIMESTAMP_CONTRACT_CONDITION = (
     "x-speech.response.audio.timestamps, x-speech.targets.*.response_audio.timestamps, x-stream.audio.timestamps"
 )
+"""`contract_condition` of the rules about timestamps."""
 
 
 @register_rule(
     "timestamps-count",
     subject_class=SpeechDelivery,
     description="There are as many times as there are characters or words.",
-    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Subtitles and lip movements are assigned to the wrong words.",
         conforming_example='"Hi" with the starts 0, 0.1 and the ends 0.1, 0.3',
@@ -461,7 +462,7 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
     "timestamps-order",
     subject_class=SpeechDelivery,
     description="No start is negative or before an earlier one, and nothing ends before it starts.",
-    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Subtitles jump back, or have a negative duration.",
         conforming_example="starts: 0, 0.1, 0.3",
@@ -496,7 +497,7 @@ def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | 
     "timestamps-duration",
     subject_class=SpeechDelivery,
     description="No character or word is spoken after the end of the audio.",
-    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Subtitles are late from the beginning, and go on after the end.",
         conforming_example="The last word ends at 2.9 s, the audio at 3.0 s.",
@@ -559,7 +560,7 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
         "The stated times are those at which the words are spoken: not shifted, stretched, invented from the number of "
         "characters, or frozen (English)."
     ),
-    contract_condition=_TIMESTAMP_CONTRACT_KEYS,
+    contract_condition=_TIMESTAMP_CONTRACT_CONDITION,
     explanation=Explanation(
         consequence="Subtitles, marked words and lip movements do not fit the voice.",
         conforming_example='"world" is stated at 0.52 s, and spoken at 0.50 s.',

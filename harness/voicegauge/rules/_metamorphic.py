@@ -65,6 +65,7 @@ def _measure_audible_durations(delivery_pair: DeliveryPair) -> _AudibleDurations
 
 
 def _has_comparable_audio(speech_delivery: SpeechDelivery) -> bool:
+    """Whether the provider reports success, and the text is one whose audio can be compared."""
     return (
         speech_delivery.is_successful and speech_delivery.delivery.failure is None and speech_delivery.has_ordinary_text
     )
@@ -123,6 +124,7 @@ def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
 
 
 def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    """Yield a violation if both deliveries have the same samples although the parameter differs."""
     if _has_same_audio(delivery_pair):
         one = (
             json.dumps(delivery_pair.base_value, ensure_ascii=False)
@@ -290,6 +292,7 @@ def _check_audio_swapped(delivery_pair: DeliveryPair) -> Iterator[Violation]:
             evidence=f"{in_flight.speech_request.text} / {companion.speech_request.text}",
         )
         return
+    # The companion must have the words of this one too: otherwise the voice may just have spoken differently.
     mismatch = _measure_speech_mismatch(delivery_pair)
     with_companion = _measure_speech_mismatch(dataclasses.replace(delivery_pair, changed_delivery=companion))
     if mismatch is None or with_companion is None:
@@ -332,6 +335,7 @@ def _check_pcm_sample_rate(delivery_pair: DeliveryPair) -> Iterator[Violation]:
 
 
 def _measure_speech_mismatch(delivery_pair: DeliveryPair) -> float | None:
+    """Return how badly the spectra of both deliveries can be aligned in time; `None` if that cannot be measured."""
     from voicegauge.speech.audio_measurement import measure_speech_mismatch
 
     one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio

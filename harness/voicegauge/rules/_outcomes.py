@@ -35,6 +35,7 @@ from voicegauge.rules.subjects import ResourceStep
 def _check_filter_ignored(call: Call) -> Iterator[Violation]:
     if not call.is_accepted or not isinstance(call.response_json, dict):
         return
+    # Only parameters that items have as a field are filters; others, such as a page number, match no field.
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
         filter_value = (

@@ -23,6 +23,7 @@ from voicegauge.rules.webhooks import Callback
 STATUSES_WITHOUT_BODY = (204, 205, 304)
 """Statuses of responses that have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 RETRY_AFTER_HEADER = "retry-after"
+"""Name of the header that states when to send a request again, in lower case."""
 RETRY_DATE_TOLERANCE_S = 1.0
 """Tolerance in seconds for the date in Retry-After, because dates in headers have whole seconds."""
 MAX_QUOTED_CHARACTERS = 1_000
@@ -245,6 +246,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
 
 
 def _check_body_schema(call: Call) -> Iterator[Violation]:
+    """Yield a violation for each keyword of the documented schema that the JSON body breaks, up to a maximum."""
     media = call.documented_body
     if media is None or call.response_json is MISSING:
         return
@@ -496,6 +498,7 @@ MIN_UNIX_TIME_S = 1e9
 
 def _find_response_time(call: Call) -> datetime | None:
     """Return when the response was sent, by the clock of the service if it states it; `None` if it is not known."""
+    # Dates in other headers of the response follow the clock of the service, not that of this machine.
     stated = parse_http_date(call.exchange.response.find_header("date") or "")
     if stated is not None or call.exchange.timing is None:
         return stated

@@ -68,6 +68,7 @@ def _check_handshake_response(connection: SocketConnection) -> Iterator[Violatio
     traffic, pointer = connection.traffic, connection.operation.pointer
     if connection.expectation == "rejected":
         is_closed_by_server = traffic.close is not None and traffic.close.closed_by == "server"
+        # A service that reads the key from a message can only refuse by closing the connection afterwards.
         refused = not traffic.is_open or (is_closed_by_server and not connection.has_asked_to_close)
         speaks = any(turn.audio for turn in connection.conversation.turns)
         if not refused or speaks:
@@ -97,6 +98,7 @@ def _check_handshake_response(connection: SocketConnection) -> Iterator[Violatio
     ),
 )
 def _check_message_schema(connection: SocketConnection) -> Iterator[Violation]:
+    # A message that recurs a thousand times is one violation, and a hostile service can send any number of others.
     reported, wrong = 0, 0
     seen: set[tuple[str, str | None]] = set()
     for message in connection.traffic.messages:
@@ -205,6 +207,7 @@ def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
         when = "in the middle of a turn" if connection.has_open_turn else "before the first turn"
         yield Violation(f"{close.describe()} {when}", pointer)
         return
+    # If the document lists no codes, any code with which the service says why is as good as another.
     documented = connection.target.spec.close_codes
     allowed = {*_NORMAL_CLOSE_CODES, *(int(code) for code in documented if code.isdecimal()), NO_STATUS_CLOSE_CODE}
     if close.code not in allowed and (documented or close.code == ABNORMAL_CLOSE_CODE):
@@ -471,7 +474,7 @@ def _check_turn_text_differs(turn_among_others: TurnAmongOthers) -> Iterator[Vio
 def _check_turn_speech_differs(turn_pair: TurnPair) -> Iterator[Violation]:
     from voicegauge.speech.audio_measurement import measure_speech_mismatch
 
-    base, changed = turn_pair.base, turn_pair.changed
+    base, changed = turn_pair.base_turn, turn_pair.changed_turn
     one, other = base.active_duration_s, changed.active_duration_s
     if not base.turn.is_complete or not changed.turn.is_complete or one is None or other is None:
         return

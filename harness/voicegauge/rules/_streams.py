@@ -143,6 +143,7 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
         return
     spec, count = _get_stream_spec(call), 0
     first = next(iter(spec.events))
+    # A stream that fails at once has nothing but its error.
     if events[0].event_type != first and spec.events[events[0].event_type or ""].terminal_outcome != "failure":
         message = f"the stream begins with {events[0].event_type!r}, not with {first!r}"
         yield Violation(message, _build_stream_pointer(call, "events", first), evidence=_quote_event(events[0]))
@@ -296,15 +297,16 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     ),
 )
 def _check_stream_audio_indexes(call: Call) -> Iterator[Violation]:
-    location = _get_stream_spec(call).audio if call.event_stream is not None else None
-    if location is None or location.sequence_number_location is None:
+    audio_spec = _get_stream_spec(call).audio if call.event_stream is not None else None
+    if audio_spec is None or audio_spec.sequence_number_location is None:
         return
-    audio = [event for event in _list_documented_events(call) if event.event_type == location.event_type]
-    numbers = [event.read_value(location.sequence_number_location) for event in audio]
+    audio = [event for event in _list_documented_events(call) if event.event_type == audio_spec.event_type]
+    numbers = [event.read_value(audio_spec.sequence_number_location) for event in audio]
+    # Compared with the one before, not counted: no document says whether the first index is 0 or 1.
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_integer(a) and _is_integer(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS_PER_RULE), strict=False):
-        message = f"index {after} follows index {before} at {location.sequence_number_location}"
+        message = f"index {after} follows index {before} at {audio_spec.sequence_number_location}"
         yield Violation(
             message, _build_stream_pointer(call, "audio", "sequence_number_location"), evidence=_quote_event(event)
         )
@@ -330,6 +332,7 @@ def _check_stream_stalled(call: Call) -> Iterator[Violation]:
     timing, bound = call.exchange.timing, _get_stream_spec(call).max_gap_s if call.event_stream is not None else None
     if timing is None or bound is None:
         return
+    # Between arrivals only: how long the first chunk takes is not a pause, and is measured by benchmarks.
     gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunk_arrivals)]
     longest = max(gaps, default=0.0)
     if longest > bound:

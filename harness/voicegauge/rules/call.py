@@ -85,8 +85,10 @@ class Call(CheckSubject):
     """One exchange, interpreted by the documentation of the operation that was called."""
 
     operation: Operation
+    """The operation that was called."""
     exchange: Exchange
     target: Target | None = None
+    """The target that the request, or the job that it is about, addresses; `None` if it is not known or none."""
     request_intent: RequestIntent = "valid"
     submit_call: Call | None = None
     """For a status request, the call that submitted the job; `None` for other requests, or if it is not known."""
@@ -169,6 +171,7 @@ class Call(CheckSubject):
 
     @property
     def _is_json_body_expected(self) -> bool:
+        # An empty body is reported by the rule empty-body, not as invalid JSON.
         return bool(self.exchange.response.body) and self.expects_json
 
     @functools.cached_property
@@ -355,6 +358,7 @@ class CaseOutcome(CallSubject):
     """The call of a planned case, together with the response that was expected."""
 
     expected_response: ExpectedResponse
+    """The response that the case should get."""
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
@@ -370,6 +374,7 @@ class CaseOutcome(CallSubject):
         if not self.call.is_accepted:
             return False
         body, documented = self.call.response_json, self.call.documented_body
+        # The status of a job is sent with success whatever it says: its error is one of the job, not of the request.
         return (
             isinstance(body, dict)
             and self.operation.job is None
@@ -384,6 +389,7 @@ class CaseOutcome(CallSubject):
 
 
 _ERROR_WITH_SUCCESS_STATUS = "an error is sent with the success status"
+"""The words by which profiles recognize this violation in a saved report, which has messages only."""
 
 
 def describe_error_with_success_status(status: int) -> str:
@@ -404,12 +410,15 @@ class RecordingAge(CheckSubject):
     """A recording with the age of its oldest exchange with the live service."""
 
     operation: Operation
+    """The operation of the oldest exchange."""
     exchange: Exchange
     """The oldest exchange of the recording with the live service."""
     recording_name: str
     """Name of the file that contains the recording."""
     age_days: float
+    """Days since the oldest exchange."""
     target: Target | None = None
+    """The target that the file is named after; `None` if it is named after an operation."""
 
 
 def quote_audio(decoded: DecodedAudio | None, text: str) -> str:
@@ -460,6 +469,7 @@ def find_documented_default(operation: Operation, location: Location, media_type
 
 
 def _find_member_schema(schema: Any, member_name: str) -> Any:
+    """Return the schema of a property, or of the items if `member_name` is an index; empty if there is none."""
     if not isinstance(schema, dict):
         return {}
     properties = schema.get("properties", {})

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import ChatSpec, JobSpec, JobState
-from voicegauge.contract.extension.pricing import PriceSpec, UsageSpec
+from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.price_computation import is_rounded_amount
 from voicegauge.formats.locations import MISSING, Location
 from voicegauge.model.base import Severity
@@ -101,7 +101,9 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
         if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
             unit = "tokens" if part.unit == "1m_tokens" else "s"
             message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
-            yield Violation(message, f"{pointer}/usage", _find_usage_pointer(usage), f"{reported:g} {unit}")
+            location = usage.reported_usage_location  # `None` for usage in an event, which has no place in the body
+            value_pointer = location.json_pointer or None if location is not None else None
+            yield Violation(message, f"{pointer}/usage", value_pointer, f"{reported:g} {unit}")
 
 
 def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple[str, PriceSpec]]:
@@ -118,14 +120,6 @@ def _describe_charge_deviation(charged_amount: float, documented_amount: float) 
         else "less than documented"
         if charged_amount < documented_amount
         else "more than documented"
-    )
-
-
-def _find_usage_pointer(price_usage: UsageSpec) -> str | None:
-    return (
-        price_usage.reported_usage_location.json_pointer or None
-        if price_usage.reported_usage_location is not None
-        else None
     )
 
 
@@ -231,6 +225,7 @@ def _compute_documented_price(target: Target, price: PriceSpec, character_count:
 
 
 def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up_amount: float) -> bool:
+    """Whether a charge is a documented amount, that amount rounded up, or between them."""
     return (
         is_rounded_amount(charged_amount, exact_amount)
         or is_rounded_amount(charged_amount, rounded_up_amount)
@@ -239,6 +234,7 @@ def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up
 
 
 def _build_pricing_pointer(target: Target) -> str:
+    """Return the JSON pointer to the price of a target: its own, or that of its operation."""
     if target.target_spec.pricing is not None:
         return f"{target.pointer}/pricing"
     return f"{target.operation.pointer}/x-pricing"
@@ -256,6 +252,7 @@ class BalanceChange(CallSubject):
     """A charged call that was sent after the response that reported an earlier balance."""
 
     earlier_balance: float
+    """The balance that an earlier response to the same account reported."""
     charge: float
     """What the call was charged, as its response states."""
     balance: float
@@ -292,6 +289,7 @@ class BalancesOfRun:
         charge = read_amount(call.read_response_value(response.charge_location))
         if balance is None or charge is None:
             return None
+        # By key, because a check also sends wrong keys and those of a second account.
         request = call.exchange.request
         account = (call.contract.id, request.find_header("authorization"), request.find_header("x-api-key"))
         earlier = self._latest_by_account.get(account)
@@ -299,7 +297,7 @@ class BalancesOfRun:
         if earlier is None or received_ms > earlier.received_ms:
             self._latest_by_account[account] = _ReportedBalance(balance, received_ms)
         if earlier is None or timing.started_ms < earlier.received_ms:
-            return None
+            return None  # the earlier balance may include this call already, which was in flight with the other
         return BalanceChange(call, earlier_balance=earlier.amount, charge=charge, balance=balance)
 
 

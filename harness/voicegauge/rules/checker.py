@@ -48,7 +48,9 @@ class Checker:
     """Applies rules to subjects and yields findings."""
 
     provenance: Provenance
+    """Provenance of the traffic that is judged, which each finding states."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
+    """The rules to apply, by id."""
     build_reproduction_command: ReproductionCommandBuilder | None = None
     """Function that returns the shell command that reproduces a finding; `None` if findings have no commands."""
     mask_secrets: Callable[[str], str] = str
@@ -78,6 +80,7 @@ class Checker:
                 finding = self._build_finding(
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
                 )
+                # The rule of a cause is registered before those of its effects, so its finding is there already.
                 index = _find_finding_index(findings, violation.cause_rule_id, finding.severity)
                 if index is None:
                     findings.append(finding)
@@ -139,6 +142,7 @@ class Checker:
         return {}
 
     def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:
+        """Return the rules that apply to a subject, by its class and by what the contract states of its operation."""
         subject_class, operation = type(subject), subject.operation
         found = self._rules_by_class_and_operation.get((subject_class, operation))
         if found is None:
@@ -148,6 +152,7 @@ class Checker:
 
     def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
+            # The rules of the class itself first: they say more than those of its base classes.
             self._rules_by_class[subject_class] = tuple(
                 rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
             )
@@ -193,6 +198,7 @@ class Checker:
 
     def _mask_and_shorten(self, subject: CheckSubject, violation: Violation, text: str, max_characters: int) -> str:
         """Mask secrets and possible secrets in `text`, put it on one line, and shorten it to `max_characters`."""
+        # Masked before it is cut to its final length: the beginning of a key that is cut off would not be recognized.
         masked = self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN])
         exchanges = [violation.exchange] if violation.exchange is not None else subject.quoted_exchanges
         if self.mask_quotation is not None:
@@ -262,6 +268,7 @@ def _is_dispute_about_exchange(
         return False
     if dispute.body_schema is None:
         return True
+    # A violation may name an exchange of another operation, such as a poll of a submitted job.
     operation = subject.contract.operations.get(exchange.operation, subject.operation)
     value = Call(operation, exchange).response_json
     if value is MISSING:

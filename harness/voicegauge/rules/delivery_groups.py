@@ -38,7 +38,9 @@ from voicegauge.speech.listening import (
 )
 
 KeyT = TypeVar("KeyT")
+"""What the values of a table are stored by."""
 ValueT = TypeVar("ValueT")
+"""What is stored in a table."""
 
 MAX_REMEMBERED_DIGESTS = 5000
 """Maximum number of digests of audio, and of requests, that are kept of a run; above it, the oldest is forgotten."""
@@ -61,6 +63,7 @@ class SpeedPace(NamedTuple):
     """The pace of one text at one requested speed."""
 
     speed: float
+    """The requested speed, as a factor of the usual one."""
     pace: float
     """Letters per second."""
 
@@ -69,7 +72,9 @@ class SpeedStep(NamedTuple):
     """Two neighbouring speeds at which one text was requested, with the same settings otherwise."""
 
     slower: SpeedPace
+    """The lower of the two speeds."""
     faster: SpeedPace
+    """The higher of the two speeds."""
 
     @property
     def exponent(self) -> float:
@@ -82,6 +87,7 @@ class DeliveryAmongOthers(CheckSubject):
     """A delivery of audible speech, compared with the other deliveries of the run before it."""
 
     speech_delivery: SpeechDelivery
+    """The delivery that is compared."""
     other_text_with_same_audio: str | None
     """A different text for which the same samples were delivered; `None` if there was none."""
     pace_comparison: PaceComparison | None
@@ -157,12 +163,13 @@ class DeliveriesOfRun:
         """Create an object without measurements."""
         self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
         """Measurements of the latest deliveries, until the caller clears them."""
+        # Ordered, so that the oldest entry can be forgotten when a table is full.
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._paces: OrderedDict[str, deque[float]] = OrderedDict()
-        self._paces_by_speed: OrderedDict[str, dict[float, float]] = OrderedDict()
-        self._flat_steps: OrderedDict[str, set[float]] = OrderedDict()
-        self._fitting_counts: Counter[str] = Counter()
-        self._unfitting_counts: Counter[str] = Counter()
+        self._paces_by_settings: OrderedDict[str, deque[float]] = OrderedDict()
+        self._pace_by_speed_by_settings: OrderedDict[str, dict[float, float]] = OrderedDict()
+        self._reported_speeds_by_settings: OrderedDict[str, set[float]] = OrderedDict()
+        self._fitting_count_by_target: Counter[str] = Counter()
+        self._unfitting_count_by_target: Counter[str] = Counter()
         self.unjudged_words_count_by_reason: Counter[str] = Counter()
         """Number of deliveries and turns of audible speech of which it was not judged whether they say their text."""
         self.unjudged_sound_count_by_reason: Counter[str] = Counter()
@@ -218,11 +225,10 @@ class DeliveriesOfRun:
 
     def _count_delivery_by_fit(self, delivery_measurements: DeliveryMeasurements) -> bool:
         """Count a delivery or turn by whether it fits its text; return whether a misfit may be reported."""
-        self._unfitting_counts[delivery_measurements.target] += delivery_measurements.fits_text is False
-        self._fitting_counts[delivery_measurements.target] += delivery_measurements.fits_text is True
-        return can_report_unfitting_text(
-            self._fitting_counts[delivery_measurements.target], self._unfitting_counts[delivery_measurements.target]
-        )
+        target = delivery_measurements.target
+        self._unfitting_count_by_target[target] += delivery_measurements.fits_text is False
+        self._fitting_count_by_target[target] += delivery_measurements.fits_text is True
+        return can_report_unfitting_text(self._fitting_count_by_target[target], self._unfitting_count_by_target[target])
 
     def _find_other_text(self, delivery_measurements: DeliveryMeasurements) -> str | None:
         """Return an earlier, different text with the same samples; `None` if there is none."""
@@ -239,7 +245,9 @@ class DeliveriesOfRun:
         """Compare the pace with those of earlier deliveries with the same settings; `None` without a pace."""
         if delivery_measurements.pace is None:
             return None
-        others = _get_or_store(self._paces, delivery_measurements.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES))
+        others = _get_or_store(
+            self._paces_by_settings, delivery_measurements.settings_digest, deque(maxlen=MAX_REMEMBERED_PACES)
+        )
         comparison = compare_pace(delivery_measurements.pace, others)
         others.append(delivery_measurements.pace)
         return comparison
@@ -253,7 +261,7 @@ class DeliveriesOfRun:
         )
         if pace is None or speed is None:
             return ()
-        paces = _get_or_store(self._paces_by_speed, key, {})
+        paces = _get_or_store(self._pace_by_speed_by_settings, key, {})
         if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
             return ()
         paces[speed] = pace
@@ -261,7 +269,7 @@ class DeliveriesOfRun:
         flat = [step for step in steps if step.exponent < MIN_SPEED_EXPONENT]
         if len(flat) == len(steps):
             return ()  # a speed that never has an effect is one finding, of `speed-ignored`
-        known = _get_or_store(self._flat_steps, key, set())
+        known = _get_or_store(self._reported_speeds_by_settings, key, set())
         new = tuple(step for step in flat if not known & {step.slower.speed, step.faster.speed})
         known.update(speed for step in new for speed in (step.slower.speed, step.faster.speed))
         return new
@@ -351,6 +359,7 @@ def _collect_settings(speech_delivery: SpeechDelivery, omitted_field: Literal["t
     """
     submit, target_id = speech_delivery.submit_call, speech_delivery.target.id
     mapping = speech_delivery.target.speech.request_fields[omitted_field]
+    # From the request as it was sent, which a recording has too; `speech_request` lacks what it has no name for.
     if submit is None:
         empty = {"text": ""} if omitted_field == "text" else {"speed": None}
         return target_id, repr(msgspec.structs.replace(speech_delivery.speech_request, **empty))

@@ -35,6 +35,7 @@ from voicegauge.model.base import Record, Severity
 from voicegauge.model.exchange import Exchange
 
 SubjectT = TypeVar("SubjectT")
+"""The class of the subjects that a rule judges."""
 ASSIGNABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 _RULE_ID_PATTERN = re.compile(r"^[a-z]+(-[a-z]+)*$")
@@ -106,9 +107,11 @@ class FaultExample(Record, frozen=True):
     """A fault of the emulator that breaks a rule. A test checks that this rule finds it, and no unexpected one."""
 
     fault_id: str
+    """Name of the fault, as for `--fault`."""
     target_id: str | None = None
     """Id of a provider or target that has violations with the fault; `None` for the first that can have the fault."""
     found_in: FaultTraffic = "speech"
+    """The traffic in which the rule finds the fault."""
     also_found_by: tuple[str, ...] = ()
     """Ids of rules that may find the fault as well, because one mistake contradicts several statements."""
 
@@ -123,14 +126,18 @@ class Rule:
     """What a provider must do, with the function that finds violations of it."""
 
     id: str
+    """Id in kebab-case, which names what is wrong if the rule is broken: "empty-body"."""
     severity: Severity
+    """Severity of its findings, unless documents dispute the violated fact or only public traffic shows it."""
     description: str
     """A sentence that states what the rule requires."""
     contract_condition: str
     """What a contract must state so that the rule can find a violation: "x-job.charge_location and x-pricing".
     Commas separate alternatives. " and " joins the statements of one alternative."""
     subject_class: type[Any]
+    """Class of the subjects that the rule judges; instances of derived classes are judged too."""
     check: Callable[[Any], Iterator[Violation]]
+    """Function that yields the violations of the rule by a subject."""
     explanation: Explanation
     needs: RuleNeed
     shown_by: tuple[FaultExample, ...]
@@ -259,6 +266,7 @@ def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
 
 def select_applicable_rules(rules: Iterable[Rule], operation: Operation) -> tuple[Rule, ...]:
     """Return those of `rules` that `find_applicable_rules` returns for `operation`, in the order of `rules`."""
+    # By condition and not by rule: a hundred rules share a few conditions, and are asked for with every subject.
     stated = _APPLICABILITY_CACHE.setdefault(operation, {})
     selected = []
     for rule in rules:
@@ -372,14 +380,14 @@ def _list_price_specs(operation: Operation) -> list[Any]:
 def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
     """Whether `document_value` contains a value at the path `path_tokens`, in which "*" matches any key or item."""
     if not path_tokens:
-        return document_value is not None and document_value not in ((), {})
+        return document_value is not None and document_value not in ((), {})  # an empty list or map states nothing
     name, rest = path_tokens[0], path_tokens[1:]
     if name == "*":
         items = document_value.values() if isinstance(document_value, Mapping) else document_value
         return any(_has_value_at(item, rest) for item in items)
     if isinstance(document_value, Mapping):
         return name in document_value and _has_value_at(document_value[name], rest)
-    if isinstance(document_value, tuple):
+    if isinstance(document_value, tuple):  # conditions name members of list items without a "*" for the list
         return any(_has_value_at(item, path_tokens) for item in document_value)
     inner = getattr(document_value, name, None) if isinstance(document_value, Record) else None
     return inner is not None and inner is not False and _has_value_at(inner, rest)

@@ -35,6 +35,7 @@ class SocketSubject(CheckSubject):
 
     target: BaseSocketTarget  # type: ignore[assignment]
     traffic: SocketTraffic
+    """The handshake, the messages and the close of the connection."""
 
     @property
     def operation(self) -> Operation:
@@ -119,7 +120,9 @@ class SpokenTurn(SocketSubject):
     """One turn of a connection that the service should have spoken."""
 
     turn: SocketTurn
+    """The text that was sent, and what the service sent for it, with times."""
     audio_format: SocketFormat
+    """The format in which the audio of the connection is encoded."""
     waited_s: float
     """How long the client waited, in seconds, if the turn did not end."""
     language: str | None = None
@@ -150,7 +153,7 @@ class SpokenTurn(SocketSubject):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the turn has no audible audio."""
+        """Whether the turn has no audible audio: none at all, none that can be decoded, or silence."""
         from voicegauge.speech.audio_measurement import is_silent
 
         decoded = self.decoded_audio
@@ -206,6 +209,7 @@ class TurnAmongOthers(SocketSubject):
     """A turn, with what the earlier turns of the run show about how well texts can be compared."""
 
     spoken_turn: SpokenTurn
+    """The turn."""
     can_doubt_text: bool
     """Whether a text that fits the audio no better than other texts is reported, by `can_report_unfitting_text`."""
 
@@ -227,9 +231,11 @@ DESCRIPTION_BY_COMPARISON: dict[TurnComparison, str] = {
 class TurnPair(SocketSubject):
     """Two complete turns with the same text."""
 
-    base: SpokenTurn
-    changed: SpokenTurn
+    base_turn: SpokenTurn
+    """The first turn, whose text was sent whole and alone."""
+    changed_turn: SpokenTurn
     comparison: TurnComparison
+    """How `changed_turn` differs from `base_turn`."""
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:

@@ -150,6 +150,7 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
 
 
 def _decode_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> DecodedAudio | None:
+    """Return the samples of encoded audio; `raw_format` says how to read raw samples. `None` if it is not audio."""
     from voicegauge.speech.speech_signal import find_measured_audio
 
     return find_measured_audio(audio_bytes, raw_format).decoded_audio
@@ -163,6 +164,7 @@ class JobHistory(CheckSubject):
     polls: tuple[Call, ...]
     """The status requests, in the order of sending."""
     status_operation: Operation
+    """The operation of the status requests, whose `x-job` describes the job."""
     is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""
     state_observations: tuple[StateObservation, ...] = ()
@@ -202,14 +204,12 @@ class JobHistory(CheckSubject):
         return (f"{self.status_operation.pointer}/x-job", *self.submit_call.disputable_pointers)
 
 
-# Defines several jobs of one account, in progress at the same time, as a subject of rules.
-
-
 @dataclass(frozen=True, eq=False)
 class ConcurrentJobs(CheckSubject):
     """Jobs of one account that were in progress at the same time, each with the exchanges about it so far."""
 
     jobs: tuple[JobHistory, ...]
+    """All jobs so far, in the order in which they were submitted."""
     latest_job: JobHistory
     """The job that was polled last."""
 
@@ -247,7 +247,9 @@ class SpeechDelivery(CheckSubject):
 
     target: Target
     speech_request: SpeechRequest
+    """The requested speech in provider-independent terms."""
     delivery: Delivery
+    """What was sent and received, with the audio."""
     is_successful: bool = True
     """Whether the provider reports success: the job ended in success, or the response was 2xx."""
     has_ordinary_text: bool = True
@@ -348,6 +350,7 @@ class SpeechDelivery(CheckSubject):
         data = self.delivery.audio
         if self._raw_format is not None or data is None:
             return False
+        # A file states its own rate. Samples that happen to begin like a file are recognized by not decoding as one.
         if sniff_container(data) is not None and not (is_container_uncertain(data) and self.decode_error):
             return False
         name = (self.requested_format or self.default_format or "").lower()
@@ -357,18 +360,12 @@ class SpeechDelivery(CheckSubject):
     def _raw_format(self) -> RawAudioFormat | None:
         from voicegauge.speech.decoding import RawAudioFormat
 
-        if self.audio_format is not None and self.audio_format.sample_rate_hz is not None:
-            return RawAudioFormat(
-                format=self.audio_format.codec,
-                sample_rate_hz=self.audio_format.sample_rate_hz,
-                channels=self.audio_format.channels,
-            )
-        documented = self.audio_spec
-        if documented is None or documented.format is None or documented.sample_rate_hz is None:
+        found, spec = self.audio_format, self.audio_spec
+        if found is not None and found.sample_rate_hz is not None:
+            return RawAudioFormat(format=found.codec, sample_rate_hz=found.sample_rate_hz, channels=found.channels)
+        if spec is None or spec.format is None or spec.sample_rate_hz is None:
             return None
-        return RawAudioFormat(
-            format=documented.format, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
-        )
+        return RawAudioFormat(format=spec.format, sample_rate_hz=spec.sample_rate_hz, channels=spec.channels)
 
     @functools.cached_property
     def measured_audio(self) -> MeasuredAudio | None:
@@ -420,16 +417,11 @@ class SpeechDelivery(CheckSubject):
         """What the audio says, compared with the text; `None` if they cannot be compared, as in most languages."""
         from voicegauge.speech.spoken_text import judge_spoken_text
 
-        decoded, language = self.decoded_audio, self._spoken_language
+        decoded, language = self.decoded_audio, self._spoken_language or "auto"
         if decoded is None or not self._has_audible_speech or self._incomparable_text_reason is not None:
             return None
-        is_automatic = language is None or language.lower() == "auto"
-        return judge_spoken_text(
-            decoded.samples,
-            decoded.sample_rate_hz,
-            self.speech_request.text,
-            "en" if language is None or is_automatic else language,
-        )
+        language = "en" if language.lower() == "auto" else language
+        return judge_spoken_text(decoded.samples, decoded.sample_rate_hz, self.speech_request.text, language)
 
     @property
     def unjudged_words_reason(self) -> str | None:
@@ -450,6 +442,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def _incomparable_text_reason(self) -> str | None:
+        """Why audio cannot be compared with this text, whatever it says; `None` if it can."""
         from voicegauge.speech.spoken_text import explain_why_not_judged
 
         if not self.has_ordinary_text:
@@ -458,6 +451,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def _spoken_language(self) -> str | None:
+        """The language in which the text should be spoken; `None` if neither the request nor the contract names one."""
         speech, mapping = self.speech_request, self.target.speech.request_fields.get("language")
         requested = _find_neutral_value(mapping, speech.language) if mapping is not None else None
         return requested or speech.language or self.target.target_spec.default_language
@@ -501,7 +495,9 @@ class DeliveryPair(CheckSubject):
 
     compared_parameter: ComparedParameter
     base_delivery: SpeechDelivery
+    """The first delivery, with which the other is compared."""
     changed_delivery: SpeechDelivery
+    """The delivery in whose request the parameter differs, or is repeated."""
     base_value: Any
     """Value of the parameter in the first request, or the documented default; `None` if neither is known."""
     changed_value: Any
@@ -529,6 +525,7 @@ class DeliveryPair(CheckSubject):
     def raw_audio(self) -> DecodedAudio | None:
         """The raw samples, if one of the deliveries has them and the other is a file; otherwise `None`."""
         both = self.base_delivery.decoded_audio, self.changed_delivery.decoded_audio
+        # Two deliveries of raw samples would be read at the same rate, so that neither shows whether it is right.
         raw = [one for one in both if one is not None and one.container == "pcm"]
         return raw[0] if len(raw) == 1 and None not in both else None
 
@@ -571,6 +568,7 @@ class ResourceStep(CallSubject):
     creating_operation: Operation
     """The operation that created the resource."""
     resource_id: str
+    """The id that the response to the creation assigned."""
     step_kind: ResourceStepKind
     description: str
     """A phrase that names the operation of the call and what was done to the resource before the call."""

@@ -33,10 +33,12 @@ class Callback(CheckSubject):
     documented_body: MediaType
     """The body of the callback as the contract documents it."""
     exchange: Exchange
+    """The callback, and the response of the receiver."""
     operation: Operation
     """An operation whose requests cause the callback. For a webhook that belongs to no operation, any operation of the
     contract."""
     target: Target | None = None
+    """The target of the request that caused the callback; `None` if it was not observed."""
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
@@ -56,6 +58,7 @@ class RequestCallbacks(CheckSubject):
     operation: Operation
     """The operation of the request, with an `x-webhook`."""
     received_callbacks: tuple[ReceivedCallback, ...]
+    """The callbacks as the receiver got them, with the time of each."""
     subscribed_callbacks: CallbackTiming
     """Which callbacks the request asked for: only the one at the end of the job, also earlier ones, or unknown."""
     submit_call: Call | None = None
@@ -143,6 +146,7 @@ class RequestCallbacks(CheckSubject):
             callback_id=parts.callback_id,
             timestamp=parts.timestamp,
         )
+        # Any: while a provider changes its secret, it signs with both. Compared in constant time, as receivers should.
         return any(hmac.compare_digest(right, signature) for signature in parts.signatures)
 
     def read_job_id(self, body: Any) -> Any:
@@ -332,8 +336,8 @@ def _check_final_callback_sent_again(callbacks: RequestCallbacks) -> Iterator[Vi
     severity=Severity.WARNING,
     explanation=Explanation(
         consequence="A progress display stands still, and a client that expects a sign of life gives up.",
-        conforming_example="progress_max_s: 10. A callback every 5 s",
-        violating_example="progress_max_s: 10. A pause of 40 s between two callbacks",
+        conforming_example="max_progress_interval_s: 10. A callback every 5 s",
+        violating_example="max_progress_interval_s: 10. A pause of 40 s between two callbacks",
     ),
     unshown_reason="No fault delays a callback.",
 )
