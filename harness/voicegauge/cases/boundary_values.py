@@ -242,7 +242,12 @@ def _list_enum_boundary_values(
             body_path, value, f"{field_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
         )
     if values:
-        other = _pick_value_outside_enum(values)
+        # Of the same type, so that it is not rejected for its type.
+        other = (
+            next(number for number in itertools.count(min(values)) if number not in values)
+            if all(type(value) is int for value in values)
+            else _TEXT_OUTSIDE_ENUM
+        )
         yield BoundaryValue(body_path, other, f"{field_name} {other!r}, not one of its values", keyword, is_valid=False)
         if schema.get("x-source", {}).get("is_inferred"):
             return  # whether case matters is not known
@@ -250,13 +255,6 @@ def _list_enum_boundary_values(
         for value in capitals[:1]:
             description = f"{field_name} {value!r}, a value in capital letters"
             yield BoundaryValue(body_path, value, description, keyword, is_valid=False)
-
-
-def _pick_value_outside_enum(enum_values: list[Any]) -> Any:
-    """Return a value that is not in `enum_values` but has the same type, so that it is not rejected for its type."""
-    if all(type(value) is int for value in enum_values):
-        return next(number for number in itertools.count(min(enum_values)) if number not in enum_values)
-    return _TEXT_OUTSIDE_ENUM
 
 
 def _list_wrong_type_values(

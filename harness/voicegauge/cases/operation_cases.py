@@ -380,7 +380,10 @@ def _iterate_valid_and_invalid_cases(
             yield build_case(operation, expected, request=other)
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
-    yield from _iterate_upload_limit_cases(operation, request, is_emulated=is_emulated)
+    body = request.body if isinstance(request.body, dict) else {}
+    for field in operation.limits.upload_limits:
+        if isinstance(body.get(field), UploadedFile):
+            yield from plan_upload_cases(operation, request, field, None, is_emulated=is_emulated)
     lifecycle = _build_lifecycle_case(operation, varies_requests_that_use_resource=include_billable_cases)
     yield from [lifecycle] if lifecycle is not None else []
 
@@ -418,16 +421,6 @@ def _build_lifecycle_case(operation: Operation, *, varies_requests_that_use_reso
         # It costs nothing: what is charged is only sent after the deletion, and then rejected.
         is_in_every_plan=resource.deletion is not None and not is_billable(operation),
     )
-
-
-def _iterate_upload_limit_cases(
-    operation: Operation, request: RequestParts, *, is_emulated: bool
-) -> Iterator[ConformanceCase]:
-    """Yield the cases of uploads near the limits of each file that the request has."""
-    body = request.body if isinstance(request.body, dict) else {}
-    for field in operation.limits.upload_limits:
-        if isinstance(body.get(field), UploadedFile):
-            yield from plan_upload_cases(operation, request, field, None, is_emulated=is_emulated)
 
 
 def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:

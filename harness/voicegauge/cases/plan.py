@@ -360,6 +360,7 @@ def _iterate_all_cases(
     is_emulated: bool,
     include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
+    """Yield the cases of all targets and operations, not ordered yet; some ids occur more than once."""
     planned: set[tuple[str, str]] = set()
     planned_branches: set[str] = set()
     for target in targets:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -88,7 +88,9 @@ class _PlannedCase:
 
     case: ConformanceCase
     lane: str | None
+    """Name of the lane, in which cases are sent one after the other; `None` if its order does not matter."""
     must_run_alone: bool
+    """Whether no other case may be in flight at the same time."""
     task: asyncio.Task[SentCase] | None = None
     """The task that sends the case; `None` before it is started."""
 
@@ -163,7 +165,8 @@ class CasesInFlight:
         while True:
             if self._interruption.is_requested and not self._tasks_in_flight:
                 raise asyncio.CancelledError
-            self._add_cases_to_window(waiting)
+            while len(self._window) < self._max_cases and (case := next(waiting, None)) is not None:
+                self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))
             if not self._window:
                 return
             if not self._interruption.is_requested:
@@ -214,11 +217,6 @@ class CasesInFlight:
                 take_result(planned.task.result())
         self._window.clear()
 
-    def _add_cases_to_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
-        """Add the next cases to the window, until it has as many as may be ahead of the judgement."""
-        while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
-            self._window.append(_PlannedCase(case, self._find_lane(case), self._must_run_alone(case)))
-
     def _list_cases_to_start(self) -> list[_PlannedCase]:
         """Return the cases of the window that may be in flight together with those that are, in the order of the plan.
 
@@ -264,6 +262,7 @@ class JudgedCase(NamedTuple):
     """The result of one case."""
 
     findings: list[Finding]
+    """Findings in the case, with clips, not merged yet."""
     status: int | None
     """HTTP status of the response that was judged; `None` if no response was judged."""
     no_verdict_reason: str | None = None
@@ -305,7 +304,7 @@ class CaseRunner:
         self._deliveries = {} if delivery_by_case_id is None else delivery_by_case_id
         self._judge = CaseJudge(service, rules, collector, self._deliveries)
         self._concurrency = 1 if self._limit.is_limited else concurrency
-        self._unreachable_cases, self._has_been_reached = 0, False
+        self._consecutive_unreachable_count, self._has_been_reached = 0, False
         self._judgements = JudgementKeeper(service, rules, collector.coverage, collector.deliveries)
         self._latest_spending = SpendingTotal()
 
@@ -473,15 +472,15 @@ class CaseRunner:
         if not isinstance(error, UnreachableError | TimedOutError) or isinstance(error, IncompleteResponseError):
             self._note_service_reached()
             return False
-        self._unreachable_cases += 1
+        self._consecutive_unreachable_count += 1
         self._collector.was_request_sent |= error.request_was_sent
         # The first case has waited as long as the provider asks clients to: a wrong URL or no network does not change.
         was_never_reached = not error.request_was_sent and not self._has_been_reached
-        return was_never_reached or self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
+        return was_never_reached or self._consecutive_unreachable_count >= MAX_CONSECUTIVE_UNREACHABLE_CASES
 
     def _note_service_reached(self) -> None:
         """Note that the service has responded, which resets the count of consecutive unreachable cases."""
-        self._unreachable_cases, self._has_been_reached = 0, True
+        self._consecutive_unreachable_count, self._has_been_reached = 0, True
 
     def _judge_and_count(
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None

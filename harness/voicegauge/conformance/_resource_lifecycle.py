@@ -101,6 +101,7 @@ def build_resource_use_variants(
 
 
 def _build_request_without_resource(operation: Operation) -> RequestParts | None:
+    """Return a plain valid request, in which the fields that a resource replaces have their usual values."""
     target = _find_first_target(operation)
     if target is None:
         return build_operation_request(operation)[0]
@@ -309,12 +310,12 @@ class ResourceLifecycle:
     def _expect_accepted_outcome(
         self, call: Call, description: str, contract_pointer: str | None = None
     ) -> CaseOutcome:
+        """Return the outcome of a call that must be accepted; by default it tests the `x-resource` as a whole."""
         return CaseOutcome(call, expect_acceptance(description, contract_pointer or self._resource_spec_pointer))
 
-    def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(
-            call, expect_undocumented_outcome(description, contract_pointer or self._resource_spec_pointer)
-        )
+    def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str) -> CaseOutcome:
+        """Return the outcome of a call that may be accepted or rejected, so that only a server error is wrong."""
+        return CaseOutcome(call, expect_undocumented_outcome(description, contract_pointer))
 
     def _build_step(
         self,

@@ -324,7 +324,9 @@ def render_check_badge(report: CheckReport, *, fail_on_warnings: bool = False, h
     label = f"{format_names(providers, _MAX_NAMED_PROVIDERS)} contract{'' if len(providers) == 1 else 's'}"
     verdict = "failed" if has_unmet_limit else _determine_verdict(report, fail_on_warnings=fail_on_warnings)
     date = report.created_at[:10]
-    return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)
+    order = (Provenance.LIVE, Provenance.EMULATED, Provenance.RECORDED, Provenance.DOCUMENTED)
+    source = " + ".join(one.upper() for one in order if one in report.exchange_count_by_provenance) or "nothing sent"
+    return format_badge_svg(label, f"{_describe_findings(report)}, {source} {date}", verdict)
 
 
 def _determine_verdict(report: CheckReport, *, fail_on_warnings: bool) -> BadgeVerdict:
@@ -350,11 +352,6 @@ def _describe_findings(report: CheckReport) -> str:
     elif not report.is_whole:
         found.append("partly judged")
     return ", ".join(found)
-
-
-def _describe_provenance(report: CheckReport) -> str:
-    order = (Provenance.LIVE, Provenance.EMULATED, Provenance.RECORDED, Provenance.DOCUMENTED)
-    return " + ".join(one.upper() for one in order if one in report.exchange_count_by_provenance) or "nothing sent"
 
 
 # Makes and applies the baseline of a check, which lists the findings that a team has accepted.

@@ -154,6 +154,7 @@ class Reproduction:
         """
         request, origins, default_key = exchange.request, client.origins, None
         if self.temporary_emulator_url is not None and request.url.startswith(f"{self.temporary_emulator_url}/"):
+            # The port of the emulator is gone with it; `emulator_command` starts one at the default port.
             url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.temporary_emulator_url)}"
             request = msgspec.structs.replace(request, url=url)
             origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
@@ -361,6 +362,7 @@ def build_emulator_check_settings(
         provider_and_target_ids: the checked providers and targets. Findings contain a command that checks them again;
             `None` to leave that command out.
     """
+    # Imported here, because it loads the emulator, which a live check does not need.
     from voicegauge.emulator.fault_injection import list_ineffective_faults
 
     contracts = list({target.contract.id: target.contract for target in targets}.values())

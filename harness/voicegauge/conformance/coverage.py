@@ -45,6 +45,7 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     """How often a check tried one operation, status, state or constraint of a contract, or applied one rule."""
 
     kind: CoverageKind
+    """Whether an operation, one of its statuses, states or constraints, or a rule was tried."""
     operation_or_provider: str
     """The operation that was tried: <provider>/<operation>; for a rule, the provider alone."""
     name: str
@@ -408,7 +409,9 @@ class _ObservationCounts(NamedTuple):
     """
 
     conforming_counts: Counter[tuple[str, str, str]]
+    """Counts that become `CoverageEntry.conforming_count`."""
     violating_counts: Counter[tuple[str, str, str]]
+    """Counts that become `CoverageEntry.violating_count`."""
 
     def add_count(
         self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, entry_name: str, count: int
@@ -465,6 +468,7 @@ class _ObservationCounts(NamedTuple):
 
 
 def _iterate_operation_entries(operation: Operation, observation_counts: _ObservationCounts) -> Iterator[CoverageEntry]:
+    """Yield the entries of an operation: itself, its statuses, the states of its jobs, and its constraints."""
     called = observation_counts.build_entry("operation", operation, operation.id, None)
     unused = None if called.reached_goal_count else "no request was sent to the operation"
     yield observation_counts.build_entry("operation", operation, operation.id, unused)
@@ -480,6 +484,7 @@ def _iterate_operation_entries(operation: Operation, observation_counts: _Observ
 
 
 def _describe_unreached_goal(conforming_count: int, violating_count: int) -> str | None:
+    """Return which goal of a constraint was not reached, in words; `None` if both were."""
     if conforming_count and violating_count:
         return None
     if conforming_count:

@@ -50,6 +50,7 @@ def group_rejections_of_missing_targets(
 
 
 def _describe_rejection(status: int | None) -> str:
+    """Return how a service rejects requests, in words: by a status, or by an error sent with one of success."""
     if status is not None and 200 <= status < 300:
         return describe_error_with_success_status(status)
     return f"rejected with {status}"
@@ -257,6 +258,7 @@ def group_effects(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _get_rule_in_operation(finding: Finding) -> _RuleInOperation:
+    """Return the key by which findings are grouped before causes are looked for."""
     return finding.rule, finding.where.operation, finding.severity
 
 

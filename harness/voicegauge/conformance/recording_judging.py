@@ -321,6 +321,7 @@ class RecordingContent:
 
         Calls that are about no target of the contract are left out.
         """
+        # By identity, because calls have no equality: two polls may be equal in all that they contain.
         yield from (call for call in self.calls if id(call) not in self._unmatched)
         yield from _iterate_case_outcomes(self.calls, self._case_by_id)
         yield from iterate_jobs_and_deliveries(self.calls, self.exchanges)
@@ -400,6 +401,7 @@ def parse_call(
 
 def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """Yield the outcome of each recorded case: the last response of the operation that it tests."""
+    # The last: a request that was sent again after a status of a busy service is judged by its final response.
     last = {(call.exchange.conversation_id or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = case_by_id.get(group)

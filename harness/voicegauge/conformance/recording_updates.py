@@ -60,7 +60,7 @@ class UnfinishedRecording:
         if any(map(is_emulated, exchanges)):
             return
         path = self._get_case_folder(case) / CASE_FILE_NAME
-        try:
+        try:  # redacted at once: what a crash leaves on disk must have no key either
             save_har(
                 path,
                 exchanges,
@@ -300,6 +300,14 @@ class RefreshPolicy:
         recording: Recording | None,
         case_by_id: Mapping[str, ConformanceCase],
     ) -> RecordingUpdate:
+        """Return what to record into one file.
+
+        Args:
+            path: the file.
+            cases: the planned cases that belong into it.
+            recording: what the file contains now; `None` if it does not exist.
+            case_by_id: every case that follows from the contracts, by id.
+        """
         if recording is not None and recording.provenance is not self.provenance:
             is_replaced = self.refresh_mode == "all" or self.provenance is Provenance.RECORDED
             return RecordingUpdate(
@@ -348,6 +356,7 @@ class RecordedFile(Record, frozen=True, kw_only=True):
     """A recording file that was written, or that was left as it is because it must not be overwritten."""
 
     path: str
+    """Path of the file."""
     provenance: Provenance
     """Provenance of the exchanges in the file."""
     case_count: int

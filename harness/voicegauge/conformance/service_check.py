@@ -290,7 +290,8 @@ class ResourceRequests:
             return None
         name = resource_spec.id_location.pointer_tokens[-1]
         body = parse_exchange(exchange).response_json
-        if not _contains_json_list(body):
+        lists = (value for one in iterate_json_objects(body) for value in one.values() if isinstance(value, list))
+        if not isinstance(body, list) and next(lists, None) is None:
             return None  # such as the page of a proxy: nothing follows from it about what exists
         items = [
             {**item, name: str(item[name])}
@@ -366,18 +367,6 @@ class ResourceRequests:
                     break
                 await client.clock.sleep(wait_s)
         return exchanges[-1]
-
-
-def _contains_json_list(json_value: Any) -> bool:
-    """Whether a JSON value is a list, or contains one at any depth of its objects."""
-    pending = [json_value]
-    while pending:
-        found = pending.pop()
-        if isinstance(found, list):
-            return True
-        if isinstance(found, dict):
-            pending += found.values()
-    return False
 
 
 # Deletes the resources that a check, or an earlier run that was killed, created in the account.

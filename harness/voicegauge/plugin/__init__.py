@@ -82,12 +82,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _describe_option(declared: DeclaredOption) -> str:
+    """Return the help of an option of the plugin: that of the command, with what it needs and its default."""
     spec, required = declared.spec, [f"--vg-{name}" for name in declared.requires if name in {"live", "emulated"}]
     text = f"with --vg-live: {spec.help}" if required == ["--vg-live"] else spec.help
     if spec.default_text is not None:
         # A default that depends on budgets of single providers follows a semicolon; an option of pytest has one value.
         text = f"{text} Default: {spec.default_text.partition(';')[0]}."
-    return text.replace("%", "%%")
+    return text.replace("%", "%%")  # argparse formats the help of options
 
 
 def _load_catalogue(config: pytest.Config) -> Catalogue:
@@ -243,6 +244,7 @@ def voicegauge_judged_emulator(voicegauge_emulator: RunningEmulator) -> Iterator
     A mistake is, for example, a context that is never ended, or text that is never spoken. Close the connections before
     the test ends: a connection that is still open is not judged completely.
     """
+    # The emulator is that of all tests, so what earlier ones did wrong is left out.
     known = len(voicegauge_emulator.list_client_findings(timeout_s=0))
     yield voicegauge_emulator
     found = voicegauge_emulator.list_client_findings()[known:]
@@ -293,6 +295,7 @@ class _StartedReplay(NamedTuple):
 
     server: RunningReplay
     allows_unused_recordings: bool
+    """Whether the test may pass although the client did not send every recorded request."""
 
     def list_unused_and_unmatched_requests(self) -> list[str]:
         """Return a line for each request that is not recorded or was not sent; empty if the test need not fail."""
@@ -305,6 +308,7 @@ class _StartedReplay(NamedTuple):
 
 
 _REPLAYS_STASH_KEY = pytest.StashKey[list[_StartedReplay]]()
+"""Key under which a test has the replays that it started, for the hook that judges them after its body."""
 
 
 @pytest.fixture
@@ -349,6 +353,7 @@ def voicegauge_replay(
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed if a replay received unrecorded requests, or did not receive all recorded ones."""
+    # In the call and not in a finalizer of the fixture: there pytest would report an error besides a passed test.
     result = yield
     problems = [
         text for one in item.stash.get(_REPLAYS_STASH_KEY, []) for text in one.list_unused_and_unmatched_requests()
@@ -438,6 +443,7 @@ class RuleVerdict(NamedTuple):
     """The verdict of one rule on one provider."""
 
     rule: str
+    """Id of the rule."""
     report: CheckReport
     """The report of the whole check of the provider."""
 

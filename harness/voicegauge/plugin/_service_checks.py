@@ -37,12 +37,15 @@ class _OpenBudget(NamedTuple):
     """The budget file of a test run, which is locked until the run ends."""
 
     budget_file: Path
+    """The journal of what live tests of this folder have spent."""
     lock_file: TextIO
+    """The open file whose lock this run holds."""
     initial_file_size_bytes: int
     """Size of the file in bytes when the run began."""
 
 
 _OPEN_BUDGET_STASH_KEY = pytest.StashKey[_OpenBudget]()
+"""Key under which the configuration of a live test run has its budget; the workers of pytest-xdist have none."""
 
 
 def open_budget(config: pytest.Config) -> float:
@@ -181,6 +184,10 @@ def check_live_options(config: pytest.Config) -> None:
 
 
 def _parse_user_options(config: pytest.Config) -> argparse.Namespace:
+    """Return the options of the plugin as the user typed them, without those of ini files.
+
+    They are parsed again, because pytest puts the options of ini files among the arguments before it parses them.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, fromfile_prefix_chars="@")
     for declared in list_plugin_options():
         parser.add_argument(get_plugin_flag(declared), **build_parser_arguments(declared))
@@ -226,10 +233,11 @@ def check_targets_once_per_run(request: pytest.FixtureRequest, target_names: tup
 
     folder = _create_shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
     digest = hashlib.sha256("\n".join(target_names).encode()).hexdigest()[:16]
+    # A digest, because the names of targets have slashes and may be too long for a file name.
     file = folder / f"{target_names[0].partition('/')[0]}-{digest}.json"
     with file.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not file.exists():
+        if not file.exists():  # written whole under the lock, so that a worker never reads a part
             write_file(file, msgspec.json.encode(check_targets(request, target_names)))
     return msgspec.json.decode(file.read_bytes(), type=CheckReport)
 
@@ -284,6 +292,7 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
     Raises:
         KeyboardInterrupt: the user pressed Ctrl-C during the check, which ends the whole test run.
     """
+    from voicegauge.conformance.service_check import describe_remaining_resources
     from voicegauge.errors import VoicegaugeError
 
     failure = None
@@ -294,20 +303,13 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
         failure = str(error)
     if failure is not None:  # outside of the handler, so that pytest does not print the chained error
         pytest.fail(failure, pytrace=False)
-    _print_remaining_resources(request.config, report)
+    for line in describe_remaining_resources(report.resources.remaining_resources):
+        _print_or_warn_if_live(request.config, f"left in the account: {line}")
     if report.stop_reason == "interrupted":
         raise KeyboardInterrupt
     if report.stop_message and not report.exchange_count_by_provenance:
         pytest.fail(report.stop_message, pytrace=False)
     return report
-
-
-def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> None:
-    """Print each resource that a live check leaves in the account."""
-    from voicegauge.conformance.service_check import describe_remaining_resources
-
-    for line in describe_remaining_resources(report.resources.remaining_resources):
-        _print_or_warn_if_live(config, f"left in the account: {line}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:

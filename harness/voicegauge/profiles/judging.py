@@ -40,7 +40,9 @@ class RequirementsDocument(Record, frozen=True, kw_only=True):
     """A public document that states requirements."""
 
     title: str
+    """Title of the document, as reports name it."""
     url: str
+    """Where the document is published."""
     read_on: str
     """The day on which the document was read, in ISO 8601 format."""
 
@@ -58,6 +60,7 @@ class Capability(Record, frozen=True, kw_only=True):
     """An optional ability of a server, such as streaming."""
 
     title: str
+    """The ability in a few words, as reports name it."""
     disproving_case_pattern: str
     """Id, without the provider, of a planned case that needs the capability. A server that rejects it does not have
     it."""
@@ -67,9 +70,12 @@ class Requirement(Record, frozen=True, kw_only=True):
     """One sentence that a server must fulfil, and the cases and rules by which that is judged."""
 
     id: str
+    """Id that is unique within the profile."""
     sentence: str
+    """What the server must do."""
     source: SourceDocumentReference
     level: RequirementLevel
+    """How the requirement counts unless the user says that the server has its capability."""
     capability: str | None = None
     """Name of the capability in `Profile.capabilities`; `None` unless the requirement is optional."""
     not_scored_reason: str | None = None
@@ -96,11 +102,15 @@ class Profile(Record, frozen=True, kw_only=True):
     id: str
     """Id with the month of publication: `<name>@<year>-<month>`."""
     title: str
+    """Title of the profile, as reports name it."""
     published_on: str
+    """The day of publication, in ISO 8601 format. From then on, the profile never changes."""
     provider: str
     """Id of the provider in the contract of the profile."""
     sources: dict[str, RequirementsDocument]
+    """The documents that state the requirements, by the name under which requirements refer to them."""
     capabilities: dict[str, Capability] = {}
+    """The optional abilities of a server, by the name under which requirements refer to them."""
     requirements: tuple[Requirement, ...]
 
     @property
@@ -125,7 +135,9 @@ class RequirementResult(Record, frozen=True, kw_only=True):
     """The verdict on one requirement of a profile, with its reason, its source and the cases that show it."""
 
     id: str
+    """Id of the requirement in the profile."""
     sentence: str
+    """What the server must do."""
     level: RequirementLevel
     """The level in this judgement: an optional requirement is required if the user says that the server has the
     capability."""
@@ -154,11 +166,17 @@ class ProfileScore(Record, frozen=True, kw_only=True):
     required_judged_count: int
     """Number of required requirements that passed or failed."""
     required_passed_count: int
+    """Number of required requirements that passed."""
     optional_passed_count: int
+    """Number of optional requirements that passed."""
     optional_failed_count: int
+    """Number of optional requirements that failed."""
     optional_not_offered_count: int
+    """Number of optional requirements whose capability the server does not have."""
     optional_not_judged_count: int
+    """Number of optional requirements of which no case came to a verdict."""
     not_scored_count: int
+    """Number of requirements that no check can judge, for a stated reason."""
     more_permissive_count: int = 0
     """Number of requirements, of any level, that the server breaks only by accepting more than is documented."""
 
@@ -255,15 +273,18 @@ def render_profile_page(report: ProfileReport) -> str:
 
 @cache
 def _load_page_template() -> Template:
+    """Return the template of the page; what it shows of a server is escaped, because responses are hostile input."""
     from jinja2 import Environment
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_escape_for_html)
+    environment = Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Control characters in what a server has sent. Only plain texts: safe HTML has a class of its own.
+        finalize=lambda value: escape_unprintable(value) if type(value) is str else value,
+    )
     text = (files("voicegauge.profiles") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(text)
-
-
-def _escape_for_html(value: object) -> object:
-    return escape_unprintable(value) if type(value) is str else value
 
 
 # Loads the profiles that are part of voicegauge.
@@ -359,7 +380,9 @@ class _ProfileJudge:
         is_claimed = requirement.capability in self._claimed_capabilities
         level: RequirementLevel = "required" if is_claimed else requirement.level
         if requirement.capability is not None:
-            rejected = self._find_case_disproving_capability(requirement.capability)
+            capability = self._profile.capabilities[requirement.capability]
+            probes = self._find_cases_matching_pattern(capability.disproving_case_pattern)
+            rejected = next((case for case in probes if _is_rejected(case)), None)
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
                 reason = rejected.message_by_violated_rule.get(
@@ -368,6 +391,7 @@ class _ProfileJudge:
                 return self._build_result(
                     requirement, verdict, level=level, verdict_reason=reason, case_ids=(rejected.id,)
                 )
+        # A violation counts even if other cases gave no verdict: nothing that they could show would undo it.
         cases = [case for pattern in requirement.case_patterns for case in self._find_cases_matching_pattern(pattern)]
         failed = [case for case in cases if _list_broken_rule_ids(case, requirement.rule_ids)]
         if failed:
@@ -410,12 +434,8 @@ class _ProfileJudge:
             broken_rule_ids=tuple(dict.fromkeys(rule for _, rule in worst or broken)),
         )
 
-    def _find_case_disproving_capability(self, capability: str) -> CaseResult | None:
-        """Return the case that shows that the server does not have a capability; `None` if it may have it."""
-        cases = self._find_cases_matching_pattern(self._profile.capabilities[capability].disproving_case_pattern)
-        return next((case for case in cases if _is_rejected(case)), None)
-
     def _find_cases_matching_pattern(self, case_pattern: str) -> list[CaseResult]:
+        """Return the cases whose id, without the provider, matches `case_pattern`."""
         full = f"{self._profile.provider}/{case_pattern}"
         return [case for case in self._cases if matches_case_pattern(case.id, full)]
 

@@ -73,7 +73,8 @@ def compute_plausible_duration_range_s(text: str, language: str | None, speed: f
         if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters
         else ALPHABETIC_SPEAKING_RATE_RANGE
     )
-    # Text in parentheses may be a direction to the voice, such as "(whispering)", which is not spoken.
+    # Digits count for the longest duration only, because a number may be read in several ways. Text in parentheses may
+    # be a direction to the voice, such as "(whispering)", which is not spoken.
     low = max(letters - _count_characters_in_parentheses(text), 0) / (rate.fastest_characters_per_s * speed)
     high = (
         (letters + CHARACTERS_PER_DIGIT * digits) / (rate.slowest_characters_per_s * speed)

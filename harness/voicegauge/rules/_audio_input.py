@@ -175,6 +175,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     for index, (start, end) in enumerate(_list_segment_times(call, use.response)):
         if not _is_finite_number(start) or not _is_finite_number(end):
             continue  # the rule response-schema reports this
+        # Compared with the previous start, not with its end: the segments of two speakers may overlap.
         if start < before - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - SEGMENT_ORDER_TOLERANCE_S:

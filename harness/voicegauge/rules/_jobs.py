@@ -139,7 +139,7 @@ def _check_values_required_at_end(call: Call, terminal_outcome: str) -> Iterator
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None or job.result_operation_id is not None or job.audio is None:
-        return
+        return  # the audio is in the response of another operation
     if call.operation.speech is not None and call.target is None:
         return  # a job of another model, such as one for images, whose output the contract does not describe
     location, name = job.audio.location, _read_reported_state(call, job)

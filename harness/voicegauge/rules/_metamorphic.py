@@ -57,6 +57,7 @@ def _measure_audible_durations(delivery_pair: DeliveryPair) -> _AudibleDurations
         decoded = speech_delivery.decoded_audio
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
+        # Without the silence around the speech, which voices add whatever speed is requested.
         duration_s = speech_delivery.active_duration_s
         if duration_s is None or duration_s < MIN_COMPARED_SPEECH_S:
             return None
@@ -113,6 +114,7 @@ def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     if durations is None or abs(math.log(factor)) < math.log(MIN_JUDGED_SPEED_CHANGE):
         return
     measured = durations.base_duration_s / durations.changed_duration_s
+    # By exponent, so that the tolerance grows with the requested change, and is the same for faster and slower speech.
     exponent = math.log(measured) / math.log(factor)
     if not REQUESTED_SPEED_CHANGE_EXPONENT_RANGE[0] <= exponent <= REQUESTED_SPEED_CHANGE_EXPONENT_RANGE[1]:
         yield Violation(

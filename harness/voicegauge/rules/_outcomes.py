@@ -399,6 +399,7 @@ def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]
 
 
 def _describe_success_status(outcome: CaseOutcome) -> str:
+    """Return how a request was accepted, in words: also that an error was sent with the status of success."""
     status = outcome.call.status
     if outcome.has_error_with_success_status:
         return describe_error_with_success_status(status)
@@ -483,6 +484,7 @@ def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
 
 
 def _quote_request_body(outcome: CaseOutcome) -> str | None:
+    """Return the beginning of the request's body, with the size of files instead of their content; `None` if empty."""
     form = outcome.call.parsed_exchange.request_form
     if form is not None:
         files = [f"{name}={file.filename} ({len(file.content)} bytes)" for name, file in form.files.items()]

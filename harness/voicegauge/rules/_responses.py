@@ -113,6 +113,7 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
         or call.status in STATUSES_WITHOUT_BODY
     ):
         return
+    # A response to HEAD has the headers of that to GET, and no body (RFC 9110, section 9.3.2).
     if not call.exchange.response.body and call.operation.method != "HEAD":
         yield Violation(
             f"status {call.status} with an empty body",
@@ -239,6 +240,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
     value = call.response_json if media_type else MISSING
     if value is MISSING or not schemas or any(media.is_valid(value) for media in schemas):
         return
+    # Against one schema: the violations of several would say the same several times.
     for error in itertools.islice(schemas[0].iterate_violations(value), MAX_SCHEMA_VIOLATIONS):
         violation = convert_schema_violation(error, value)
         message = f"{prefix}: {violation.message}"
@@ -364,6 +366,7 @@ def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
+        # The rule retry-after-missing reports that header, also where the document does not call it required.
         if (
             header.is_required
             and name.lower() != RETRY_AFTER_HEADER

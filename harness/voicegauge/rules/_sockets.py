@@ -196,6 +196,7 @@ def _check_turn_finished(spoken_turn: SpokenTurn) -> Iterator[Violation]:
 )
 def _check_closed_early(connection: SocketConnection) -> Iterator[Violation]:
     close = connection.traffic.close
+    # With this code the client ends a connection on which the service has sent an invalid frame.
     if close is not None and close.closed_by == "client" and close.code == PROTOCOL_ERROR_CLOSE_CODE:
         yield Violation(close.describe(), connection.extension_pointer)
     if close is None or close.closed_by != "server" or connection.expectation != "accepted":
@@ -269,6 +270,7 @@ def _check_audio_outside_turn(connection: SocketConnection) -> Iterator[Violatio
     if stray:
         named = f" names the context {stray[0].context!r}, which" if stray[0].context is not None else ""
         yield Violation(f"audio{named} belongs to no turn of the client", pointer)
+    # The first turn is enough: a service that is one message late is so in each turn.
     is_bounded = connection.target.spec.turn.audio_is_between_start_and_end
     for turn in connection.conversation.turns:
         if turn.finished_ms is not None and any(turn.iterate_audio_after(turn.finished_ms)):

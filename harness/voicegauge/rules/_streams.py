@@ -106,6 +106,7 @@ def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     shown_by=(FaultExample("stream-unknown-event", target_id="ttsai/kokoro-stream"),),
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
+    # One violation for each kind, however often it occurs.
     unknown = {
         event.event_type: event
         for event in _list_stream_events(call)

@@ -54,7 +54,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     amounts: list[tuple[str, float, float]] = []
     for at, low, high in _iterate_documented_amounts(submit, target):  # those of the usual price come first
         if at == _build_pricing_pointer(target) and _is_documented_amount(charged, low, high):
-            return
+            return  # whatever other claims say, so that a right charge is not reported as disputed
         amounts.append((at, low, high))
     if not amounts:
         return
@@ -244,7 +244,9 @@ class _ReportedBalance(NamedTuple):
     """A reported balance, and the time on the monotonic clock at which the response with it had arrived."""
 
     amount: float
+    """The balance, in dollars or the provider's credits."""
     received_ms: float
+    """Milliseconds on the monotonic clock."""
 
 
 @dataclass(frozen=True, eq=False)

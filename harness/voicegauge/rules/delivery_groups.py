@@ -197,6 +197,7 @@ class DeliveriesOfRun:
 
     def add_earlier_deliveries(self, measurements: Iterable[DeliveryMeasurements]) -> None:
         """Add deliveries of an earlier command, with which later ones are compared."""
+        # Their comparisons were reported by the command that made them; here they only take their places in the tables.
         for one in measurements:
             self._find_other_text(one)
             self._compare_pace(one)
@@ -239,6 +240,7 @@ class DeliveriesOfRun:
             (delivery_measurements.provider, delivery_measurements.sample_digest),
             delivery_measurements.text,
         )
+        # Texts that differ in punctuation or capitals only may well sound alike.
         return earlier if list_spoken_letters(earlier) != list_spoken_letters(delivery_measurements.text) else None
 
     def _compare_pace(self, delivery_measurements: DeliveryMeasurements) -> PaceComparison | None:
@@ -346,6 +348,7 @@ def _find_speed(speech_delivery: SpeechDelivery) -> float | None:
 
 
 def _measure_pace(speech_delivery: SpeechDelivery) -> float | None:
+    """Return the letters per second of a delivery; `None` if its audio is incomplete or its text is too short."""
     decoded = speech_delivery.decoded_audio
     if decoded is None or decoded.is_truncated:
         return None

@@ -39,6 +39,7 @@ SubjectT = TypeVar("SubjectT")
 ASSIGNABLE_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 _RULE_ID_PATTERN = re.compile(r"^[a-z]+(-[a-z]+)*$")
+"""Matches words of lower-case letters with hyphens between them."""
 
 
 class Violation(NamedTuple):
@@ -304,6 +305,7 @@ def _parse_statement(text: str) -> ContractStatement:
 
 
 def _is_stated_by_operation(operation: Operation, statement_key: str, statement_path: str) -> bool:
+    """Whether a contract makes a statement of a condition about `operation`, or about the job that it is part of."""
     if statement_key.startswith("x-"):
         names = [name for name in statement_path.split(".") if name]
         if operation not in _EXTENSION_VALUES_CACHE:

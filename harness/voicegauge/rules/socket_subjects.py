@@ -73,6 +73,7 @@ class SocketConnection(SocketSubject):
     """A connection with all its messages."""
 
     expectation: ConnectionExpectation = "accepted"
+    """How the connection should end, by what the case or the recorded client did."""
     upgrade_violation: str | None = None
     """Why an answer with status 101 does not open a WebSocket; `None` if it does, or if the answer was another."""
     rejection: str = ""

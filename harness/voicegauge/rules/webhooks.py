@@ -351,6 +351,7 @@ def _check_progress_callback_late(callbacks: RequestCallbacks) -> Iterator[Viola
         moments.append(received.received_at_ms)
         if callbacks.read_state_meaning(body) in ("success", "failure"):
             break  # repetitions after the end may come at any time
+    # A callback that was sent in time may be delayed by the network more than the one before it.
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_DELAY_TOLERANCE_S:
         message = f"no callback for {gap_s:.1f} s; at most {longest_s:g} s are documented"
