@@ -176,6 +176,7 @@ def place_labels(
             a line.
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
+    # All points before the first label, which must not cover a point that is labeled later, or never.
     occupied = [_build_point_box(point) for point in points]
     labels: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(placement_order):
@@ -214,6 +215,7 @@ def _generate_candidate_boxes(point: LabeledPoint, width: float) -> list[Rectang
     """Return possible boxes for a label, around the point in rings of increasing distance, starting on the right."""
     boxes = []
     near = point.radius + _LABEL_GAP_PX
+    # Near the point on any side is better than farther away on the right.
     for distance in _LABEL_DISTANCES_PX:
         for direction in range(_LABEL_DIRECTION_COUNT):
             angle = math.tau * direction / _LABEL_DIRECTION_COUNT
@@ -279,6 +281,7 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
         if any(math.hypot(moved.x - one.x, moved.y - one.y) < needed + one.radius for one in placed):
             distances = np.hypot(grid_x - circle.x, grid_y - circle.y)
             is_free = (clearance >= needed) & (border >= circle.radius)
+            # Without free room, the place that is farthest from all circles: they overlap least there.
             crowded_choice = np.where(border >= circle.radius, -clearance, np.inf)
             index = int(np.argmin(np.where(is_free, distances, np.inf) if is_free.any() else crowded_choice))
             moved = PlottedCircle(float(grid_x.flat[index]), float(grid_y.flat[index]), circle.radius)
@@ -317,6 +320,7 @@ class ScatterPoint(NamedTuple):
     """A target as a circle with optional whiskers; coordinates in px."""
 
     x: float
+    """Horizontal center of the circle."""
     y: float
     """Vertical center of the circle. `x` and `y` differ from `true_x` and `true_y` if circles would overlap."""
     true_x: float
@@ -434,7 +438,7 @@ def build_scatter_plot(
         is_logarithmic=axes.x.is_logarithmic,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
         max_radius=max_radius,
-        pareto_front_svg_path=_format_svg_path(front),
+        pareto_front_svg_path=" ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(front)),
     )
 
 
@@ -533,10 +537,6 @@ def _build_pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> lis
         if -y > height:  # the set also has targets that are a little worse, but not clearly so
             corners += [(x, height), (x, -y)]
     return [*corners, (frame.right, corners[-1][1])] if len(corners) > 2 else []
-
-
-def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
 
 
 def _find_lines_for_labels_to_avoid(

@@ -112,6 +112,7 @@ def compute_certain_leads(
     errors = differences.error_rate.lower_bounds[grid].T
     # Points are inverse to latency, so a ratio of latencies is one of points. exp overflows above 709.
     speed = speed_points[:, None] * (1 - np.exp(-np.maximum(slowness, -700.0)))
+    # Points end at 0, so that a target is never ahead by more points than it has.
     intelligibility = np.minimum(POINTS_LOST_PER_ERROR_RATE * errors, error_points[:, None])
     if has_tied_errors:
         intelligibility = np.zeros_like(intelligibility)
@@ -151,6 +152,7 @@ def rank_targets(
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
     prices = [target.cost.comparison_price_usd for target in ranked]
+    # A measure that one of the targets lacks would leave that target without points.
     default = RankingWeights(
         speed=1.0,
         intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),
@@ -306,6 +308,7 @@ def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[floa
 
     def compute_points(usd: float | None) -> float:
         """Return the points for a price, compared with the lowest price above 0."""
+        # The lower end of a range may be below the lowest price of all, which has all points.
         return 0.0 if usd is None else MAX_RANKING_POINTS * min(lowest / usd if usd else 1.0, 1.0)
 
     return [
@@ -376,6 +379,7 @@ def build_ranked_rows(
     """Return the rows of the ranking of one run, best first."""
     costs = {target.target: target.cost for target in targets}
     rows = []
+    # The leads are in the order of the run, the rows in that of the ranking.
     order = [leads.targets.index(ranked.target) for ranked in ranking.targets]
     for rank, (ranked, column) in enumerate(zip(ranking.targets, order, strict=True), 1):
         rows.append(
@@ -441,6 +445,7 @@ def build_anchors(targets: Sequence[str], run_letter: str) -> dict[str, str]:
     anchors: dict[str, str] = {}
     for target in targets:
         slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:MAX_TARGET_CHARACTERS_IN_ANCHOR]
+        # Targets whose ids differ in other characters only have the same slug: a number tells them apart.
         anchor = "-".join(filter(None, ("target", run_letter.lower(), slug)))
         anchors[target] = anchor if anchor not in anchors.values() else f"{anchor}-{len(anchors)}"
     return anchors

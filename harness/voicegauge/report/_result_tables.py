@@ -98,6 +98,7 @@ def build_comparison_columns(
     )
     failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell)
     columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
+    # Always, because without the column nobody could tell whether failures were counted.
     columns.append(failures)
     order = list(INITIAL_COLUMN_KEYS)
     if any(target.cost.takes_audio for target in targets):
@@ -120,7 +121,12 @@ def _build_content_columns() -> tuple[TableColumn, ...]:
         build_rate_column("wer", "WER", lambda t: _build_error_rate_cell(t.wer), "Word errors"),
         build_rate_column("cer", "CER", lambda t: _build_error_rate_cell(t.cer), "Character errors"),
         build_rate_column("delivered", "of delivered audio", _build_delivered_rate_cell, "Errors of delivered audio"),
-        build_rate_column("readings", "by accepted readings", _build_reading_rate_cell, "Errors by accepted readings"),
+        build_rate_column(
+            "readings",
+            "by accepted readings",
+            lambda t: _build_error_rate_cell((t.readings.wer or t.readings.cer) if t.readings else None),
+            "Errors by accepted readings",
+        ),
         TableColumn("entities", "", "Numbers and names", "right", 1, _build_entities_cell),
         TableColumn("says", "", "Says its text", "of judged", 0, _build_listening_cell),
     )
@@ -141,10 +147,6 @@ def _build_time_column(
 
 def _build_latency_columns() -> tuple[TableColumn, ...]:
     """Return the columns of latencies and their phases."""
-
-    def get_ttfa_after_flush(target: TargetSummary) -> Estimate | None:
-        return target.socket.ttfa_after_flush_ms if target.socket else None
-
     time, phases = _build_time_column, "Phases, p50"
     return (
         time("latency", "Total latency", "p50", lambda t: t.total_latency_ms, "Total latency"),
@@ -152,7 +154,9 @@ def _build_latency_columns() -> tuple[TableColumn, ...]:
         time("ttfb", phases, "TTFB", lambda t: t.ttfb_ms),
         time("ttfa", phases, "TTFA", lambda t: t.ttfa_ms),
         time("ttfa-after-text", phases, "TTFA after text", lambda t: t.ttfa_after_text_ms),
-        time("ttfa-after-flush", phases, "TTFA after flush", get_ttfa_after_flush),
+        time(
+            "ttfa-after-flush", phases, "TTFA after flush", lambda t: t.socket.ttfa_after_flush_ms if t.socket else None
+        ),
         time("handshake", phases, "Handshake", lambda t: t.socket.handshake_ms if t.socket else None),
         # A turn over a WebSocket has no answer to its submit: sending its text is the time that is comparable.
         time("submit", phases, "Submit", lambda t: t.socket.text_ms if t.socket else t.submit_latency_ms),
@@ -161,7 +165,9 @@ def _build_latency_columns() -> tuple[TableColumn, ...]:
 
 
 _TranscriptTimingGetter = Callable[[TranscriptTimingSummary], Estimate | None]
+"""Function that returns a number of a target about streamed recordings."""
 _InterruptionGetter = Callable[[InterruptionSummary], Estimate | None]
+"""Function that returns a number of a target about interruptions."""
 
 
 def _build_socket_columns() -> tuple[TableColumn, ...]:
@@ -322,6 +328,7 @@ _PRICE_GETTER_BY_COLUMN_KEY: dict[str, Callable[[TargetSummary], PriceRange]] = 
     "million": lambda target: target.cost.price_per_1m_characters,
     "month": lambda target: target.cost.price_per_month,
 }
+"""Functions that return the price of a target, by the key of the column that shows it."""
 
 
 def _build_rate_cell(rate: Estimate | None) -> TableCell:
@@ -340,10 +347,6 @@ def _build_delivered_rate_cell(target: TargetSummary) -> TableCell:
     """Return the error rate of the audio that was delivered; empty unless requests failed."""
     rate = target.wer or target.cer
     return _build_rate_cell(rate.delivered_rate if rate and target.failure_count else None)
-
-
-def _build_reading_rate_cell(target: TargetSummary) -> TableCell:
-    return _build_error_rate_cell(target.readings.wer or target.readings.cer) if target.readings else EMPTY_CELL
 
 
 def _build_entities_cell(target: TargetSummary) -> TableCell:
@@ -382,6 +385,7 @@ def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
         return EMPTY_CELL
     interval = format_interval(estimate, 1, decimals)
     if estimate.is_range:
+        # The polls do not show where in the interval the value lies.
         return TableCell(interval, estimate.value, "between polls", _describe_sample_count(estimate))
     return TableCell(
         format_number(estimate.value, decimals), estimate.value, interval, _describe_sample_count(estimate)

@@ -29,7 +29,6 @@ from voicegauge.report.text_format import (
     capitalize_sentence,
     format_error_rate,
     format_factor,
-    format_percentage_points,
     format_seconds,
     format_target_names,
     format_time,
@@ -159,7 +158,9 @@ def _describe_error_rate_difference(
 ) -> _StatementSummaryAndDetail:
     best, worst = rated_targets[0], rated_targets[-1]
     difference = run.differences.error_rate.find_interval(run.find_index(worst.summary), run.find_index(best.summary))
-    interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
+    points = difference and f"{difference.low * 100:.1f} to {difference.high * 100:.1f} percentage points"
+    interval = f" The difference is {points}." if points else ""
+    # Rounded as it is printed: "0.0 to 0.0 percentage points" would read like a difference.
     if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
         interval = " There is no difference."
     doubt = describe_insufficient_asr_accuracy(run)

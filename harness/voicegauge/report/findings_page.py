@@ -16,7 +16,7 @@ from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.drift.drift_report import ComparedInput, DriftChange, DriftLevel, DriftReport, export_drift_report
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
-from voicegauge.model.base import Finding, FindingClip, Provenance, Severity
+from voicegauge.model.base import Finding, Provenance, Severity
 from voicegauge.outputs.finding_exports import FileLocation, ReportedFinding, RuleDescription, SarifLevel
 from voicegauge.printable_text import describe_repetitions, format_count, format_names
 from voicegauge.report.scored_clips import ClipPlayer
@@ -26,7 +26,9 @@ from voicegauge.report.text_format import render_template, shorten_to_one_line
 
 
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
+"""Files of the style sheet of the page, in order."""
 SCRIPT_FILES = ("start.js", "fragment.js", "players.js", "findings.js")
+"""Files of the script of the page, in order; they share one scope."""
 MAX_SHOWN_TEXT_CHARACTERS = 700
 """Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
 CONTEXT_LINE_COUNT = 1
@@ -114,14 +116,6 @@ def format_location(location: FileLocation | None) -> str:
     return str(FileLocation(file=location.make_path_relative_to(Path.cwd()) or location.file, line=location.line))
 
 
-def build_anchor(finding: ReportedFinding, finding_number: int) -> str:
-    """Return the HTML id of the part of the page about a finding.
-
-    It is the same in every check if the finding has a fingerprint; otherwise it contains `finding_number`.
-    """
-    return f"finding-{finding.fingerprint or finding_number}"
-
-
 def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
     """Return the violated line of a file and its neighbours; empty if the file cannot be read."""
     if location is None or location.line is None:
@@ -144,6 +138,7 @@ def shorten_line(text: str) -> str:
 def _read_lines(file: str) -> Sequence[str]:
     try:
         return read_file(Path(file)).decode("utf-8", errors="replace").splitlines()
+    # The contract may be gone: the finding is shown without its lines.
     except (OSError, UsageError):
         return ()
 
@@ -172,12 +167,19 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
     exported = export_check_report(report, fail_on_warnings=fail_on_warnings)
     rules = {rule.id: rule for rule in exported.rules}
     players = {
-        (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip
+        (one.fingerprint, one.severity.value): ClipPlayer(
+            data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
+            note=f"Re-encoded as MP3, at most 5 s from {clip.start_s:g} s on; "
+            f"the audio has {clip.audio_duration_s:g} s.",
+        )
+        for one in report.findings
+        if (clip := one.clip)
     }
     missing_judgements = report.no_verdict_reason or report.partly_judged_reason or ""
     cautions = (
         report.stop_message,
         report.doubt_reason,
+        # The page has the list to which the sentence refers.
         missing_judgements.replace("see --json", "listed below"),
         describe_repetitions(report.repetition_count_by_status),
         report.emulator_notice,
@@ -254,7 +256,8 @@ def _build_page_finding(
     """Return a finding as the page shows it; of `facts`, pairs of a label and a value, those with a value are shown."""
     requirement, _, basis = rule.explanation.partition("\n\nBased on: ")
     return PageFinding(
-        anchor=build_anchor(finding, finding_number),
+        # The same in every check, so that links stay valid, unless nothing identifies the finding.
+        anchor=f"finding-{finding.fingerprint or finding_number}",
         finding=finding,
         group_title=group_title,
         requirement=requirement,
@@ -266,17 +269,11 @@ def _build_page_finding(
     )
 
 
-def _build_finding_player(clip: FindingClip) -> ClipPlayer:
-    return ClipPlayer(
-        data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
-        note=f"Re-encoded as MP3, at most 5 s from {clip.start_s:g} s on; the audio has {clip.audio_duration_s:g} s.",
-    )
-
-
 def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow, ...]:
     by_operation: dict[str, list[CoverageEntry]] = defaultdict(list)
     for entry in entries:
         if entry.is_applicable:
+            # Rules concern all operations, so that they have a row of their own.
             by_operation["" if entry.kind == "rule" else entry.operation_or_provider].append(entry)
     rules = by_operation.pop("", [])
     rows = [_build_coverage_row(operation, group) for operation, group in sorted(by_operation.items())]
@@ -303,6 +300,7 @@ _GROUP_TITLE_BY_DRIFT_LEVEL = {
     DriftLevel.POSSIBLY_BREAKING.value: "Then look at: may break clients",
     DriftLevel.COMPATIBLE.value: "Good to know: clients keep working",
 }
+"""Titles of the groups of changes by level; the most urgent group comes first."""
 
 
 def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BREAKING) -> FindingsPage:
@@ -368,6 +366,7 @@ class CheckAndDriftReports(NamedTuple):
 
 
 NO_CHECK_AND_DRIFT_REPORTS = CheckAndDriftReports()
+"""For a report without saved results."""
 
 
 class TargetCheck(NamedTuple):
@@ -416,6 +415,7 @@ class _ResultSchemaHeader(msgspec.Struct):
 def _load_report(file: Path, result_type: type[ResultT], command: str) -> ResultT:
     try:
         content = read_file(file)
+        # Before the rest, which would fail at some field of a result of another command.
         schema = msgspec.json.decode(content, type=_ResultSchemaHeader).schema
         expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
         if schema != expected:
@@ -454,6 +454,7 @@ def find_target_checks(check_and_drift_reports: CheckAndDriftReports, target_id:
 
 
 _DISPLAY_ORDER_OF_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+"""The severities in the order in which findings are shown."""
 
 
 def find_target_drifts(check_and_drift_reports: CheckAndDriftReports, target_id: str) -> tuple[TargetDrift, ...]:

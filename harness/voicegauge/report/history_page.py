@@ -11,7 +11,6 @@ from voicegauge.bench.run_history import (
     MIN_NIGHTS_SINCE_SHIFT,
     HistoryEvent,
     LevelChange,
-    LostSamples,
     MetricSeries,
     NightValue,
     RunHistory,
@@ -38,6 +37,7 @@ METRIC_LABELS: dict[HistoryMetric, str] = {
     "voice_similarity": "similarity to voice sample",
     "usd_per_1m_characters": "$/1M characters",
 }
+"""Names of the metrics on the page and in tables."""
 
 
 class TimelineEntry(NamedTuple):
@@ -59,7 +59,17 @@ def build_timeline(history: RunHistory, provenance: Provenance) -> list[Timeline
     """Return changes of levels, events and lost samples of the runs of one provenance, oldest first."""
     changes = [build_change_entry(change) for change in history.changes if change.series_key.provenance == provenance]
     events = [build_event_entry(event) for event in history.events if event.provenance == provenance]
-    lost = [build_lost_samples_entry(one) for one in history.lost_samples if one.provenance == provenance]
+    lost = [
+        TimelineEntry(
+            night=one.night,
+            change_kind="lost",
+            is_new=one.is_new,
+            subject=_append_origin_in_brackets(one.target, one.origin),
+            text=f"{one.lost_count} of {format_count(one.sent_count, 'sample')} sent without a saved result",
+        )
+        for one in history.lost_samples
+        if one.provenance == provenance
+    ]
     return sorted([*changes, *events, *lost], key=lambda entry: entry.night)
 
 
@@ -181,17 +191,6 @@ def build_event_entry(event: HistoryEvent) -> TimelineEntry:
     )
 
 
-def build_lost_samples_entry(lost: LostSamples) -> TimelineEntry:
-    """Return the entry of the time line about samples without a result."""
-    return TimelineEntry(
-        night=lost.night,
-        change_kind="lost",
-        is_new=lost.is_new,
-        subject=_append_origin_in_brackets(lost.target, lost.origin),
-        text=f"{lost.lost_count} of {format_count(lost.sent_count, 'sample')} sent without a saved result",
-    )
-
-
 def describe_sample_count(night: NightValue) -> str:
     """Return the number of samples of a night as text, with the number of clips that a measure leaves out if any."""
     return f"{night.observation_count}{f' ({night.left_out_count} left out)' if night.left_out_count else ''}"
@@ -204,6 +203,7 @@ def list_clips_left_out(series: Sequence[MetricSeries]) -> list[str]:
     for one in series:
         if one.nights[-1].night == latest_night and one.nights[-1].left_out_count:
             subject = _append_origin_in_brackets(one.key.target, one.key.origin)
+            # The metrics of one voice leave out the same clips.
             counts[subject] = max(counts.get(subject, 0), one.nights[-1].left_out_count)
     return [
         f"{subject}: voice of the latest night without {format_count(count, 'clip')}, wrong ones or copies of another"
@@ -228,8 +228,11 @@ class ChartPoint(NamedTuple):
     """The value of one night as a point, in px, with a text that describes it."""
 
     x: float
+    """Distance from the left edge of the chart."""
     y: float
+    """Distance from the upper edge of the chart."""
     description: str
+    """Night, value and number of samples in words."""
 
 
 class ChangeLine(NamedTuple):
@@ -279,14 +282,12 @@ def build_time_series_chart(
     first, last = (date.fromisoformat(night).toordinal() for night in (all_nights[0], all_nights[-1]))
 
     def compute_night_x(night: str) -> float:
+        # A single night is in the middle of the axis.
         share = (date.fromisoformat(night).toordinal() - first) / (last - first) if last > first else 0.5
         return PLOT_LEFT_PX + share * (PLOT_RIGHT_PX - PLOT_LEFT_PX)
 
     def compute_value_y(value: float) -> float:
         return PLOT_BOTTOM_PX - scale.compute_position(value) * (PLOT_BOTTOM_PX - PLOT_TOP_PX)
-
-    def describe_night_value(night: NightValue) -> str:
-        return f"{night.night}: {format_value(unit, night.value)}, n = {describe_sample_count(night)}"
 
     levels = [
         level
@@ -302,7 +303,11 @@ def build_time_series_chart(
     ]
     return TimeSeriesChart(
         points=tuple(
-            ChartPoint(compute_night_x(night.night), compute_value_y(night.value), describe_night_value(night))
+            ChartPoint(
+                compute_night_x(night.night),
+                compute_value_y(night.value),
+                f"{night.night}: {format_value(unit, night.value)}, n = {describe_sample_count(night)}",
+            )
             for night in series.nights
         ),
         level_lines=_remove_level_line_overlaps(levels),
@@ -314,6 +319,7 @@ def build_time_series_chart(
 
 def _choose_value_scale(series: MetricSeries) -> AxisScale:
     values = [night.value for night in series.nights]
+    # Rates are near zero, and an axis that begins elsewhere would make small changes look large.
     is_far_from_zero = series.key.unit in ("ms", "letters/s", "hz")
     return build_point_scale(values) if is_far_from_zero else build_linear_scale(values, tick_count=4)
 
@@ -357,6 +363,7 @@ def _choose_date_ticks(ticks: Sequence[AxisTick]) -> tuple[AxisTick, ...]:
 NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS_SINCE_SHIFT}, counted for each series on its own"
 """Text shown instead of the number of regressions while there are too few nights."""
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
+"""Files of the style sheet of the page, in order."""
 
 
 class ChartedSeries(NamedTuple):

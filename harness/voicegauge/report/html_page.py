@@ -99,6 +99,7 @@ _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 """Matches the count of targets that a sentence does not name, such as "66 others"."""
 
 STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
+"""Files of the style sheet of the page of a report, in order."""
 SCRIPT_FILES = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
 """Files of the page's only script, in order; all of them share one scope."""
 
@@ -394,9 +395,11 @@ def _remove_empty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
 
 
 INDEX_FILE_NAME = "index.html"
+"""File name of the list of all runs."""
 HISTORY_FILE_NAME = "history.html"
 """File name of the page of a history; the index links to it if it is in the folder of the site."""
 SITE_STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
+"""Files of the style sheet of that list, in order."""
 MAX_TARGETS_SHOWN_PER_RUN = 6
 """Largest number of targets that the entry of a run in the index names."""
 MAX_RUN_ID_CHARACTERS_IN_FILE_NAME = 80

@@ -112,6 +112,7 @@ def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
         return None
     if list_differing_facts_of_runs(found):
         return None
+    # Above the folders of all runs, because a path of an audio file must not lead upwards.
     folder = Path(os.path.commonpath([path.resolve() for path, _ in runs]))
     samples = chain.from_iterable(_move_audio_paths(run.samples, path, folder) for path, run in runs)
     run = Run(
@@ -166,6 +167,7 @@ def _join_manifests(manifests: Sequence[Manifest]) -> Manifest:
         base_urls=dict(chain.from_iterable(one.base_urls.items() for one in manifests)),
         max_cost_usd=sum(budgets) if len(budgets) == len(manifests) else None,
         spent_usd=sum(one.spent_usd for one in manifests),
+        # The runs had a plan each, and nothing continues what is joined here only to be shown.
         plan_sha256="",
     )
 
@@ -300,15 +302,7 @@ class BenchReport(TabularResult, frozen=True, kw_only=True):
 
     def build_table(self) -> SummaryTable:
         """Return a row for each target of each run."""
-        counts = f"{format_count(len(self.runs), 'run')}, {format_count(len(rows := self._build_rows()), 'target')}"
-        return SummaryTable(
-            title=f"{self.rehearsal_label}: {counts}" if self.rehearsal_label else counts,
-            headings=("run", "target", "delivered", "total latency, median (ms)", "WER", "load"),
-            rows=tuple(rows),
-        )
-
-    def _build_rows(self) -> list[tuple[str, ...]]:
-        return [
+        rows = [
             (
                 run.manifest.run_id,
                 one.target,
@@ -320,6 +314,12 @@ class BenchReport(TabularResult, frozen=True, kw_only=True):
             for run in self.runs
             for one in run.targets
         ]
+        counts = f"{format_count(len(self.runs), 'run')}, {format_count(len(rows), 'target')}"
+        return SummaryTable(
+            title=f"{self.rehearsal_label}: {counts}" if self.rehearsal_label else counts,
+            headings=("run", "target", "delivered", "total latency, median (ms)", "WER", "load"),
+            rows=tuple(rows),
+        )
 
 
 class AnalyzedRuns(NamedTuple):
@@ -373,6 +373,7 @@ def analyze_runs(
                 text_length,
                 characters_per_month,
                 max_clips=max_clips,
+                # From the first to the last request of joined runs, the time between the runs would count, too.
                 duration_s=run.measure_duration_s() if joined is None else joined.duration_s,
             )
             for (folder, run), compared in zip(runs, differences, strict=True)

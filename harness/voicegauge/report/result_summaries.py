@@ -162,6 +162,7 @@ def _compute_present_level(history: RunHistory, series: MetricSeries) -> float:
 
 
 REHEARSAL_NOTE = "The numbers show that the tool works, not how fast or good a provider is."
+"""Sentence below the numbers of a run in which the named service did not answer itself."""
 
 
 def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:

@@ -51,6 +51,7 @@ _NOTE_BY_RUN_KIND: dict[RunKind, str] = {
     "conversion": "audio conversion: the texts of the suite were synthesized with espeak-ng and uploaded; "
     "WER is of the transcript of the converted audio",
 }
+"""What was measured, by kind of run; empty for speech, which needs no note."""
 
 
 def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
@@ -294,6 +295,7 @@ def _compare_with_baseline(runs: Sequence[Run], run_letters: Sequence[str], run_
     try:
         comparison = compare_runs(baseline, run)
     except DataError as error:
+        # The rest of the report does not depend on the comparison.
         return build_difference(f"{_name_compared_runs(run, baseline, letters)}: {error}.")
     ordered = sorted(comparison.metrics, key=lambda metric: _DISPLAY_ORDER_OF_VERDICTS.index(metric.verdict))
     return build_difference(_describe_comparison(comparison, letters[1], letters[0]))._replace(
@@ -339,7 +341,9 @@ def _describe_comparison(comparison: RunComparison, baseline_letter: str, run_le
     def is_another_metric(group: Sequence[MetricComparison]) -> bool:
         return group[0].metric != "total_latency_ms"
 
+    # At most three changes of each verdict: the table below has all of them.
     shown = [group for groups in groups_by_verdict for group in sorted(groups, key=is_another_metric)[:3]]
+    # Total latencies first, whether they are regressions or improvements.
     parts = [_describe_change(*group) for group in sorted(shown, key=is_another_metric)]
     more = sum(len(groups) - 3 for groups in groups_by_verdict if len(groups) > 3)
     if more:
@@ -432,9 +436,14 @@ def _format_run_differences(runs: Sequence[Run]) -> list[str]:
 
 def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
+    clarifying_groups = {"Errors", "Total latency", "Price"}
     heads = [
         run.manifest.mark_heading("Target"),
-        *(" ".join(filter(None, (_join_column_headings(c.group_heading, c.heading), c.unit))) for c in columns),
+        # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
+        *(
+            " ".join(filter(None, (c.group_heading if c.group_heading in clarifying_groups else "", c.heading, c.unit)))
+            for c in columns
+        ),
     ]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
@@ -545,11 +554,6 @@ def _format_unresolved_requests(run: RunReport) -> list[str]:
         run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is not Provenance.LIVE
     )
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
-
-
-def _join_column_headings(group: str, label: str) -> str:
-    # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
-    return f"{group} {label}" if group in {"Errors", "Total latency", "Price"} else label
 
 
 def _mark_rehearsal(run: RunReport, text: str) -> str:

@@ -19,6 +19,7 @@ from voicegauge.model.sample import AudioFacts, ListeningOutcome, Sample, Score
 
 
 DiffKind = Literal["equal", "substitution", "deletion", "insertion"]
+"""How a segment of the transcript differs from the text."""
 
 _DIFF_KIND_BY_JIWER_TYPE: dict[str, DiffKind] = {
     "equal": "equal",
@@ -155,6 +156,7 @@ def select_random_clips(
     random.Random(seed).shuffle(texts)  # noqa: S311 - not for security
     order = {text: number for number, text in enumerate(texts)}
     chosen: dict[str, Sample] = {}
+    # The same random order of texts for all targets, so that most of them say the same text.
     for sample in sorted(playable, key=lambda one: (one.id in excluded_sample_ids, order[one.text_id], one.id)):
         chosen.setdefault(sample.target, sample)
     return tuple(_build_clip(sample, by_id[sample.id]) for _, sample in sorted(chosen.items()))
@@ -217,6 +219,7 @@ def _load_player(folder: Path, clip: ScoredClip, max_bytes: int) -> tuple[ClipPl
     if content is None:
         return ClipPlayer(None, "The audio file is missing from the run's folder, or is not the measured one."), 0
     media_type, note = _MEDIA_TYPE_BY_CONTAINER.get(audio_facts.container), ""
+    # MP3 stays as it is: encoding it again would save nothing and change the sound.
     if media_type is None or (len(content) > MAX_UNCOMPRESSED_CLIP_BYTES and media_type != "audio/mpeg"):
         encoded = _encode_mp3(content, audio_facts)
         if encoded is None:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.estimates import BoundEstimates
 from voicegauge.bench.speech_summaries import CategoryErrorRate, LanguageErrorRate
 from voicegauge.bench.target_summaries import TargetSummary
-from voicegauge.model.exchange import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers
+from voicegauge.model.exchange import BodyExcerpt, FailureKind, Headers
 from voicegauge.model.run import MeasuredTarget, Run
 from voicegauge.model.sample import Latency
 from voicegauge.report._plot_geometry import AxisScale, AxisTick, build_linear_scale
@@ -405,19 +405,20 @@ def _group_failures_by_cause(failure_groups: Sequence[FailureGroup]) -> tuple[Fa
             failure_groups=tuple(group[:MAX_FAILURE_MESSAGES_PER_CAUSE]),
             unlisted_message_count=max(len(group) - MAX_FAILURE_MESSAGES_PER_CAUSE, 0),
             example_exchange=next(
-                (_quote_exchange(failure.example_exchange) for failure in group if failure.example_exchange), None
+                (
+                    QuotedExchange(
+                        _format_message(f"{one.method} {one.url}", one.request_headers, one.request_body),
+                        _format_message(f"HTTP {one.status}", one.response_headers, one.response_body),
+                    )
+                    for failure in group
+                    if (one := failure.example_exchange)
+                ),
+                None,
             ),
         )
         for (kind, status), group in by_cause.items()
     ]
     return tuple(sorted(causes, key=lambda cause: -cause.failure_count))
-
-
-def _quote_exchange(exchange: ExchangeExcerpt) -> QuotedExchange:
-    return QuotedExchange(
-        _format_message(f"{exchange.method} {exchange.url}", exchange.request_headers, exchange.request_body),
-        _format_message(f"HTTP {exchange.status}", exchange.response_headers, exchange.response_body),
-    )
 
 
 def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voicegauge.bench.comparison_result import MetricComparison
 from voicegauge.bench.estimates import Estimate
@@ -112,6 +112,7 @@ _NUMBER_FORMAT_BY_UNIT = {
     "rating": "{:.2f}",
     "similarity": "{:.2f}",
 }
+"""Formats of values by unit; milliseconds and prices have functions of their own."""
 
 
 def format_value(unit: str, value: float) -> str:
@@ -189,12 +190,8 @@ def format_time(estimate: Estimate) -> str:
     return f"{format_ms(estimate.value)} ms" + (f" ({interval})" if interval else "")
 
 
-def format_percentage_points(interval: DifferenceInterval) -> str:
-    """Format a difference of two rates: "1.0 to 5.8 percentage points"."""
-    return f"{interval.low * 100:.1f} to {interval.high * 100:.1f} percentage points"
-
-
 _LANGUAGE_TAG_PATTERN = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
+"""Matches a language tag that is safe as an HTML attribute, such as "pt-BR"."""
 
 
 def render_template(
@@ -216,7 +213,10 @@ def render_template(
         values,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
-        policy=_build_content_security_policy(style, script),
+        # Allows the style and the script by their digests, audio in the page, and nothing else.
+        policy=f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; "
+        f"script-src '{_compute_csp_digest(script)}'; img-src data:; media-src data:; base-uri 'none'; "
+        "form-action 'none'",
     )
 
 
@@ -231,29 +231,16 @@ def create_template_environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_escape_output,
+        # Not subclasses: `Markup` is our own style and script, whose digest must not change.
+        finalize=lambda value: escape_unprintable(value) if type(value) is str else value,
     )
     jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG_PATTERN.fullmatch(value))
     return jinja
 
 
-def _escape_output(value: Any) -> Any:
-    """Escape unprintable characters in a value that a template prints."""
-    # Not subclasses: `Markup` is our own style and script, whose digest must not change.
-    return escape_unprintable(value) if type(value) is str else value
-
-
 def _read_asset_files(folder: str, file_names: Sequence[str]) -> str:
     templates = files("voicegauge.report") / "templates" / folder
     return "\n".join((templates / name).read_text(encoding="utf-8") for name in file_names)
-
-
-def _build_content_security_policy(style: str, script: str) -> str:
-    """Return a policy that allows `style` and `script` by their digests, audio in the page, and nothing else."""
-    return (
-        f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; script-src '{_compute_csp_digest(script)}'; "
-        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
-    )
 
 
 def _compute_csp_digest(content: str) -> str:
