@@ -1,7 +1,8 @@
 """Starts voicegauge commands as processes that tests can kill, without importing the library for each of them.
 
 This file is also the program that does it: it imports the library once, and makes a process for each command by
-`fork`, which takes a tenth of the time of a new interpreter. The processes read and write no standard streams.
+`fork`, which takes a tenth of the time of a new interpreter. The processes read no standard input, and write what they
+print nowhere or into a file.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ PRELOADED = ("voicegauge.cli", "voicegauge.cli.check", "voicegauge.cli.documents
 class RunningCommand:
     """A voicegauge command in a process of its own. As a context manager, it waits for the end."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Start `voicegauge` with `arguments`, in the folder and with the environment of the test."""
-        command = {"arguments": [*arguments], "folder": str(Path.cwd()), "environment": {**os.environ}}
+    def __init__(self, arguments: Sequence[str], *, output: Path | None = None) -> None:
+        """Start `voicegauge` with `arguments`, in the folder and with the environment of the test.
+
+        Both output streams are appended to the file `output`, if it is given.
+        """
+        command = {
+            "arguments": [*arguments],
+            "folder": str(Path.cwd()),
+            "environment": {**os.environ},
+            "output": str(output or os.devnull),
+        }
         self.pid: int = _ask("start", command)
 
     def poll(self) -> int | None:
@@ -71,10 +80,10 @@ def _start_server() -> subprocess.Popen[str]:
     return server
 
 
-def _run_command(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nothing, stream)
+def _run_command(arguments: list[str], folder: str, environment: dict[str, str], output: str) -> None:
+    written = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream, file in enumerate((os.open(os.devnull, os.O_RDONLY), written, written)):
+        os.dup2(file, stream)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from _pytest.mark import ParameterSet
 
 from voicegauge.rules.registry import RULE_BY_ID, FaultExample, FaultTraffic, Rule
 
 
-def list_fault_examples(*traffic: FaultTraffic, fault_id: str | None = None) -> list[ParameterSet]:
-    """Return a parameter set `rule, example` for each fault that a rule finds in such traffic, or for one fault."""
+def list_fault_examples(
+    *traffic: FaultTraffic, fault_id: str | None = None, fast_fault_ids: Collection[str] | None = None
+) -> list[ParameterSet]:
+    """Return a parameter set `rule, example` for each fault that a rule finds in such traffic, or for one fault.
+
+    All but `fast_fault_ids` are slow tests, if these are given: each fault is a check of its own, and `checks/` shows
+    what each rule finds.
+    """
     found = [
-        pytest.param(rule, example, id=f"{example.fault_id}-{rule.id}")
+        pytest.param(
+            rule,
+            example,
+            id=f"{example.fault_id}-{rule.id}",
+            marks=() if fast_fault_ids is None or example.fault_id in fast_fault_ids else pytest.mark.slow,
+        )
         for rule in RULE_BY_ID.values()
         for example in rule.shown_by
         if example.found_in in traffic and fault_id in (None, example.fault_id)
     ]
     assert found, "a test without parameters would test nothing"
+    unknown = {*(fast_fault_ids or ())} - {
+        example.fault_id for rule in RULE_BY_ID.values() for example in rule.shown_by
+    }
+    assert not unknown, f"no rule has an example of {sorted(unknown)}"
     return found
 
 

@@ -46,7 +46,7 @@ def _sequences(draw: st.DrawFn) -> list[ReceivedCallback]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(callbacks=_sequences(), posts=st.sampled_from(["any", "terminal", "progress"]))
 def test_callbacks_judged_one_by_one_have_the_findings_of_all_together(callbacks, posts) -> None:
     monitor = CallbackMonitor([PIXAZO], callback_timing=posts)

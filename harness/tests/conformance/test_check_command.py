@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,6 +12,8 @@ import pytest
 from voicegauge import check, cli, plan_check
 from voicegauge.errors import UsageError
 from voicegauge.model.base import Severity
+
+from ..builders.commands import RunningCommand
 
 
 @pytest.fixture
@@ -138,15 +137,15 @@ def test_a_plan_numbers_its_cases_in_the_order_of_sending_and_says_why_it_is_so(
     voicegauge, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")  # no row is wrapped
-    command = ["check", "pixelapi/voice-design", "openai/tts-1", "--emulated", "--max-calls", "3"]
-    status, out, _ = voicegauge(*command, "--dry-run")
+    command = ["check", "pixelapi/voice-design", "ttsai/kokoro", "--emulated", "--max-calls", "2"]
+    status, out, _ = voicegauge(*command, "--dry-run", "--json", str(tmp_path / "plan.json"))
     rows = [re.fullmatch(r" *(\d+)  +(.+?)  +(accepted|rejected|either) .*", line) for line in out.splitlines()]
     numbered = [row[2] for row in rows if row is not None]
-    first, second = (numbered.index(next(one for one in numbered if one.startswith(name))) for name in ("pix", "open"))
+    first, second = (numbered.index(next(one for one in numbered if one.startswith(name))) for name in ("pix", "tts"))
     assert (status, first, second > 1) == (0, 0, True)
     assert f"1, {second + 1}: one delivery of each target" in out
     assert f"2 to {second}, {second + 2} to " in out
-    planned = {case["id"]: case for case in json.loads(voicegauge(*command, "--dry-run", "--json", "-")[1])["cases"]}
+    planned = {case["id"]: case for case in json.loads((tmp_path / "plan.json").read_text())["cases"]}
     turns = [planned[numbered[index]]["turn"] for index in (0, 1, second, second + 1)]
     assert turns == ["first-delivery", "rejection"] * 2
     assert planned[numbered[1]]["contract_pointer"].startswith("/paths/")
@@ -179,20 +178,19 @@ def test_rules_are_listed(voicegauge) -> None:
 
 
 @pytest.mark.parametrize("stop", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
-def test_ctrl_c_or_sigterm_reports_the_findings_so_far(tmp_path, acme, acme_contracts, stop) -> None:
-    out = tmp_path / "out.json"
+def test_ctrl_c_or_sigterm_reports_the_findings_so_far(tmp_path, acme, acme_contracts, stop, monkeypatch) -> None:
+    out, printed = tmp_path / "out.json", tmp_path / "printed.txt"
     acme.accepts_anything = True
-    command = [sys.executable, "-m", "voicegauge", "check", "acme", "--contracts", str(acme_contracts())]
+    command = ["check", "acme", "--contracts", str(acme_contracts())]
     command += ["--live", "--base-url", acme.url, "--max-cost", "1000", "--json", str(out)]
     command += ["--fuzz", "100000", "--failures", "none"]
-    environment = {**os.environ, "ACME_API_KEY": "sk-acme-0123456789abcdef"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    monkeypatch.setenv("ACME_API_KEY", "sk-acme-0123456789abcdef")
+    with RunningCommand(command, output=printed) as process:
         while len(acme.keys) < 30 and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(stop)
-        _, err = process.communicate()
+        assert process.wait() == 130
     report = json.loads(out.read_text())
-    assert process.returncode == 130
     assert (report["is_finished"], report["stop_message"]) == (False, "interrupted")
     assert "accepts-invalid" in {finding["rule"] for finding in report["findings"]}
-    assert b"Traceback" not in err
+    assert "Traceback" not in printed.read_text()

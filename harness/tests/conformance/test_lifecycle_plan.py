@@ -7,7 +7,9 @@ import pytest
 import voicegauge
 
 
-@pytest.mark.parametrize("provider", ["cartesia", "ttsai", "lmnt"])
+@pytest.mark.parametrize(
+    "provider", ["lmnt", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cartesia", "ttsai"))]
+)
 def test_a_planned_lifecycle_has_as_many_requests_as_the_check_sends(provider: str) -> None:
     plan = voicegauge.plan_check(provider, emulated=True)
     lifecycles = [case for case in plan.cases if case.kind == "lifecycle" and case.request_count > 1]

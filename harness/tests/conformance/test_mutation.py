@@ -79,7 +79,7 @@ def test_mutants_are_reproducible_and_unique(faulty) -> None:
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 async def test_correct_providers_have_no_findings_with_any_latency_and_order(seed) -> None:
     coverage = Coverage()
     assert await check_correct_provider(CONTRACT, _cases(), seed, coverage) == ()
@@ -87,6 +87,7 @@ async def test_correct_providers_have_no_findings_with_any_latency_and_order(see
     assert set(coverage.exchanges) >= {f"pixelapi/{name}" for name in CONTRACT.operations}
 
 
+@pytest.mark.slow
 async def test_a_correct_provider_without_jobs_has_no_findings() -> None:
     contract, coverage = CATALOGUE.find_provider("rime"), Coverage()
     assert await check_correct_provider(contract, _cases(contract), 0, coverage) == ()
@@ -169,6 +170,7 @@ async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
     assert [result.mutant.id for result in results if result.found is None] == []
 
 
+@pytest.mark.slow
 async def test_parameters_without_effect_are_found_by_comparing_two_deliveries() -> None:
     contract = CATALOGUE.find_provider("ttsai")
     target = contract.find_target_by_name("kokoro-sync")

@@ -87,7 +87,10 @@ def test_targets_that_are_left_out_for_one_reason_have_one_line(voicegauge) -> N
     assert len(plan["left_out_reason_by_target"]) > 5
 
 
-@pytest.mark.parametrize("provider_id", ["openai", "elevenlabs", "deepgram", "cartesia"])
+@pytest.mark.parametrize(
+    "provider_id",
+    ["cartesia", *(pytest.param(one, marks=pytest.mark.slow) for one in ("openai", "elevenlabs", "deepgram"))],
+)
 def test_a_target_of_any_kind_is_delivered_to_or_left_out_by_name(voicegauge, provider_id) -> None:
     """Also one that takes audio, over HTTP or a WebSocket, and one that speaks over a WebSocket."""
     arguments = [provider_id, "--live", "--dry-run", "--max-cost", "100"]

@@ -37,14 +37,24 @@ def test_the_base_request_of_every_target_is_valid(target) -> None:
 
 
 @pytest.fixture(scope="module")
-def plan() -> CasePlan:
+def plan(whole_plan: CasePlan) -> CasePlan:
     """Every case of every target."""
-    return plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
+    return whole_plan
 
 
-def test_a_plan_is_deterministic_and_begins_with_a_delivery_of_each_target_and_rejections(plan) -> None:
-    _COMBINATION_CASES_BY_OPERATION.clear()
-    assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
+def test_a_plan_is_deterministic() -> None:
+    targets = CATALOGUE.select_targets(["pixelapi", "deepgram/aura-2"])
+    first, again = (
+        (
+            _COMBINATION_CASES_BY_OPERATION.clear(),
+            plan_cases(targets, is_emulated=True, include_all_billable_cases=True),
+        )
+        for _ in range(2)
+    )
+    assert first == again
+
+
+def test_a_plan_begins_with_a_delivery_of_each_target_and_rejections(plan) -> None:
     delivered = list(itertools.takewhile(lambda case: case.speech_request is not None, plan.cases))
     assert sorted(f"{case.provider}/{case.target_name}" for case in delivered) == sorted(one.id for one in TARGETS)
     paid = [case.expected_response.acceptance != "rejected" for case in plan.cases[len(delivered) :]]

@@ -369,6 +369,7 @@ def faulty_emulator() -> Iterator[voicegauge.RunningEmulator]:
         yield emulator
 
 
+@pytest.mark.slow
 def test_the_openai_client_and_its_recording(faulty_emulator, tmp_path) -> None:
     import openai
 

@@ -70,6 +70,7 @@ def emulator_by(command: str) -> Iterator[int]:
         process.wait(60)
 
 
+@pytest.mark.slow
 @needs_curl
 def test_a_curl_line_shows_the_finding_of_an_emulated_check_again(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
@@ -85,6 +86,7 @@ def test_a_curl_line_shows_the_finding_of_an_emulated_check_again(monkeypatch, t
         assert run_in_bash(line, PIXELAPI_KEY="invalid-key").startswith("HTTP/1.1 401")
 
 
+@pytest.mark.slow
 @needs_curl
 def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "a cache"))

@@ -66,6 +66,7 @@ def test_on_confirmation_stale_recordings_are_recorded_and_judged_again(aged: tu
     assert started_at(path) > OLD + 1e8
 
 
+@pytest.mark.slow
 def test_without_confirmation_the_command_is_shown(aged: tuple[list[str], Path], acme: Acme) -> None:
     arguments, path = aged
     requests = len(acme.keys)

@@ -131,7 +131,7 @@ def test_an_emulated_check_leaves_nothing_that_can_be_deleted(emulator, contract
     assert (_stored(emulator), report.resources.remaining_resources) == ([], ())
 
 
-@pytest.mark.parametrize("fault", ["accepts-invalid", "ignored-key"])
+@pytest.mark.parametrize("fault", ["accepts-invalid", pytest.param("ignored-key", marks=pytest.mark.slow)])
 def test_what_requests_created_that_should_be_rejected_is_deleted(live, emulator, fault) -> None:
     _control(emulator, "PUT", "faults", {"faults": [f"{fault}@acme"]})
     status, report, _, _ = live("check", "acme", "--full")

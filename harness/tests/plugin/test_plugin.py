@@ -213,8 +213,8 @@ BROKEN_OFF = """
 
 
 def test_an_aborted_check_is_not_repeated_for_each_rule(run_pytest) -> None:
-    result = run_pytest(BROKEN_OFF)
-    result.assert_outcomes(failed=len(RULE_BY_ID), passed=1)
+    result = run_pytest(BROKEN_OFF, "-k", "job-stuck or job-transition or the_check_was_made_once")
+    result.assert_outcomes(failed=2, passed=1, deselected=len(RULE_BY_ID) - 2)
     result.stdout.fnmatch_lines(["api: the connection broke"])
 
 
@@ -343,7 +343,7 @@ def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run_pytest) -> No
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     blocks = [part.split("```", 1)[0] for part in readme.split("```python\n")[1:]]
     code = next(block for block in blocks if block.startswith("import pytest"))
-    result = run_pytest(code, "-v", "-rs", "--vg-max-calls", "8")
+    result = run_pytest(code, "-v", "-rs", "--vg-max-calls", "2")
     outcomes = result.parseoutcomes()
     assert outcomes["passed"] + outcomes["skipped"] == len(RULE_BY_ID)
     assert outcomes["passed"] > 25
