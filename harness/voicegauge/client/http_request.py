@@ -52,6 +52,7 @@ _DEFAULT_HEADERS = {
     # Without compression the arrival of chunks can be timed as bytes of audio.
     "Accept-Encoding": "identity",
 }
+"""Headers of each request that does not set them itself."""
 
 Origin = tuple[str, str, int]
 """Scheme, host and port (RFC 6454). It includes the scheme, because a key for https://host must not be sent to

@@ -387,7 +387,7 @@ class Settlement:
         self._largest_charge = None
 
     def note_status(self, http_status: int, retry_policy: RetryPolicy) -> None:
-        """Note the HTTP status of the response."""
+        """Note what the HTTP status of the response says about the charge."""
         self._update_billing_status(classify_billing_status(http_status, retry_policy))
 
     def note_failure(self, transport_error: TransportError) -> None:

@@ -265,7 +265,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
 
     @property
     def turns(self) -> list[SocketTurn]:
-        """The turns so far."""
+        """The turns of the connection so far, in the order in which they began."""
         return self._reader.conversation.turns
 
     # The steps of a turn.
@@ -297,7 +297,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
         self._send_action_message("flush", context)
 
     def end_turn(self, context: str | None) -> None:
-        """Say that no more text follows."""
+        """Send the message that no more text of a turn follows."""
         turn = self.target.spec.turn
         if turn.flushes_before_end:
             self._send_action_message("flush", context)

@@ -171,7 +171,7 @@ class _RequestPartsBuilder:
         self.body: Any = None
 
     def set_value(self, location: Location, value: Any) -> None:
-        """Set the value at `location`."""
+        """Set the value of a parameter, a header or a part of the body, as `location` says."""
         if location.message_part != "body":
             self._parameters[location.message_part][location.name] = value
             return

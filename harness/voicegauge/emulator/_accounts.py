@@ -89,6 +89,7 @@ def _build_canonical_query(incoming_request: IncomingRequest) -> str:
 REJECTED_KEY_PREFIX = "invalid"
 """Keys and client secrets that begin with this text are rejected; any other is accepted and opens an account."""
 ACCESS_TOKEN_LIFETIME_S = 3600
+"""Time in seconds for which an access token is valid."""
 MAX_STORED_ACCESS_TOKENS = 10_000
 """Maximum number of valid tokens; older ones are forgotten, so that memory stays bounded."""
 
@@ -133,11 +134,11 @@ def _find_path_below_server(contract: Contract, url: str) -> str:
     return urlsplit(url).path if not bases else url.removeprefix(max(bases, key=len))
 
 
-def _read_client_secret(incoming_request: IncomingRequest, fields: Mapping[str, str]) -> str | None:
-    """Return the secret from Basic authentication or from the form; `None` without an id or a secret."""
+def _read_client_secret(incoming_request: IncomingRequest, form_fields: Mapping[str, str]) -> str | None:
+    """Return the client secret in Basic authentication or in the form; `None` without an id or a secret."""
     # A client may use either way (RFC 6749, section 2.3.1).
     kind, _, encoded = (incoming_request.find_header("authorization") or "").partition(" ")
-    client_id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
+    client_id, secret = form_fields.get("client_id", ""), form_fields.get("client_secret", "")
     if kind.lower() == "basic":
         try:
             pair = base64.b64decode(encoded).decode()
@@ -181,6 +182,7 @@ class AccountRegistry:
             raise Rejection("unauthorized", None, "no API key was sent")
         if key is not None and key.startswith(REJECTED_KEY_PREFIX) and is_key_enforced:
             raise Rejection("unauthorized", "key", "the API key is not valid")
+        # Without a key, each address has an account, since the daily allowance is one for each client.
         name = key or f"keyless:{incoming_request.client_address}"
         if name not in self._account_by_name:
             credits, documented = self._settings.credits, self._contract.provider.credits
@@ -245,7 +247,7 @@ class AccountRegistry:
                 raise Rejection("rate-limited", None, f"more than {per_minute} requests per minute")
             if at_once is not None and account.requests_in_flight_count >= at_once:
                 raise Rejection("rate-limited", "concurrent", f"more than {at_once} requests at once")
-        account.rate_window.request_count += 1
+        account.rate_window.request_count += 1  # last, so that a rejected request does not fill the window
 
     def count_keyless_characters(
         self, account: EmulatedAccount, operation: Operation, character_count: int, now_s: float
@@ -459,10 +461,12 @@ def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iter
                 yield part
 
 
-def _mask_values(values: Mapping[str, str], unmasked_names: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
+def _mask_values(
+    value_by_name: Mapping[str, str], unmasked_names: Iterable[str], secrets: tuple[str, ...]
+) -> dict[str, str]:
     return {
         name: _mask_text(secrets, value) if name.lower() in unmasked_names else MASK_TEXT
-        for name, value in values.items()
+        for name, value in value_by_name.items()
     }
 
 

@@ -101,6 +101,7 @@ def read_uploaded_audio(request: ParsedRequest, location: Location) -> UploadedF
         return UploadedFile(filename="body", media_type="", data=value) if value else None
     if isinstance(value, str) and value and location.pointer_tokens:
         try:
+            # Validated, or other characters would be skipped and the rest decoded.
             return UploadedFile(filename="body", media_type="", data=base64.b64decode(value, validate=True))
         except ValueError:
             return None
@@ -111,6 +112,7 @@ def contains_audio_input(request: ParsedRequest) -> bool:
     """Whether a request contains audio rather than another documented body, such as the URL of a file."""
     spec, media = request.operation.audio_input, request.documented_media_type
     location = spec.request_fields["audio"].location if spec is not None else None
+    # An operation whose body is the audio itself may also take JSON with the URL of a file.
     is_raw = location is not None and location.is_in_body and not location.pointer_tokens
     return not (is_raw and media is not None and is_json(media.name))
 
@@ -214,6 +216,7 @@ def _select_enforced_upload_limits(
 
 
 _DEFAULT_SAMPLE_RATE_HZ = 24_000
+"""Sample rate of audio that is made without an upload: spoken translations, and silence."""
 _REPLACEMENT_SILENCE_DURATION_S = 1.0
 """Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
 
@@ -251,7 +254,9 @@ class _RememberedResults(Generic[ResultT]):
 
 
 _remembered_audio = _RememberedResults["DecodedAudio"](lambda audio: int(audio.samples.nbytes))
+"""The samples of recent uploads, by the content of the file."""
 _remembered_conversions = _RememberedResults[bytes](len)
+"""The files that recent uploads were converted to, by the digest of the upload and the settings of the conversion."""
 
 
 class DecodedUpload(NamedTuple):
@@ -262,7 +267,7 @@ class DecodedUpload(NamedTuple):
 
 
 class AudioInputResult(NamedTuple):
-    """The result of processing an upload."""
+    """What the response to an upload contains: values, audio, or both."""
 
     values_by_location: Mapping[Location, Any]
     """The values of the response, each under its location."""
@@ -522,6 +527,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     )
     if documented is not None:
         requested_rate, kbps = documented.sample_rate_hz, documented.bitrate_kbps
+    # An empty file that a fault makes acceptable cannot be converted; the silence in its place can.
     if use.purpose == "convert" and upload.uploaded_file.content:
         try:
             return GeneratedAudio(

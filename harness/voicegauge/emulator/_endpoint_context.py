@@ -162,6 +162,7 @@ class JobStore:
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
+        # Faults come last: they change the way to the state that the header asks for, too.
         path = self._fault_injector.change_job_states(spec, find_shortest_state_sequence(spec, end), target)
         rng = self.create_next_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
@@ -383,7 +384,7 @@ NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
 
 
 class ConnectionEndedError(Exception):
-    """The connection has ended, so that nothing more can be sent."""
+    """Raised if nothing more can be sent, because the connection has ended."""
 
 
 def list_setting_locations(spec: SocketSpec) -> set[Location]:
@@ -466,7 +467,7 @@ class EmulatedConnection(ABC):
 
     @abstractmethod
     async def _answer_message(self, event: Mapping[str, Any]) -> None:
-        """Answer one message of the client."""
+        """Answer one message of the client, which `event` has as `text` or `bytes`, as in ASGI."""
 
     @abstractmethod
     def _has_more_to_send(self) -> bool:
@@ -516,6 +517,7 @@ class EmulatedConnection(ABC):
         if self._is_closed:
             raise ConnectionEndedError
         try:
+            # Each turn has a task that sends, beside the one that answers the client.
             async with self._send_lock:
                 await self._send(event)
         except (OSError, RuntimeError) as error:  # the client has gone
@@ -524,6 +526,7 @@ class EmulatedConnection(ABC):
 
     async def _close(self, code: int | None, reason: str) -> None:
         if not self._is_closed:
+            # A close frame has at most 125 bytes (RFC 6455, section 5.5), two of them for the code.
             close = {"type": "websocket.close", "code": code or NORMAL_CLOSE_CODE, "reason": reason[:100]}
             with contextlib.suppress(ConnectionEndedError):
                 await self._send_event(close)

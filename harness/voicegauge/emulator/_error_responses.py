@@ -35,6 +35,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
+        # A copy, because the example belongs to the contract, which all requests share.
         body = _write_rejected_field_and_reason(copy.deepcopy(example.value), example, rejection)
         return _build_error(operation, rejection, status, spec, media_spec, body)
     return _build_error_by_status(operation, rejection)
@@ -204,6 +205,7 @@ class _DocumentedError(NamedTuple):
     """A documented error, and where its sentence for people is."""
 
     status: int
+    """The documented status; 400 if the document states a class of statuses only."""
     media_type: MediaType
     example: Example
     message_path: tuple[str, ...]
@@ -242,6 +244,7 @@ def _find_message_path(example: Example) -> tuple[str, ...] | None:
     stated = example.rejection_locations.get("message")
     if isinstance(stated, str):
         return tuple(parse_location(stated).pointer_tokens)
+    # By the usual names first, else the longest text with a space, which is most likely a sentence.
     texts = dict(_iterate_texts_of_error_body(example.value, ()))
     by_key = [path for key in _MESSAGE_KEYS for path in texts if path[-1:] == (key,)]
     sentences = sorted(

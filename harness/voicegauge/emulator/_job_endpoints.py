@@ -256,7 +256,7 @@ _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
 
 
 class JobSubmissionEndpoint:
-    """Accepts jobs without audio."""
+    """Responds to requests that start a job whose result is not audio."""
 
     def __init__(self, context: EndpointContext) -> None:
         """Create an endpoint that stores jobs in the job store of `context`."""

@@ -203,7 +203,7 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
     ),
 )
 def change_creation_time(response: EmulatedResponse) -> None:
-    """Report a different creation time in every state."""
+    """In status responses, report a different creation time in every state of the job."""
     if response.job is not None:
         # Another number of minutes in each state, because a constant error would be no change.
         started_s = response.job.state_start_times_s
@@ -221,7 +221,7 @@ def change_creation_time(response: EmulatedResponse) -> None:
     ),
 )
 def change_job_id(response: EmulatedResponse) -> None:
-    """Change the last digits of the job id in a status response."""
+    """Change the last two characters of the job id in a status response."""
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
         _change_body_text(response, spec.job_id_location, _change_last_digits)
@@ -234,7 +234,7 @@ def change_job_id(response: EmulatedResponse) -> None:
     FaultCondition("status responses name the model", _names_model_in_status),
 )
 def change_job_model(response: EmulatedResponse) -> None:
-    """Report another model than the requested one."""
+    """In a status response, report another model than the requested one."""
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
         _change_body_text(response, spec.model_name_location, lambda shown: f"{shown}-lite")
@@ -267,7 +267,7 @@ def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> Emulated
     ),
 )
 def change_polling_url(response: EmulatedResponse) -> None:
-    """Put another job id into the polling URL."""
+    """Put another job id into the polling URL of the response to a submit."""
     spec, job = _get_job_spec(response.target), response.job
     if response.kind == "submit" and spec is not None and job is not None:
         location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
@@ -421,7 +421,7 @@ _SIGNS_CALLBACK_TIME = create_contract_part_condition(
     _ACCEPTS_WEBHOOK_URL,
 )
 def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send the final callback twice, the second time with another completion time."""
+    """Yield the callback, and after the final one another with another completion time."""
     yield callback
     if callback.is_final:
         location = callback.completion_time_location or Location("body", pointer_tokens=("again",))
@@ -445,7 +445,7 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
     ),
 )
 def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Remove a field from the payload of a callback."""
+    """Yield the callback without a field of its payload that the documented schema requires."""
     yield replace(
         callback,
         body=invalidate_body(
@@ -464,7 +464,7 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
     _SIGNS_CALLBACK_TIME,
 )
 def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Send the final callback twice, with the same signature."""
+    """Yield the callback, to be sent twice with the same signature if it is the final one."""
     yield replace(callback, send_count=2 if callback.is_final else 1)
 
 

@@ -40,6 +40,7 @@ class StreamPiece:
     event_data: Any = None
     """Data of the event, without its audio."""
     audio_bytes: bytes = b""
+    """The audio of the piece; empty for an event without audio."""
     event_text: str | None = None
     """Data of the event if the data is not JSON, such as the text "[DONE]" at the end of a stream; else `None`."""
     stall_s: float = 0.0
@@ -53,10 +54,12 @@ class EmulatedResponse:
     """A response that is built from the contract, changed by faults and then sent."""
 
     kind: ResponseKind
+    """What the response does, by which faults recognize those that they change."""
     status: int
     body: Any = b""
     """The body: a JSON value if `media_type` is JSON, a text if it is a text type such as "text/plain", else bytes."""
     media_type: str | None = None
+    """Media type of the body, which the header Content-Type states; `None` without a body."""
     headers: dict[str, str] = field(default_factory=dict)
     response_spec: ResponseSpec | None = None
     """The documented response on which this response is based; `None` if it is undocumented."""
@@ -65,11 +68,13 @@ class EmulatedResponse:
     operation: Operation | None = None
     """The operation that was requested; `None` if the path or method belongs to no operation."""
     target: Target | None = None
+    """The target that the request addresses; `None` if it addresses no target for speech."""
     stream_spec: StreamSpec | None = None
     """The events of the body; `None` if the body is not a stream of events."""
     job: EmulatedJob | None = None
     """The job that the response is about; `None` if it is about none."""
     request: ParsedRequest | None = None
+    """The request, if a webhook or a stream may depend on it; otherwise `None`."""
     rejection_reason: str | None = None
     """The reason why the request was rejected; `None` if it was not."""
     split_into_pieces: Callable[[bytes], list[StreamPiece]] | None = None
@@ -106,7 +111,8 @@ class EmulatedResponse:
 _MIN_PLAUSIBLE_UNIX_TIME = 1_000_000_000
 """If the documented example or minimum of a rate-limit reset header is at least this number, the header contains a Unix
 time. Otherwise it contains the number of seconds to wait."""
-BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
+BUSY_RETRY_AFTER_S = 1
+"""Value of Retry-After of a rejection that is not about the rate limit: short, since clients in tests wait so long."""
 
 
 def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mapping[str, int]) -> None:

@@ -263,7 +263,7 @@ def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
         "key": _NOTE_NAMES[root],
         "scale": scale,
         "bpm": _estimate_tempo_bpm(samples, sample_rate_hz),
-        "time_signature": "4/4",
+        "time_signature": "4/4",  # not estimated
         "camelot": f"{number}{letter}",
         "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_musical_key_name(*key) for key in neighbours)],
     }
@@ -290,7 +290,7 @@ def _estimate_tempo_bpm(samples: Samples, sample_rate_hz: int) -> float:
     """Return the tempo whose beat interval best matches the rises in loudness (autocorrelation)."""
     import numpy as np
 
-    size = max(1, sample_rate_hz // 100)
+    size = max(1, sample_rate_hz // 100)  # frames of 10 ms, in which the lags below are counted
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     rises = np.maximum(np.diff(np.sqrt(np.mean(np.square(frames), axis=1))), 0) if len(frames) > 2 else np.zeros(1)
     slow, fast = (int(100 * 60 / bpm) for bpm in _TEMPO_RANGE_BPM)

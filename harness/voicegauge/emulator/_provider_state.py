@@ -210,7 +210,7 @@ class EmulatedJob:
 
     @property
     def state(self) -> str:
-        """The state at the last update."""
+        """Name of the state that the job was in at the last update."""
         return self.state_sequence[len(self.state_start_times_s) - 1]
 
 
@@ -271,6 +271,7 @@ class EmulatedBatch(EmulatedJob):
     """A job that completes once all of its items have ended."""
 
     items: list[EmulatedJob] = field(default_factory=list)
+    """The jobs of the batch, in the order of the request."""
 
     def update_state(self, clock: EmulatedClock, *, is_poll: bool) -> str:
         """Update the items, then the batch, and return the state of the batch.
@@ -291,7 +292,8 @@ class EmulatedBatch(EmulatedJob):
 # Defines the accounts to which jobs belong.
 
 
-RATE_WINDOW_S = 60.0  # documented rates are requests per minute
+RATE_WINDOW_S = 60.0
+"""Length of a rate window in seconds, because documented rates are requests per minute."""
 
 
 @dataclass

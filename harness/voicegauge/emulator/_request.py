@@ -110,9 +110,11 @@ class IncomingRequest:
     """A request as it was received."""
 
     method: str
+    """The HTTP method, in capital letters."""
     path: str
     """Path below the provider's prefix, with its percent-escapes."""
     query: Mapping[str, str]
+    """Query parameters by name, decoded; of one that is repeated, the last."""
     headers: Mapping[str, str]
     """Headers of the request, with names in lower case."""
     body: bytes
@@ -140,7 +142,9 @@ class ParsedRequest:
     incoming_request: IncomingRequest
     operation: Operation
     path_parameters: Mapping[str, Any]
+    """Values of the path parameters by name, as the types that the contract documents."""
     query_parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Values of the query parameters by name; undocumented ones are texts."""
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Headers of the request, with names in lower case."""
     body: Any = MISSING
@@ -266,6 +270,7 @@ def parse_request(
         Rejection: a parameter or the body is not as documented.
     """
     sources = {"path": path_parameters, "query": incoming_request.query, "header": incoming_request.headers}
+    # Undocumented parameters stay as they are: as texts.
     values: dict[str, dict[str, Any]] = {part: dict(texts) for part, texts in sources.items()}
     for parameter in operation.parameters:
         if parameter.message_part in sources:
@@ -466,6 +471,7 @@ def reject_unknown_model(
     detail = f"{field}: no such model" if unknown_model is None else f"{field}: no such model: {unknown_model!r:.80}"
     if documents_not_found and (rejects_every_other_value or unknown_model is not None):
         raise Rejection("not-found", field, detail)
+    # Without such a documented error, a rejection would be a finding that no client has caused.
     if unknown_model is not None and {"400", "422", "4XX"} & request.operation.responses.keys():
         raise Rejection("invalid", field, detail, schema_keyword="enum")
 

@@ -32,9 +32,10 @@ MAX_STORED_RESOURCES = 20_000
 
 @dataclass
 class StoredResource:
-    """A resource of one account."""
+    """Something that an account has created and that stays, such as a cloned voice."""
 
     resource_spec: ResourceSpec
+    """What the contract states about resources of this kind."""
     id: str
     account: EmulatedAccount
     json_body: Any
@@ -170,6 +171,7 @@ class ResourceStore:
         if isinstance(body.get("created_at"), str):
             body["created_at"] = format_time_like_example(now_s, body["created_at"])
         response.body = body
+        # The object that has the id is the resource; it may be the body, or inside of it.
         item = read_value_at(body, Location("body", pointer_tokens=resource.id_location.pointer_tokens[:-1]))
         stored.json_body = dict(item) if isinstance(item, dict) else body
         stored.values = {**_read_plain_body_values(request), **stored.json_body}
@@ -180,6 +182,7 @@ class ResourceStore:
         listing = stored_resource.resource_spec.listing
         if not self._is_quota_enforced or listing is None or listing.max_count_location is None:
             return
+        # The limit is a value of the list, whose documented example states it.
         example = build_success_response(self._contract.find_operation(listing.operation_id), "other")
         most, resource_spec = read_value_at(example.body, listing.max_count_location), stored_resource.resource_spec
         existing = list(self._list_resources_of_account(stored_resource.account, resource_spec))

@@ -104,7 +104,7 @@ class ResponseBuilder:
     def build_submit_response(
         self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None
     ) -> EmulatedResponse:
-        """Return the response that accepts a job."""
+        """Return the response that accepts a job; `balance` is what the account has left, `None` if that is unknown."""
         operation, target = request.operation, job.target
         status = target.job_operation
         assert status is not None
@@ -229,6 +229,7 @@ class ResponseBuilder:
         self._write_job_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
         if state is not None and state.terminal_outcome == "failure" and job_spec.failure_reason_location is not None:
+            # Few documents have an example of a failure, and a body that was built from the schema has no reason.
             reason = read_value_at(response.body, job_spec.failure_reason_location)
             if reason in (MISSING, None, "") and can_have_value_at(
                 response.documented_media_type, response.body, job_spec.failure_reason_location
@@ -278,12 +279,13 @@ class ResponseBuilder:
             job_spec.model_name_location is not None
             and read_value_at(example.value, job_spec.model_name_location) == job.target.target_spec.response_model_name
         )
+        # Ids of different kinds of jobs begin differently: the example whose id has most in common with this one fits.
         shown = read_value_at(example.value, job_spec.job_id_location)
         pairs = zip(shown, job.id, strict=False) if isinstance(shown, str) else ()
         return (model, len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))))
 
     def build_result_response(self, request: ParsedRequest, job: EmulatedJob, audio_bytes: bytes) -> EmulatedResponse:
-        """Return the response of a separate result operation."""
+        """Return the response of the operation that returns the result of a job, with `audio_bytes` or their URL."""
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
@@ -292,6 +294,7 @@ class ResponseBuilder:
         response = build_success_response(request.operation, "result")
         if response.is_body_text_or_json:
             self._write_job_values(response, request, status.job, job)
+        # Here as well, because `_write_job_values` is left out for a body that is the audio itself.
         response.target, response.job, response.request = job.target, job, request
         write_audio_or_url(response, location, job.synthesis.audio_format, url, audio_bytes)
         write_usage(response, job.target, len(job.synthesis.text))

@@ -130,7 +130,7 @@ def _has_error_body_schema(target: Target) -> bool:
     FaultCondition("the body of at least one documented error has a schema", _has_error_body_schema),
 )
 def replace_error_body_by_list(response: EmulatedResponse) -> None:
-    """Replace an error body by a list."""
+    """Replace the body of an error by a list, which no contract documents."""
     if response.kind == "error":
         response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
@@ -244,7 +244,7 @@ def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[Stream
     "change_stream_pieces", "stream-unknown-event", "A stream contains an undocumented event.", _STREAMS_EVENTS
 )
 def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Insert an event of an undocumented type."""
+    """Insert an event of an undocumented type after the first event of a stream."""
     return (
         [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT_TYPE, {}), *pieces[1:]] if operation.stream is not None else pieces
     )
@@ -368,7 +368,7 @@ def cut_unauthorized_response(response: EmulatedResponse) -> None:
 
 @declare_fault("change_response", "drops-connection", "The connection is closed in the middle of every response.")
 def cut_connection(response: EmulatedResponse) -> None:
-    """Close the connection after half of the body."""
+    """Close the connection after half of the body of every response."""
     response.is_connection_cut = True
 
 
@@ -382,7 +382,7 @@ def cut_connection(response: EmulatedResponse) -> None:
     ),
 )
 def exceed_rate_limit(response: EmulatedResponse) -> None:
-    """Make the remaining requests one more than the rate limit."""
+    """In the headers of a response, make the number of remaining requests one more than the rate limit."""
     names = response.operation.limits.rate_limit_header_names if response.operation is not None else {}
     by_name = {name.lower(): value for name, value in response.headers.items()}
     limit = by_name.get(names.get("limit", "").lower())

@@ -46,6 +46,7 @@ def format_time_like_example(unix_time_s: float, example: Any) -> Any:
         example: the documented example. If it shows no time format, milliseconds and "Z" are used.
     """
     if isinstance(example, int | float) and not isinstance(example, bool):
+        # A number that is too large for seconds is in milliseconds.
         value = unix_time_s * 1000 if example > MAX_UNIX_TIME_S else unix_time_s
         return int(value) if isinstance(example, int) else value
     found = _ISO_TIMESTAMP_PATTERN.match(example) if isinstance(example, str) else None

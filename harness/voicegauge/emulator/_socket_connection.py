@@ -62,9 +62,11 @@ class _Turn:
     """One turn of the connection, or of one of its contexts."""
 
     context: str | None
+    """The context that the client has named; `None` without contexts."""
     target: SocketTarget
     audio_format: SocketFormat
     language: str
+    """Tag of the language that is spoken, unless the script of a text says otherwise."""
     unspoken_text: str = ""
     """Text that waits for the end of its sentence."""
     work_items: asyncio.Queue[_WorkItem] = field(default_factory=lambda: asyncio.Queue(_MAX_WAITING_WORK_ITEMS))
@@ -379,6 +381,7 @@ class EmulatedSocket(EmulatedConnection):
                 turn.work_items.task_done()
 
     async def _perform_work_item(self, turn: _Turn, purpose: SocketOutputPurpose, text: str) -> None:
+        """Speak `text`, or end a flush whose number `text` is, or the turn, and send what reports it."""
         if purpose == "speech":
             await self._speak_text(turn, text)
         elif purpose == "flush":
@@ -416,6 +419,7 @@ class EmulatedSocket(EmulatedConnection):
         ]
         turn.spoken_duration_s += speech.audio_duration_s
         now_s = time.perf_counter()
+        # The first audio of a turn takes the documented time; audio after a pause is due at once.
         if not turn.has_spoken or turn.next_audio_due_s < now_s:
             first_s = 0.0 if self._has_emulated_clock else pace.first_audio_ms / 1000 * self._settings.time_scale
             turn.next_audio_due_s = now_s + (first_s if not turn.has_spoken else 0.0)
@@ -456,7 +460,7 @@ class EmulatedSocket(EmulatedConnection):
         """Let the next text begin another turn: without contexts, turns are spoken one after the other."""
         turn.has_spoken, turn.spoken_duration_s, turn.index, turn.id = False, 0.0, turn.index + 1, self._create_id()
         turn.is_text_complete = False
-        turn.character_count = len(turn.unspoken_text)
+        turn.character_count = len(turn.unspoken_text)  # text after a flush belongs to the next turn
         self._turn_count = turn.index + 1
 
     async def _end_turn(self, turn: _Turn) -> None:
@@ -481,7 +485,7 @@ class EmulatedSocket(EmulatedConnection):
         self._latest_ended_turn = turn
 
     def _start_context_expiry(self, turn: _Turn) -> None:
-        """End a context some time after its last audio, if the contract says so."""
+        """Let the context of a turn end some time after its last audio, if the contract says so."""
         limit = self._spec.limits.context_expiry
         if limit is None or self._has_emulated_clock:
             return

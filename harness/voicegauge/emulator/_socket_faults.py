@@ -36,15 +36,16 @@ def _is_audio(output: SocketOutput) -> bool:
 
 
 def _take_end_of_audio(state: SocketTurnState, audio: bytes) -> bytes:
-    """Return the last seconds of some audio, in whole samples."""
+    """Return the last `_LEAKED_AUDIO_DURATION_S` seconds of `audio`, in whole samples."""
+    # Half a sample would turn all that follows into noise, which is another fault.
     length = int(_LEAKED_AUDIO_DURATION_S * state.bytes_per_second)
     length -= length % state.sample_width_bytes
     return audio[-length:]
 
 
-def list_changeable_members(target: BaseSocketTarget, kind: str) -> list[str]:
-    """Return the members of a message that have a fixed value and do not identify the message."""
-    message = next((one for one in target.spec.server_messages if one.event == kind and one.value), None)
+def list_changeable_members(target: BaseSocketTarget, event_kind: str) -> list[str]:
+    """Return the members, of the message for an event, that have a fixed value and do not identify the message."""
+    message = next((one for one in target.spec.server_messages if one.event == event_kind and one.value), None)
     if message is None or message.value is None:
         return []
     fixed = (

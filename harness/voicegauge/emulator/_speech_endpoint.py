@@ -219,7 +219,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
             if stream_spec.audio.encoding == "hex"
             else base64.b64encode(piece.audio_bytes).decode()
         )
-        sound = f"!{sound}" if piece.is_audio_corrupt else sound
+        sound = f"!{sound}" if piece.is_audio_corrupt else sound  # the character is in neither encoding
         if stream_spec.audio.location.pointer_tokens:
             value = write_value_at(value, _convert_to_body_location(stream_spec.audio.location), sound)
         else:
@@ -228,7 +228,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if stream_spec.framing == "json-lines":
         return f"{text}\n".encode()
-    # Events that differ in what they have are not named as well.
+    # Events that differ in what they have are not named as well. One without a name is a "message" (HTML standard).
     is_named = not stream_spec.event_type_location.is_in_data and not any(
         event.identifying_location for event in stream_spec.events.values()
     )

@@ -440,7 +440,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = _apply_faults(speech.samples, synthesis)
     lead = np.zeros(round(synthesis.leading_silence_s * synthesis.sample_rate_hz), np.float32)
     if not synthesis.is_silent:  # digital silence is what this fault asks for
-        add_noise_floor(lead, speech.samples, synthesis.seed + 1)
+        add_noise_floor(lead, speech.samples, synthesis.seed + 1)  # other noise than in the speech after it
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     duration_s = len(samples) / synthesis.sample_rate_hz

@@ -186,6 +186,7 @@ UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supp
 MAX_CACHED_TRANSCRIPTS = 256
 """Maximum number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache = BoundedDict[str, str](MAX_CACHED_TRANSCRIPTS)
+"""Transcripts by the digest of the samples, their rate and the language."""
 _transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
@@ -268,6 +269,7 @@ class _Turn:
     """The turn that is spoken now."""
 
     index: int
+    """Number of the turn in its connection, from 0."""
     first_sample_index: int
     """Index of the turn's first sample in all audio of the connection."""
     last_speech_sample_index: int
@@ -375,7 +377,7 @@ class EmulatedTranscription(EmulatedConnection):
 
         buffer, width = self._retained_audio, self._format.sample_width_bytes or 1
         buffer.undecoded_bytes += audio
-        whole = len(buffer.undecoded_bytes) - len(buffer.undecoded_bytes) % width
+        whole = len(buffer.undecoded_bytes) - len(buffer.undecoded_bytes) % width  # a message may end within a sample
         if not whole:
             return
         declared = RawAudioFormat(format=self._format.codec, sample_rate_hz=self._format.sample_rate_hz)
@@ -470,6 +472,7 @@ class EmulatedTranscription(EmulatedConnection):
     async def _report_text(
         self, event_kind: ServerEventKind, first_sample_index: int, end_sample_index: int, turn: _Turn
     ) -> None:
+        # Without a message for the end of a turn, its text is final all the same: see `_report_text_before_turn_end`.
         if not self._spec.has_event(event_kind) and event_kind != "turn-end":
             return
         origin, rate = self._retained_audio.first_sample_index, self._format.sample_rate_hz

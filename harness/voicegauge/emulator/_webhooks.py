@@ -135,6 +135,7 @@ def _build_callback_body(
         body_locations.state_location,
         state_name,
     )
+    # The URL in the example contains the id of the example.
     result = read_value_at(body, body_locations.result_url_location)
     if body_locations.result_url_location is not None and isinstance(result, str):
         body = write_value_at(
@@ -253,7 +254,8 @@ MAX_STORED_CALLBACKS = 1_000
 """Maximum number of pending subscriptions, and of sent callbacks that the control API lists."""
 MAX_STATE_READS_PER_SUBSCRIPTION = 1_000
 """Maximum number of times that the state of one subscription's job is read. It ends the task for a stuck job."""
-MIN_WAIT_BETWEEN_STATE_READS_S = 0.01  # with a time scale of 0, reads would otherwise block the event loop
+MIN_WAIT_BETWEEN_STATE_READS_S = 0.01
+"""Shortest wait in seconds. With a time scale of 0, reads would otherwise block the event loop."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +263,7 @@ class CallbackRecord:
     """A callback that was due, and what became of it."""
 
     job_id: str | None
+    """Id of the job that the callback was about; `None` if the request started no job."""
     is_final: bool
     """Whether the callback reported a terminal state."""
     response_status: int | None

@@ -76,7 +76,7 @@ class EmulatedProviders:
         extra_faults: Sequence[Fault] = (),
         client_findings: ClientFindingLog | None = None,
     ) -> None:
-        """Create all providers with empty state."""
+        """Create a provider for each contract, without accounts and jobs. `extra_faults` apply to all requests."""
         for contract in contracts:
             for target in contract.targets.values():
                 check_emulation_spec(target)

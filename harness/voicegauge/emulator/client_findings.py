@@ -169,11 +169,11 @@ class ClientFindingLog:
         )
 
     def clear(self) -> None:
-        """Remove all findings."""
+        """Remove all findings; connections keep their numbers."""
         self._findings.clear()
 
     def build_response(self) -> ClientFindings:
-        """Return the findings so far."""
+        """Return the findings so far, and how many connections are open or still at work."""
         return ClientFindings(
             findings=tuple(self._findings),
             open_connection_count=self.open_connection_count,
@@ -299,6 +299,7 @@ class ClientMonitor:
     def _judge_use_of_context(self, intent: ClientIntent) -> None:
         context, actions = intent.context, intent.actions
         state = self._context_states.get(context)
+        # A message that ends a context may have an empty text, and does not begin one with it.
         begins = bool(actions & {"start", "text"}) and not (state is None and not intent.text and "end" in actions)
         is_over = state in ("ended", "cancelled")
         if is_over and (intent.text.strip() or "flush" in actions):

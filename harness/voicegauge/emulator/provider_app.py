@@ -297,6 +297,7 @@ class EmulatedProvider:
         Raises:
             Rejection: the key is missing or rejected, or the scenario header asks for a rejection.
         """
+        # First, so that a test with a valid key can ask for the error about an invalid one.
         scenario = (incoming_request.find_header(SCENARIO_HEADER) or "").strip()
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:

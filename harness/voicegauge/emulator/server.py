@@ -144,7 +144,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         self._stop_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Stop the limits of time, and count the connection no longer."""
         self.hand_over_connection()
         super().connection_lost(exc)
 
@@ -277,6 +277,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio disables Nagle's algorithm only if the protocol is given; otherwise responses wait 40 ms for an ACK.
     bound_socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # Or the port could not be used again for a minute after a server on it has ended (TIME_WAIT).
     bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound_socket.bind((host, port))

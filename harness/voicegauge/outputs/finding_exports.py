@@ -39,6 +39,7 @@ _COLOR_BY_VERDICT: dict[BadgeVerdict, str] = {"passed": "#256f3a", "failed": "#9
 _BADGE_CHARACTER_WIDTH_PX = 6.6
 """Average width in pixels of a character of Verdana with a size of 11 pixels."""
 _BADGE_PADDING_PX = 12
+"""Space beside a text, in pixels, on both sides together."""
 
 
 def format_badge_svg(label: str, result_text: str, verdict: BadgeVerdict) -> str:
@@ -183,6 +184,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     rule: str
     """Id of the rule."""
     level: SarifLevel
+    """Severity in the terms of SARIF, which all formats derive their own from."""
     severity: str
     """Severity as the command's own report names it, such as "disputed" or "breaking"."""
     message: str

@@ -50,7 +50,9 @@ class SummaryTable(Record, frozen=True, kw_only=True):
     """A table of a summary."""
 
     title: str = ""
+    """What the table shows; empty if the text before it says so."""
     headings: tuple[str, ...]
+    """The headings of the columns."""
     rows: tuple[tuple[str, ...], ...]
     """The cells of each row, as many as headings."""
     code_columns: tuple[int, ...] = ()

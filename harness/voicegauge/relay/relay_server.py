@@ -501,7 +501,7 @@ def _encode_proxy_message(message: str) -> bytes:
 
 
 class RelayProtocol(ClientLimitingMixin, HttpToolsProtocol):
-    """One connection of a client."""
+    """One HTTP connection of a client to the proxy."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Create a protocol that waits for a request."""

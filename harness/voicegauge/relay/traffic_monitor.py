@@ -193,6 +193,7 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge proxy --json` writes when it ends."""
 
     schema: str = "voicegauge/proxy/2"
+    """Name and version of this format."""
     voicegauge_version: str
     """Version of voicegauge that wrote the report."""
     provider: str
@@ -449,7 +450,7 @@ class TrafficMonitor(RelayObserver):
         return self._passed_exchange_count - self._judged_exchange_count
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
-        """Queue a complete exchange."""
+        """Count a complete exchange, and queue it for the judging process."""
         with self._lock:
             self.request_count += 1
             self._passed_exchange_count += 1

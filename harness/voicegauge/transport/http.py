@@ -557,6 +557,7 @@ class _AsgiScopeFieldsOfUrl(NamedTuple):
     host_header: bytes
     """Host with the port, unless the port is the usual one of the scheme."""
     scope: Mapping[str, Any]
+    """The fields, by their names in a scope."""
 
 
 @functools.lru_cache(maxsize=256)

@@ -361,12 +361,12 @@ class ExchangeTrace:
             self._first_sent_s = self._last_sent_s = self._first_received_s = None
 
     def note_name_resolution(self, started_s: float, ended_s: float) -> None:
-        """Note that a host name was resolved."""
+        """Note that a host name was resolved between two times of `time.perf_counter`."""
         self._is_resolved = True
         self._resolved_s += ended_s - started_s
 
     def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
-        """Note that bytes were passed to the operating system."""
+        """Note that bytes were passed to the operating system between two times of `time.perf_counter`."""
         if self._first_sent_s is None:
             self._first_sent_s = started_s
         self._last_sent_s = ended_s
