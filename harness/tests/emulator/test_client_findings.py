@@ -327,6 +327,22 @@ def test_a_wrong_key_in_a_message_is_reported(emulator: RunningEmulator) -> None
     assert send(emulator, "lmnt", LMNT, [session]) == ["client-message-invalid"]
 
 
+def test_a_close_frame_quotes_no_more_than_it_can_have(emulator: RunningEmulator) -> None:
+    """A hundred Japanese characters are three hundred bytes; a close frame has 123 for its reason."""
+
+    async def send_wrong_text() -> tuple[int | None, str | None]:
+        url = to_socket_url(emulator.base_url("deepgram")) + DEEPGRAM
+        async with connect(url, additional_headers=KEYS) as socket:
+            await socket.send(json.dumps({"type": "Speak", "text": ["語" * 200]}, ensure_ascii=False))
+            await socket.wait_closed()
+        return socket.close_code, socket.close_reason
+
+    code, reason = asyncio.run(send_wrong_text())
+    assert code == 1008, "without a close frame, it would be 1006"
+    assert reason is not None
+    assert reason.endswith("語語")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_serve_that_is_stopped_keeps_its_findings(stop: signal.Signals) -> None:

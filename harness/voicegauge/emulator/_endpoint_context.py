@@ -381,6 +381,8 @@ class EndpointContext:
 
 
 NORMAL_CLOSE_CODE, POLICY_CLOSE_CODE, TOO_BIG_CLOSE_CODE = 1000, 1008, 1009
+MAX_CLOSE_REASON_BYTES = 123
+"""Maximum size of the reason in a close frame, as UTF-8."""
 
 
 class ConnectionEndedError(Exception):
@@ -526,8 +528,10 @@ class EmulatedConnection(ABC):
 
     async def _close(self, code: int | None, reason: str) -> None:
         if not self._is_closed:
-            # A close frame has at most 125 bytes (RFC 6455, section 5.5), two of them for the code.
-            close = {"type": "websocket.close", "code": code or NORMAL_CLOSE_CODE, "reason": reason[:100]}
+            # A close frame has at most 125 bytes (RFC 6455, section 5.5), two of them for the code. A longer one is not
+            # sent at all: the connection would end without any.
+            shown = reason.encode(errors="replace")[:MAX_CLOSE_REASON_BYTES].decode(errors="ignore")
+            close = {"type": "websocket.close", "code": code or NORMAL_CLOSE_CODE, "reason": shown}
             with contextlib.suppress(ConnectionEndedError):
                 await self._send_event(close)
             self._is_closed = True
