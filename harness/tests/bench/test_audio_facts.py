@@ -27,7 +27,7 @@ from ..builders.contracts import load_text
 from ..builders.documents import changed_yaml
 from ..builders.runs import FAILED, build_sample
 from .conftest import ACME
-from .test_interruptions import Bench, bench, out, provider, speech  # noqa: F401 - fixtures
+from .test_interruptions import Bench, bench, out, provider, speech, url  # noqa: F401 - fixtures
 
 RATE = 24_000
 SPEECH = encode(np.sin(np.arange(RATE // 2) * 0.05).astype(np.float32) * 0.3, RATE, "wav")[0]

@@ -9,8 +9,10 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
@@ -68,16 +70,46 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def bench(provider: StandInProvider, out: Path) -> Iterator[Bench]:
-    with running_app(provider) as url:
+def url(provider: StandInProvider) -> Iterator[str]:
+    with running_app(provider) as root_url:
+        yield root_url
 
-        def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
-            where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
-            live = ["--live", "--base-url", url, "--warmup", "0", "--no-listening"]
-            live += [] if "--ramp" in more else ["--concurrency", "1"]
-            return voicegauge(["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]) or 0
 
-        yield run
+@pytest.fixture
+def bench(url: str, out: Path) -> Bench:
+    def run(*targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> int:
+        return voicegauge(list_words(url, out, *targets, more=more)) or 0
+
+    return run
+
+
+def list_words(url: str, out: Path, *targets: str, more: Sequence[str] = ("--asr", "none", "--no-report")) -> list[str]:
+    """The words of a command that benchmarks the provider."""
+    where = ["--contracts", str(CONTRACTS), "--suite", str(SUITE), "--out", str(out)]
+    live = ["--live", "--base-url", url, "--warmup", "0", "--no-listening"]
+    live += [] if "--ramp" in more else ["--concurrency", "1"]
+    return ["bench", *(f"acme/{name}" for name in targets), *where, *live, *more]
+
+
+@contextmanager
+def interrupt_during_job(
+    provider: StandInProvider, words: Sequence[str], stop: signal.Signals = signal.SIGINT
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a benchmark whose first job does not end; yield when it was stopped and says what it waits for."""
+    provider.job_s = 3600.0
+    command = [sys.executable, "-m", "voicegauge", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            while not any(one.startswith("GET") for one in provider.requests):
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(stop)
+            assert process.stderr is not None
+            assert any("Ctrl-C again to stop at once" in line for line in process.stderr)
+            yield process
+        finally:
+            process.kill()
+    provider.job_s = 0.0
 
 
 def submits(provider: StandInProvider) -> int:
@@ -307,6 +339,47 @@ def test_a_new_run_does_not_continue_an_interrupted_one(
     assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == 0
     assert submits(provider) == 6
     assert len(list(out.iterdir())) == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_ctrl_c_or_sigterm_completes_requests_in_flight_and_explains_how_to_resume(
+    provider: StandInProvider, bench: Bench, url: str, out: Path, stop: signal.Signals
+) -> None:
+    with interrupt_during_job(provider, [*list_words(url, out, "queued"), "--new-run"], stop) as process:
+        provider.job_s = 0.0
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait(60) == 130, errors
+    assert "Traceback" not in errors
+    assert "1 of 3 samples; they are saved in" in errors
+    assert "the same command without --new-run resumes the run" in errors
+    assert [sample.failure for sample in load_run(only_run(out)).samples] == [None]
+    assert submits(provider) == 1
+    assert bench("queued") == 0
+    assert submits(provider) == 3
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
+    provider: StandInProvider, bench: Bench, url: str, out: Path
+) -> None:
+    with interrupt_during_job(provider, list_words(url, out, "queued")) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        assert process.wait(60) == 130, errors
+    assert "Traceback" not in errors
+    assert len(read_journal(only_run(out)).open_jobs) == 1
+    [sample] = load_run(only_run(out)).samples
+    assert sample.failure is not None
+    assert sample.failure.kind == "interrupted"
+    assert sample.job_id is not None
+    assert sample.latency is not None
+    assert sample.latency.submit_latency_ms is not None  # what was observed is kept
+    assert bench("queued") == 0
+    assert submits(provider) == 3
+    assert {sample.failure for sample in load_run(only_run(out)).samples} == {None}
+    assert load_run(only_run(out)).manifest.is_finished
 
 
 @pytest.mark.slow
