@@ -149,6 +149,15 @@ def test_an_undocumented_state_is_a_finding_at_once(check, service) -> None:
     assert service.polls == 1
 
 
+def test_a_recording_says_why_a_case_is_left_out_without_quoting_the_service(check, service, tmp_path) -> None:
+    service.on_poll = lambda _: JSONResponse({"id": "j1", "state": "done", "se": "cret"})
+    assert check("--max-calls", "0")[0] in (0, 3), "the contract is written"
+    out, where = tmp_path / "result.json", ["--contracts", str(tmp_path / "contracts"), "--base-url", service.url]
+    cli.run(["record", "acme", "--live", "--yes", *where, "--out", str(tmp_path / "fixtures"), "--json", str(out)])
+    reason = json.loads(out.read_text())["skip_reason_by_case"]["acme/queued: a full delivery"]
+    assert reason == "protocol: the response of status has no audio at body#/audio (HTTP 200)"
+
+
 @pytest.mark.parametrize("source", ["option", "environment", "settings"])
 def test_the_wait_is_limited_by_the_user(check, monkeypatch, tmp_path, source) -> None:
     if source == "environment":

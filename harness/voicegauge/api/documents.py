@@ -378,6 +378,7 @@ def convert(
 
     Raises:
         UsageError: the output file exists already, or the provider must be named.
+        UnknownNameError: there is no such provider.
         DataError: the file cannot be converted.
     """
     redaction = RedactionSettings(names_to_mask=names_to_mask, names_to_keep=names_to_keep)
@@ -394,6 +395,7 @@ def run_convert(request: ConvertRequest) -> Conversion:
 
     Raises:
         UsageError: there is only one file, whose output exists already, or the provider must be named.
+        UnknownNameError: there is no such provider.
         DataError: there is only one file, and it cannot be converted; or a folder has no file that may be a recording.
     """
     converter = _RecordingConverter(
@@ -467,6 +469,10 @@ class _RecordingConverter:
     """Which names are masked, and which are left."""
     base_urls: Mapping[str, str]
     """URLs at which the provider was recorded, by server name."""
+
+    def __post_init__(self) -> None:
+        if self.provider is not None:  # recordings of voicegauge do not need it, but an unknown one is a mistake
+            self.catalogue.find_provider(self.provider)
 
     def convert(self, file: Path, output_stem: str) -> ConvertedFile:
         """Convert one file. The output file is named `output_stem`, with the suffix of the output format."""

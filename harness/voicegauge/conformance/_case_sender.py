@@ -7,6 +7,7 @@ submits, polls and downloads (`client/client.py`) over the same connection.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -62,7 +63,7 @@ from voicegauge.errors import (
     VoicegaugeError,
 )
 from voicegauge.model.base import SpeechRequest
-from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Response
+from voicegauge.model.exchange import BillingStatus, Delivery, Exchange, Failure, Response
 from voicegauge.rules.call import Call, CaseOutcome, CheckSubject, IncompleteResponse, RequestIntent
 from voicegauge.rules.subjects import SpeechDelivery
 from voicegauge.speech.spoken_text import is_ordinary_text
@@ -417,9 +418,7 @@ class CaseSender:
         if failure is None or (failure.kind == "failed" and case.expects_job_failure):
             return None
         if self._service.settings.save_exchanges is not None and delivery.exchanges:
-            # The message may quote the service. What is recorded is often published together with the output of the
-            # command, and the contract documents only what the recording itself keeps.
-            return f"{failure.kind}: HTTP {delivery.exchanges[-1].response.status}"
+            return _describe_failure_without_quotation(failure, delivery.exchanges[-1].response.status)
         return f"{failure.kind}: {failure.message}"
 
     # Single requests: what they may cost is reserved, and they are sent until the response does not ask to retry later.
@@ -588,3 +587,15 @@ def _build_call(case: ConformanceCase) -> RequestParts:
     request = build_padded_request(case)
     assert request is not None, "a single call has a request"
     return request
+
+
+def _describe_failure_without_quotation(failure: Failure, http_status: int) -> str:
+    """Return the kind of a failure and, if the service broke its own protocol, what is wrong, without its words.
+
+    What is recorded is often published together with the output of the command, and the contract documents only what
+    the recording itself keeps. A message quotes a response in quotation marks or after a colon.
+    """
+    problem = re.sub(r"(['\"]).*\1", "[...]", failure.message.partition(": ")[0], flags=re.DOTALL)
+    if failure.kind != "protocol" or problem == f"HTTP {http_status}":
+        return f"{failure.kind}: HTTP {http_status}"
+    return f"{failure.kind}: {problem} (HTTP {http_status})"

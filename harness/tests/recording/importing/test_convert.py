@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from voicegauge.cli import cli
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.errors import DataError, UsageError
+from voicegauge.errors import DataError, UnknownNameError, UsageError
 from voicegauge.recording.foreign_recordings import import_recording
 from voicegauge.recording.har_files import load_har
 from voicegauge.recording.secret_search import find_secret_spelling
@@ -205,8 +205,12 @@ def test_refusals(tmp_path: Path) -> None:
     again = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "o").exception
     assert isinstance(again, UsageError)
     assert "exists already" in str(again)
-    own = _convert(tmp_path / "o" / "vcrpy_1_yaml.har", "--out", tmp_path / "p").exception
-    assert "--to vcr" in str(own)
+    recording = tmp_path / "o" / "vcrpy_1_yaml.har"
+    assert "--to vcr" in str(_convert(recording, "--out", tmp_path / "p").exception)
+    for paths in ([file], [recording], [file, recording]):
+        unknown = _convert(*paths, "--to", "vcr", "--provider", "pixelapy", "--out", tmp_path / "q").exception
+        assert isinstance(unknown, UnknownNameError)
+        assert "did you mean pixelapi?" in str(unknown)
 
 
 def test_a_file_without_times_gets_a_remark_on_its_age(tmp_path: Path) -> None:
