@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -15,6 +16,7 @@ from voicegauge.profiles.judging import (
     Profile,
     ProfileReport,
     compute_profile_digest,
+    describe_all_verdicts,
     judge_profile,
     list_profiles,
     load_profile,
@@ -116,6 +118,12 @@ def test_to_accept_more_than_documented_is_no_failure_but_a_server_error_is() ->
     assert (report.verdict, report.score.percent, report.score.more_permissive_count) == ("passed", 100, 1)
     assert report.score.required_count == judge(profile=BY_BREAKAGE).score.required_count - 1
     assert "more permissive than documented in 1" in render_profile_page(report)
+    said = re.fullmatch(
+        r"\d+ of (\d+) required passed \(100%\), (1) more permissive; optional: (\d+) passed; (\d+) not scored",
+        describe_all_verdicts(report),
+    )
+    assert said is not None
+    assert sum(map(int, said.groups())) == len(report.requirement_results)
     assert find_ids(judge(**accepted), "failed") == {"speed-too-slow"}  # in the first edition
     disguised = {"createSpeech: speed 0.24": {"accepts-invalid": "an error is sent with the success status 200"}}
     assert find_ids(judge(profile=BY_BREAKAGE, **disguised), "failed") == {"speed-too-slow"}

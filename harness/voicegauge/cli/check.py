@@ -6,7 +6,6 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +145,8 @@ def _write_profile_outputs(
 
 
 def _print_profile_report(report: ProfileReport) -> None:
+    from voicegauge.profiles.judging import LABEL_BY_REQUIREMENT_VERDICT, describe_all_verdicts
+
     terminal = create_console()
     if report.check_report.doubt_reason is not None:
         terminal.print(report.check_report.doubt_reason, style="bold red")
@@ -153,22 +154,18 @@ def _print_profile_report(report: ProfileReport) -> None:
     order = list(_STYLE_BY_VERDICT)
     for one in sorted(report.requirement_results, key=lambda result: order.index(result.verdict)):
         if one.verdict != "not-scored":
-            rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.verdict_reason or "")
+            rows.add_row(
+                LABEL_BY_REQUIREMENT_VERDICT[one.verdict],
+                one.level,
+                f"{one.id}: {one.sentence}",
+                one.verdict_reason or "",
+            )
     print_table(terminal, rows)
     not_scored = ", ".join(one.id for one in report.requirement_results if one.verdict == "not-scored")
     if not_scored:
         reasons = "reasons in --html and --json"
         terminal.print(f"not scored ({reasons}): {not_scored}", style="dim")
-    verdicts = Counter(one.verdict for one in report.requirement_results if one.level == "optional")
-    optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
-    score = report.score
-    percent = "" if score.percent is None else f" ({score.percent}%)"
-    missing = f", {score.required_not_judged_count} not judged" if score.required_not_judged_count else ""
-    counts = f"{score.required_passed_count} of {score.required_judged_count}"
-    line = f"{report.profile_id}: {counts} required passed{percent}{missing}"
-    line += f"; optional: {optional}" if optional else ""
-    line += f"; more permissive: {score.more_permissive_count}" if score.more_permissive_count else ""
-    line += f"; {score.not_scored_count} not scored"
+    line = f"{report.profile_id}: {describe_all_verdicts(report)}"
     line += f". Incomplete: {report.check_report.stop_message}" if report.check_report.stop_message else ""
     terminal.print(line, style="bold")
 

@@ -235,6 +235,24 @@ def describe_score(report: ProfileReport) -> str:
     )
 
 
+def describe_all_verdicts(report: ProfileReport) -> str:
+    """Return one sentence in which every requirement counts once.
+
+    Such as "27 of 29 required passed (93%), 1 not judged; optional: 5 passed, 2 not offered; 4 not scored".
+    """
+    score, counts = report.score, Counter((one.level, one.verdict) for one in report.requirement_results)
+    percent = "" if score.percent is None else f" ({score.percent}%)"
+    required = [f"{score.required_passed_count} of {score.required_judged_count} required passed{percent}"]
+    optional = []
+    for verdict, label in LABEL_BY_REQUIREMENT_VERDICT.items():
+        if counts["required", verdict] and verdict not in ("passed", "failed"):
+            required.append(f"{counts['required', verdict]} {label}")
+        if counts["optional", verdict]:
+            optional.append(f"{counts['optional', verdict]} {label}")
+    parts = [", ".join(required), *([f"optional: {', '.join(optional)}"] if optional else [])]
+    return "; ".join([*parts, f"{score.not_scored_count} not scored"])
+
+
 # Renders the result of judging a server by a profile as one HTML page.
 
 
@@ -243,7 +261,7 @@ _TITLE_BY_REQUIREMENT_LEVEL: dict[RequirementLevel, str] = {
     "optional": "Optional",
     "not-scored": "Not scored",
 }
-_LABEL_BY_REQUIREMENT_VERDICT: dict[RequirementVerdict, str] = {
+LABEL_BY_REQUIREMENT_VERDICT: dict[RequirementVerdict, str] = {
     "failed": "failed",
     "not-judged": "not judged",
     "more-permissive": "more permissive",
@@ -256,7 +274,7 @@ _LABEL_BY_REQUIREMENT_VERDICT: dict[RequirementVerdict, str] = {
 
 def render_profile_page(report: ProfileReport) -> str:
     """Return the result as an HTML page in one file, without JavaScript."""
-    order = list(_LABEL_BY_REQUIREMENT_VERDICT)
+    order = list(LABEL_BY_REQUIREMENT_VERDICT)
     sections = [
         (
             title,
@@ -267,7 +285,7 @@ def render_profile_page(report: ProfileReport) -> str:
         for level, title in _TITLE_BY_REQUIREMENT_LEVEL.items()
     ]
     return _load_page_template().render(
-        report=report, sections=sections, labels=_LABEL_BY_REQUIREMENT_VERDICT, score_text=describe_score(report)
+        report=report, sections=sections, labels=LABEL_BY_REQUIREMENT_VERDICT, score_text=describe_score(report)
     )
 
 
