@@ -49,6 +49,7 @@ from voicegauge.formats.locations import MISSING, parse_location
 
 
 _REJECTION_REASONS = get_args(RejectionReason)
+"""The values that `x-rejection-reason` may have, before a colon and the name of a field."""
 
 
 def check_security(operation: Operation) -> None:
@@ -183,7 +184,9 @@ def _check_rejection_locations(document: Document, example: Example) -> None:
 
 
 _COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
+"""Matches a reference to a schema of the components."""
 _SCHEMA_POINTER_PATTERN = re.compile(r"/(?:schema|data_schema|body_schema)(?:/|$)|^/components/schemas/")
+"""Matches the JSON pointer of a schema, or of a part of one."""
 _SCHEMA_KEYS = ("schema", "data_schema", "body_schema")
 """Keys whose value is a schema: those of OpenAPI, of an event and of a dispute."""
 _SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
@@ -196,6 +199,7 @@ _COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
 """If a schema has one of these keywords, its default is not checked against it: in official documents such a default
 may be valid under none or two of the alternatives, which does no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
+"""Matches the JSON pointer of a parameter."""
 
 
 def check_references(schemas: Schemas, document: Document) -> None:
@@ -368,6 +372,7 @@ _MISPLACED_CHARACTER_COUNTING_REASON = (
     "character_counting belongs to the price itself: it applies to all of its parts and alternatives"
 )
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputes/\d+)$")
+"""Matches the JSON pointer of a value that names a document by its id."""
 
 
 def check_sources(contract: Contract) -> None:

@@ -46,6 +46,7 @@ _SUPPORTED_OVERLAY_VERSION_PREFIXES = ("1.0.", "1.1.")
 _MAX_QUOTED_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
+"""The three kinds of actions, by their keys in an overlay."""
 
 
 class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +55,7 @@ class _OverlayAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: str
     """JSONPath of the selected values."""
     description: str = ""
+    """What the action is for, for readers."""
     update: Any = msgspec.UNSET
     """What is merged into each selected value. Unset instead of null, because null is a value that can be merged."""
     remove: bool = False
@@ -76,6 +78,7 @@ class _Overlay(msgspec.Struct, frozen=True):
     """Version of the Overlay Specification."""
     info: _OverlayInfo
     actions: Annotated[list[_OverlayAction], msgspec.Meta(min_length=1)]
+    """The actions in the order in which they are applied."""
     extends: str | None = None
     """Path of the extended document, relative to the overlay."""
 
@@ -452,7 +455,9 @@ def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bo
 
 
 _PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
+"""Matches the id of a provider, with which the ids of its targets begin."""
 _IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
+"""Matches words in the title of a document that say nothing about the provider."""
 
 
 def derive_provider_id(document: Document, reserved_ids: Collection[str]) -> str:

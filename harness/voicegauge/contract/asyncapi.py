@@ -108,6 +108,7 @@ _ASYNCAPI_FILE_NAMES = tuple(
 )
 """Names of the AsyncAPI document beside an OpenAPI document; an earlier name takes precedence."""
 _OPENAPI_INFO_KEYS = frozenset(("title", "summary", "description", "termsOfService", "contact", "license", "version"))
+"""Keys of `info` that mean the same in OpenAPI, and are copied."""
 _HTTP_SCHEME_BY_PROTOCOL = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 """The scheme with which the URL of a server is stored in the contract, by its protocol or scheme."""
 

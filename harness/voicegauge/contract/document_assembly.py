@@ -335,6 +335,7 @@ def _expand_boolean_properties(node: dict[str, Any]) -> None:
 
 
 _OPENAPI_EXAMPLE_KEYS = {"id", "summary", "description", "value", "externalValue"}
+"""The keys of an Example Object, and the `id` that Litestar adds to it."""
 
 
 def _remove_ids_of_examples(node: dict[str, Any]) -> None:

@@ -21,11 +21,13 @@ from voicegauge.contract.schemas import MAX_REASON_CHARACTERS
 from voicegauge.formats.located_yaml import Document, escape_pointer_token, format_json_pointer
 
 _DISCOVERY_KIND = "discovery#restDescription"
+"""The value of `kind` that a discovery document has."""
 _DISCOVERY_SCHEMA_KEYS = ("type", "format", "pattern", "enum", "description", "readOnly", "deprecated")
 """Keys of a discovery schema that mean the same in OpenAPI, and are copied."""
 _REQUIRED_DESCRIPTION_PATTERN = re.compile(r"\s*Required\.")
 """Matches the description of a property that is required: discovery documents say so in words only."""
 _PATH_PARAMETER_PATTERN = re.compile(r"{\+?(\w+)}")
+"""Matches a parameter in a path: "{name}", or "{+name}" if its value may have slashes."""
 
 
 class _DiscoveryMethod(NamedTuple):
@@ -34,6 +36,7 @@ class _DiscoveryMethod(NamedTuple):
     pointer: str
     """JSON pointer of the method in the discovery document."""
     method_data: dict[str, Any]
+    """The method as the document has it."""
 
 
 def convert_to_openapi(document: Document) -> Document:
@@ -142,6 +145,7 @@ _OPENAPI_PREFIX_BY_SWAGGER_PREFIX = {
     "#/parameters/": "#/components/parameters/",
     "#/responses/": "#/components/responses/",
 }
+"""Beginnings of references: OpenAPI keeps shared parts below `components`."""
 _PARAMETER_SCHEMA_KEYS = frozenset(
     {
         *("type", "format", "items", "default", "enum", "pattern", "multipleOf", "uniqueItems"),

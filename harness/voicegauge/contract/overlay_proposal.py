@@ -158,6 +158,7 @@ def _find_key_header(operations: Sequence[CandidateOperation]) -> str | None:
 _VOICE_WORD_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
 """Matches the path of an operation about stored voices."""
 _RESOURCE_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
+"""Matches the path of one item of a collection: "/voices/{voice_id}"."""
 
 
 def _iterate_resources(document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -193,10 +194,13 @@ def _iterate_resources(document: Document) -> Iterator[tuple[str, dict[str, Any]
 
 
 _FORMAT_NAME_SEPARATOR_PATTERN = re.compile(r"[_.-]")
+"""Matches what separates the parts of the name of an audio format: "mp3_44100_128"."""
 _MAX_PROPOSED_MODELS = 10
 """Maximum number of models that are proposed as targets of one operation."""
 _ACTION_INDENTATION = "  "
+"""Indentation of the lines of an action in the list of actions."""
 _NOT_IN_DOCUMENT_COMMENT = f"{TODO}: not in the document"
+"""Comment beside a value that a person has to find elsewhere."""
 _DESCRIPTION_BY_REJECTION_STATUS = {
     "400": "The request is invalid",
     "401": "The key is unknown",

@@ -59,7 +59,9 @@ from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointe
 from voicegauge.formats.locations import read_json_pointer
 
 _TEXT_FIELD_PATTERN = re.compile(r"^(text|transcript|input|sentence)$", re.IGNORECASE)
+"""Matches the name of a field that may contain a text to speak, or a transcript."""
 _AUDIO_FIELD_PATTERN = re.compile(r"audio(?!_?(format|encoding|rate))|^(data|chunk|pcm)$", re.IGNORECASE)
+"""Matches the name of a field that may contain audio."""
 _CLIENT_ACTIONS_AND_NAME_PATTERNS = (
     ("keep-alive", re.compile(r"keep ?alive|ping")),
     ("cancel", re.compile(r"cancel|clear|interrupt|abort")),
@@ -92,7 +94,9 @@ class _Channel(NamedTuple):
     key: str
     """Key of the channel in `channels`."""
     path: str
+    """Address of the channel: the path of its URL."""
     pointer: str
+    """JSON pointer of the channel in the document."""
     messages: Mapping[str, Mapping[str, MessageSchema]]
     """The messages of each action, by name."""
 

@@ -26,6 +26,7 @@ class ProposedField(NamedTuple):
     """A field of a request or response."""
 
     location: str
+    """Location of the field, such as "body#/text"."""
     schema: Mapping[str, Any]
     is_required: bool
 
@@ -314,6 +315,7 @@ _OTHER_PURPOSE_WORD_PATTERN = re.compile(
 )
 """Matches a word in the path or the names of an operation that does something else than text to speech."""
 _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
+"""Matches a quoted media type of audio in the text of an operation."""
 _SPEECH_METHODS = ("post", "put", "get")
 AUDIO_IS_RESPONSE_BODY = {"location": "body", "delivery_method": "bytes"}
 """The value of `x-speech.response.audio` for a response whose body is the audio."""

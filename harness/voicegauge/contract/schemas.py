@@ -131,6 +131,7 @@ def _read_value_at_pointer(instance: Any, pointer: str) -> Any:
 _REGEX_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
 _URL_SCHEME_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+"""Matches the scheme of an absolute URL."""
 _VALUE_PLACEHOLDER = "\0"
 """Text that the validator writes into messages in place of a value, which may have megabytes. No other message contains
 it."""
@@ -594,3 +595,4 @@ _TEXT_PARSER_BY_JSON_TYPE: dict[str, Any] = {
     "boolean": lambda text: {"true": True, "false": False}.get(text.lower(), MISSING),
     "null": lambda text: None if text == "" else MISSING,
 }
+"""Functions that read a text of a form, a query or a header as a value of the type; `MISSING` if it is none."""

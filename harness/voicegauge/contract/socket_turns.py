@@ -424,6 +424,7 @@ class TranscribedText(NamedTuple):
 
     at_ms: float
     kind: ServerEventKind
+    """The event that brought the text."""
     text: str
     """The whole text of the turn so far, with the parts that were final before."""
 

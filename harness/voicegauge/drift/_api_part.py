@@ -24,6 +24,7 @@ from voicegauge.formats.bodies import get_json_type
 SchemaPairKey = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 """The role of two schemas, whether they are sent as text, and what identifies the older and the newer schema."""
 _WHOLE_OPERATION_LOCATION = "operation"
+"""The location that reports show for a change of the operation itself."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ApiPart:
     """Whether the values of the part are sent as text, as in a header. Any value can then also be read as a string."""
     old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
+    """The normalizers of the older and the newer document, which resolve its references."""
     compared_schemas: dict[SchemaPairKey, ComparedSchemas] = field(default_factory=dict, repr=False)
     """The results of comparing pairs of schemas. They are remembered so that a component which several operations or
     schemas share is compared only once."""

@@ -179,11 +179,13 @@ def _find_first_value_of_field(body_pairs: Sequence[PairedBodies], field_path: s
 _MIN_NON_NULL_VALUES = 4
 """Number of older values without null that are needed before null counts as a new type rather than as chance."""
 _SCALAR_TYPES = ("string", "number", "boolean")
+"""Types of values that are compared one by one."""
 
 FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
 """A function that takes the path of a field and returns the values that the contract lists for it."""
 
 _ValuesWithExchangesByMatchKey = dict[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]]
+"""The values of a field with the exchanges that have them, by what must be equal for a comparison."""
 
 
 class _FieldValues(NamedTuple):
@@ -348,6 +350,7 @@ def _collect_list_entries_by_conversation(
 
 
 _UNDOCUMENTED_MESSAGE_NAME = "(undocumented)"
+"""Stands for the name of a message that the channel does not document."""
 _ACTION_BY_ANSWER: Mapping[ServerEventKind, ClientAction] = {"flush-end": "flush", "cancel-end": "cancel"}
 """What a client must have asked for, by the event that answers it."""
 

@@ -49,6 +49,7 @@ _RARELY_LISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-
 _CHILD_KEYWORDS = ("properties", "patternProperties", "items", "prefixItems")
 """Keywords whose schemas describe the fields of an object or the items of a list."""
 _BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
+"""Keywords whose schemas apply to the value itself, all or some of them."""
 _CONDITIONAL_KEYWORDS = ("then", "else")
 """Keywords whose schema applies to the value itself under a condition."""
 
@@ -239,6 +240,7 @@ _DECLARATION_KEYS = ("sends", "reads")
 
 
 _MAX_LOCATIONS_NAMED_IN_ERROR = 8
+"""Largest number of known locations that an error about an unknown one names."""
 
 
 def add_declared_uses(
@@ -367,6 +369,7 @@ VOICEGAUGE_CLIENT = "voicegauge"
 """Stands for voicegauge itself as the client, instead of the path of a file. What voicegauge sends and reads is then
 taken from the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
+"""Suffixes of files that may declare what a client uses; recordings may have them too."""
 _EMPTY_DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 """What to do about a file that declares nothing, at the end of an error message."""
 _TOP_LEVEL_KEYS_OF_RECORDINGS = {"interactions", "http_interactions", "log"}

@@ -133,6 +133,7 @@ class _ChangedPart(NamedTuple):
 
     is_in_request: bool
     location: Location
+    """Where the part is in the message."""
 
 
 class _EffectOnClient(NamedTuple):

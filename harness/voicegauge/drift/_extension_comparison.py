@@ -63,6 +63,7 @@ _PREDICATE_BY_DIFFERENCE = {
 }
 """What descriptions of rules say of a difference; of any other, such as "added", that the subject "was added"."""
 _DRIFT_LEVEL_BY_LETTER = {"B": DriftLevel.BREAKING, "P": DriftLevel.POSSIBLY_BREAKING, "C": DriftLevel.COMPATIBLE}
+"""Levels by the letter with which `extension_facts.yaml` abbreviates them."""
 
 
 class ExtensionFact(NamedTuple):

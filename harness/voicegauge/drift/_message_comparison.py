@@ -21,6 +21,7 @@ _IGNORED_HEADER_NAMES = ("accept", "content-type", "authorization")
 """Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
 Object")."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+"""The `style` of a parameter that states none, by `in` (OpenAPI 3.1, section 4.8.12)."""
 _PARAMETER_DEFAULT_RULE_IDS = tuple(
     f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed")
 )

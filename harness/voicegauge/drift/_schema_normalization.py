@@ -64,6 +64,7 @@ _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
 }
 """The value that has the same meaning as leaving out the keyword, by keyword."""
 _NUMERIC_KEYWORDS = (*UPPER_BOUND_KEYWORDS, *LOWER_BOUND_KEYWORDS, "multipleOf")
+"""Keywords that limit numbers only."""
 _JSON_TYPES_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,

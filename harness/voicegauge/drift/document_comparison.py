@@ -64,6 +64,7 @@ _Shape = dict[str, Any] | list[Any]
 the shape of the value of each key, and "*" stands for all other keys. If the shape is a list, the value must be a list;
 the shape has one item, which is the shape of all items of the value."""
 _ANY_MAPPING_SHAPE: _Shape = {}
+"""A mapping whatever is in it."""
 _CONTENT_SHAPE: _Shape = {"*": _ANY_MAPPING_SHAPE}
 _RESPONSE_SHAPE: _Shape = {
     "headers": {"*": _ANY_MAPPING_SHAPE},

@@ -97,6 +97,7 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     target's `default_format` is sent."""
     speed: float | None = None
     seed: int | None = None
+    """Seed of the speech, for services that repeat it."""
     extra: dict[str, Any] = {}
     """Further values to send, by their location in the request: {"body#/temperature": 0.7}."""
 
@@ -201,6 +202,7 @@ class FindingClip(Record, frozen=True, kw_only=True):
     """An excerpt of the audio in which a violation was found, as MP3."""
 
     media_type: str
+    """Media type of `data`."""
     data: bytes
     """The encoded audio; base64 in JSON."""
     audio_duration_s: float

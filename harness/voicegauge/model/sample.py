@@ -192,6 +192,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     target: str
     """Id of the target."""
     text_id: str
+    """Id of the text in its suite."""
     text: str
     language: str
     category: str

@@ -34,6 +34,7 @@ HAR_SCHEMA_VERSION = 1
 """Version of the fields whose names begin with an underscore. It is increased when their meaning or shape changes."""
 
 HttpStatus = Annotated[int, Meta(ge=0, le=999)]
+"""A status as HAR files have it; browsers write 0 for a request without a response."""
 SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}\Z")]
 """Name of a file next to the HAR file. It consists of the SHA-256 of the content and an extension, so it can never be
 a path to another folder."""
@@ -253,6 +254,7 @@ MAX_INLINE_BYTES = 256 * 2**10
 """Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
 HAR file."""
 _SIDECAR_REFERENCE_PATTERN = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
+"""Matches the name of a sidecar file in the text of a HAR file, which need not be parsed for it."""
 _EXTENSION_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",

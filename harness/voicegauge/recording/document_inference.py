@@ -27,6 +27,7 @@ _API_KEY_NAME_PATTERN = re.compile(
 )
 """Matches the name of a header or query parameter that has the API key."""
 _AUDIO_URL_PATTERN = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
+"""Matches a URL whose suffix is that of an audio file."""
 _FIELD_NAMES_WITH_EXAMPLES = {
     name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]
 } | {*MODEL_FIELD_NAMES}
@@ -40,6 +41,7 @@ class InferredApi(NamedTuple):
     """The document of the API of one host, inferred from recordings."""
 
     document: dict[str, Any]
+    """The OpenAPI document as plain data."""
     speech_operation_ids: tuple[str, ...]
     """Ids of the operations that produced speech in the recordings."""
     undescribed_call_messages: tuple[str, ...]
@@ -53,6 +55,7 @@ class _RecordedCall(NamedTuple):
     """The path of the URL, in which names in braces replace ids: "/jobs/{job_id}"."""
     exchange: Exchange
     query: dict[str, str]
+    """The query parameters by name."""
     id_query_parameter_names: tuple[str, ...]
     """Names of the query parameters whose value is an id from a response."""
     request_body: Any

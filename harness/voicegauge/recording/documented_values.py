@@ -361,6 +361,7 @@ are placeholders."""
 _AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 _SUBPROTOCOL_HEADER = "sec-websocket-protocol"
+"""Header in which browsers send a key for a WebSocket, since they cannot set another one."""
 _MIN_SUBPROTOCOL_KEY_CHARACTERS = 16
 """Smallest number of characters of a subprotocol that may be a key. Names of subprotocols are shorter words."""
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})

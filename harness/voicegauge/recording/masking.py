@@ -343,6 +343,7 @@ _POSSIBLE_CREDENTIAL_NAME_PATTERN = re.compile(
 )
 """Matches names that may mean a credential. The value of a field with such a name is masked wherever else it occurs,
 but not in the field itself if the field is documented, such as the session of a conversation."""
+# Whole names, for fields and parameters that were parsed; then the same names with their values in any text.
 _CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_IN_QUERY_PATTERN = re.compile(
@@ -355,6 +356,7 @@ _CREDENTIAL_IN_XML_PATTERN = re.compile(
     rf"(<(?:[\w.-]{{1,40}}:)?{_CREDENTIAL_NAME_REGEX}(?:\s[^<>]{{0,200}})?>)(?!\[redacted\])[^<]+", re.IGNORECASE
 )
 _AUTHORIZATION_PATTERN = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+"""Matches a credential after the name of its scheme, wherever a text quotes the header."""
 _PREFIXED_KEY_PATTERN = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|gh[opsur]|hf|r8|glpat|xox[abeoprs]|github_pat)[-_][A-Za-z0-9_-]{12,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
@@ -384,8 +386,11 @@ _ASSIGNED_CREDENTIAL_PATTERN = re.compile(
 """Matches a credential of any length after its name, as in "token=a1b2" and "'password': 'x'". Without a "=" or a
 quotation mark, it must have at least eight characters with a digit and a letter, unlike a word of a sentence."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
+"""Matches the name and password in the authority of a URL."""
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
+"""Matches a text that is long enough, and has the characters, of a random key."""
 _COLLECTION_NAME_REGEX = "[a-z]{3,}(?:[A-Z][a-z]+)*"
+"""The name of a collection of resources: "projects", "voiceClones"."""
 _RESOURCE_NAME_PATTERN = re.compile(rf"{_COLLECTION_NAME_REGEX}/[\w-]+(?:/{_COLLECTION_NAME_REGEX}/[\w-]+)+")
 """Matches the name of a resource (google.aip.dev/122): names of collections and ids take turns."""
 MAX_CREDENTIAL_CHARACTERS = 16_384

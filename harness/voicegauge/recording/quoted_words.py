@@ -21,7 +21,9 @@ from voicegauge.recording.masking import MASK, may_name_credential
 from voicegauge.recording.redaction import Redactor
 
 _WORD_PATTERN = re.compile(r"[^\s\"'<>{}\[\]()|,;:=&?\\`]+")
+"""Matches a word: everything between blanks, quotation marks, brackets and separators of JSON and URLs."""
 _NOT_ASCII_PATTERN = re.compile(r"[^\x00-\x7f]+")
+"""Matches a run of characters that no key has."""
 _ORDINARY_WORD_PATTERN = re.compile(
     r"(?:[A-Za-z]{1,20}|v[0-9](?=/))(?:[-_./@+#*!~^]+(?:[A-Za-z]{1,20}|v?[0-9])){0,7}"
     r"|[0-9]{1,4}(?:[.][0-9]{1,4})?|[A-Za-z]{1,3}[0-9][A-Za-z]?"
@@ -29,10 +31,13 @@ _ORDINARY_WORD_PATTERN = re.compile(
 """Matches words of a language, names such as `invalid_request_error`, `large-v3` and `mp3`, paths such as `v1/models`,
 and short numbers. Keys are ASCII: other characters, of languages without spaces between words, count as separators."""
 _CASE_CHANGE_PATTERN = re.compile(r"[a-z][A-Z]")
+"""Matches the place in `maxTokens` at which a new word begins."""
 _MAX_CASE_CHANGES_OF_ORDINARY_WORD = 2
 """Largest number of changes from a small to a capital letter in an ordinary word, such as `maxNewTokens`."""
 _NAME_BEFORE_WORD_PATTERN = re.compile(r"(?<![\w/-])([\w-]{1,60})[\"'\\]*\s*(?:[:=>]|\bis\b)\s*[\"'\\]*$")
+"""Matches, before a word, the name of which it is the value: `"token": ` or "token is "."""
 _ESCAPE_PATTERN = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[nrtbf])")
+"""Matches an escape of JSON, which would join two words to one."""
 _ESCAPE_BYTES_PATTERN = re.compile(_ESCAPE_PATTERN.pattern.encode())
 _EDGE_CHARACTERS = ".…!-_/*#~+^"
 """Punctuation at the edges of a word, which does not belong to it."""
@@ -45,7 +50,9 @@ _MAX_ESCAPES = 100_000
 """Maximum number of escapes in a large body that are resolved. If a body has more, every word of a quotation that could
 be a secret is masked."""
 _QUOTED_BYTES_PATTERN = re.compile(r"(bytearray\(b|\bb)(['\"])(.*?)\2", re.DOTALL)
+"""Matches bytes as Python prints them, with escapes of their own."""
 _PROTOCOL_WORD_PATTERN = re.compile(r"HTTP/[0-9.]{1,3}", re.IGNORECASE)
+"""Matches the version of HTTP, which has digits but no secret."""
 
 
 def mask_undocumented_words(contract: Contract, exchanges: Iterable[Exchange], text: str) -> str:

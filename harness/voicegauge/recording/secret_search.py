@@ -49,9 +49,11 @@ _MAX_CACHED_TEXT_CHARACTERS = 500
 _IN_BASE64_DESCRIPTION, _IN_HEXADECIMAL_DESCRIPTION = "in base64", "in hexadecimal"
 """How a secret is written, in words."""
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
+"""Matches one digit of base64, in both of its alphabets."""
 _CREDENTIAL_WORD_REGEX = (
     rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
 )
+"""A word that announces a credential in a sentence."""
 _CREDENTIAL_WORD_BEFORE_PATTERN = re.compile(
     rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD_REGEX, re.IGNORECASE
 )

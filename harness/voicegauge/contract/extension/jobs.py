@@ -51,7 +51,9 @@ class PollSchedule(Record, frozen=True, kw_only=True):
     """When a client polls a job: the recommended intervals, which grow from poll to poll."""
 
     min_interval_s: PositiveFloat = 1.0
+    """Interval with which polling begins, in seconds."""
     max_interval_s: PositiveFloat = 5.0
+    """Interval at which it stops to grow, in seconds."""
     interval_factor: Annotated[float, Meta(ge=1)] = 1.5
     """Factor by which the interval grows after each poll, from the minimum to the maximum."""
     job_timeout_s: PositiveFloat = 300.0
@@ -64,6 +66,7 @@ class SubmitResponseLocations(Record, frozen=True, kw_only=True):
 
     job_id_location: Location
     state_location: Location | None = None
+    """Location of the state; `None` if the response to a submit has none."""
     polling_url_location: Location | None = None
     """Location of the polling URL. The URL is used only if its host is a server of the contract, because the host
     receives the key."""

@@ -155,7 +155,9 @@ class KeylessLimits(Record, frozen=True, kw_only=True):
     """Limits of requests without a key."""
 
     max_characters_per_day: int
+    """Maximum number of characters of all texts of a day."""
     source: SourceReference | None = None
+    """The document that states the limits."""
 
 
 class LimitsSpec(Record, frozen=True, kw_only=True):
@@ -166,6 +168,7 @@ class LimitsSpec(Record, frozen=True, kw_only=True):
     upload_limits: dict[str, UploadLimits] = {}
     """Limits of uploads by the name of the form field."""
     keyless_limits: KeylessLimits | None = None
+    """Limits of requests without a key; `None` if none are documented."""
     rate_limit_header_names: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
     """Names of the response headers that report the rate limit."""
     source: SourceReference | None = None

@@ -163,6 +163,7 @@ is in hertz, and `bit_rate` is in bits per second."""
 
 
 _MARKUP_TAG_PATTERN = re.compile(r"<[^<>]*>")
+"""Matches a tag of SSML, which is not spoken."""
 
 
 class FieldMapping(Record, frozen=True, kw_only=True):
@@ -409,6 +410,7 @@ class TranscriptSegmentFields(Record, frozen=True, kw_only=True):
     text_unit: Literal["phrase", "word"] = "phrase"
     """Whether each segment is a phrase or a single word."""
     speaker_field: str | None = None
+    """Name of the field with the speaker; `None` if segments have no speakers."""
     words_field: str | None = None
     """Name of the field with the list of words and their times, which is present if word timestamps were requested."""
 
@@ -424,9 +426,11 @@ class TranscriptionResponse(Record, frozen=True, kw_only=True):
     media_type: str | None = None
     """Media type of a response that is a text; `None` if the document has only one."""
     language_location: Location | None = None
+    """Location of the recognized language; `None` if the response has none."""
     audio_duration_location: Location | None = None
     """Location of the duration of the audio, in seconds."""
     segments_location: Location | None = None
+    """Location of the list of segments; `None` if the response has none."""
     segment_field_names: TranscriptSegmentFields = TranscriptSegmentFields()
     charge_location: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
