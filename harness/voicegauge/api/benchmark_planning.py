@@ -121,6 +121,7 @@ def find_target_variant(
     (target,) = chosen
     contract = target.contract
     if request.baseline_url is not None:
+        # With an id of its own, so that the samples, prices and limits of the two are kept apart.
         renamed = contract.rename_provider(f"{contract.id}@{urlsplit(request.baseline_url).netloc}")
         other_urls = {"": request.baseline_url}
         other_live = dataclasses.replace(live_options, base_urls=other_urls) if live_options is not None else None
@@ -130,6 +131,7 @@ def find_target_variant(
         raise UsageError(
             f"--against-contract: {request.baseline_contract} is the contract of {other.id}, not of {contract.id}"
         )
+    # A contract under work often keeps its version.
     version = other.version if other.version != contract.version else other.document.sha256[:7]
     renamed = other.select_account_plans(live_options.account_plans if live_options is not None else ())
     renamed = renamed.rename_provider(f"{contract.id}@{version}")
@@ -174,6 +176,7 @@ def validate_load(request: BenchRequest) -> None:
     if request.predicts_quality:
         require_quality_models()
     if request.voice_encoder is not None:
+        # Loaded already now: a file that cannot be read would otherwise be noticed after the speech was paid for.
         load_voice_encoder(request.voice_encoder)
 
 
@@ -371,6 +374,7 @@ def plan_requests(request: BenchRequest, catalogue: Catalogue, suite: Suite) -> 
     variant = find_target_variant(catalogue, to_name_tuple(request.targets), request)
     if variant is not None:
         (target,) = chosen
+        # The user can name the target only; its price holds for the variant too.
         prices = {variant.target.id: prices[target.id], **prices} if target.id in prices else prices
         chosen = [variant.target, target]
         if variant.live_options is not None and not variant.shares_account:

@@ -98,6 +98,7 @@ def run_plan_check(request: CheckRequest) -> PricedPlan:
         to_catalogue(request.contracts, request.live),
         request.targets,
         request.live,
+        # Nothing is sent, not even a question for names.
         ask_servers_for_names=False,
         listener=listener,
     )

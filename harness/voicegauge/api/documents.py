@@ -194,6 +194,7 @@ def _compare_with_official_document(contract: Contract, document: OfficialSource
         except ContractError as error:
             if error.path != path:
                 raise
+            # The temporary file is gone when the error is read: the user knows the document by its URL.
             raise ContractError(document.url, error.line, error.reason) from error
 
 
@@ -315,6 +316,7 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
         UsageError: the URL cannot be used, the file exists already, or the response is not a document.
         TransportError: the document cannot be downloaded, or is larger than 16 MiB.
     """
+    # The name must be neither hidden nor an option of the next command; its end has the suffix.
     name = re.sub(r"[^A-Za-z0-9._-]", "-", urlsplit(url).path.rpartition("/")[2]).lstrip(".-")[
         -_MAX_DOWNLOAD_FILE_NAME_CHARACTERS:
     ]
@@ -445,6 +447,7 @@ def _list_input_files_with_output_stems(path: Path) -> list[tuple[Path, str]]:
     if not files:
         raise DataError(f"{path}: has no file that may be a recording ({', '.join(_RECORDING_FILE_SUFFIXES)})")
     require_files_in_folder(files, path)
+    # Files of the same name in several folders need outputs of different names.
     return [(file, "-".join((*file.relative_to(path).parent.parts, file.stem))) for file in files]
 
 

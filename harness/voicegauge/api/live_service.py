@@ -247,6 +247,7 @@ def open_journals(
         is_read_only=is_read_only,
     )
     if retry_ambiguous_requests and not journals.earlier_ambiguous_case_ids:
+        # The error must not leave the journals locked for the next call of this process.
         journals.close()
         raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
     return journals
@@ -300,6 +301,7 @@ def remove_cases_sent_earlier(
 
 def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
     """Tell the listener how many requests will be sent, for how much, and which created voices will stay."""
+    # If nothing can cost money, a limit would suggest that something does.
     may_cost = plan.price_usd or ((plan.worst_case_usd or plan.ids_without_price) and live_options.total_budget_usd)
     limit = f"; at most {describe_budget(live_options)}" if may_cost else ""
     listener.notice(f"{describe_plan(plan)}{limit}")

@@ -438,6 +438,7 @@ def _choose_recording_path(path: Path, contract: Contract) -> Path:
         path = path / f"{contract.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.har"
     if path.exists():
         raise StorageError(f"{path} exists: name another file, or delete it")
+    # Before the proxy starts: what has passed cannot be recorded later.
     check_writable(path)
     return path
 
@@ -513,6 +514,7 @@ def run_listen(request: ListenRequest) -> ListenResult:
     webhooks: list[JudgedCallback] = []
     matching_count = 0
     stop_reason: StopReason | None = None
+    # The receiver has a thread of its own; what it receives is judged, and passed to the caller, in this one.
     with run_receiver(port=request.port, public_url=request.public_url, on_callback=waiting.put) as receiver:
         url = receiver.create_url(for_many_requests=True)
         try:

@@ -45,6 +45,7 @@ ReportT = TypeVar("ReportT", CheckReport, DriftReport)
 
 def _require_report(report: object, function: str, *, accepts_drift_reports: bool = True) -> None:
     """Raise a `UsageError` unless the first argument of a function that writes is a report."""
+    # Both arguments are easily swapped, and neither type is checked by Python.
     if not isinstance(report, (CheckReport, DriftReport) if accepts_drift_reports else CheckReport):
         verbs = "`check` or `find_drift`" if accepts_drift_reports else "`check`"
         kind = type(report).__name__
@@ -115,6 +116,7 @@ def write_findings_page(
     _require_report(report, "write_findings_page")
     from voicegauge.report.findings_page import build_check_page, build_drift_page, render_findings_page
 
+    # A path that was mistyped must not replace a file of the user.
     check_replaceable(Path(file), PAGE_MARK)
     if isinstance(report, CheckReport):
         page = build_check_page(report, fail_on_warnings=strict)

@@ -327,6 +327,7 @@ def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[t
     if not loaded:
         raise DataError("there is no run to report: give a run's folder or its run.json")
     for number, (folder, run) in enumerate(loaded):
+        # The manifests first: comparing all samples of two runs takes long.
         first = next((other for other, same in loaded[:number] if same.manifest == run.manifest and same == run), None)
         if first is not None:
             copied = "is given twice" if first.resolve() == folder.resolve() else f"is a copy of {first}"

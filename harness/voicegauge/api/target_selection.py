@@ -154,6 +154,7 @@ def adapt_to_self_hosted_servers(
             tuple(live_options.own_server_models) or server_names.model_names,
             tuple(live_options.own_server_voices) or server_names.voice_names,
         )
+        # A single model needs no trial: the first request shows whether it works.
         if ask_servers_for_names and len(models) > 1 and not live_options.own_server_models:
             models = run_coroutine(exclude_failing_models(contract, models, voices, live_options, max_wait_s))
         adapted[contract.id] = adapt_contract_to_server(
@@ -425,6 +426,7 @@ def find_shortest_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
         for usd in dict.fromkeys(given.values()):
             of_provider = _select_items_with_provider_price(priced_items, usd)
             exceptions = {name: price for name, price in given.items() if of_provider.get(name) != price}
+            # Only if the command becomes shorter, and no other price is replaced.
             if of_provider.keys() <= given.keys() and len(exceptions) + 1 < len(given):
                 others = {name: price for name, price in shortened.items() if name not in given}
                 shortened = {contract.id: usd, **exceptions, **others}
@@ -570,6 +572,7 @@ async def _find_reason_of_rejection(client: Client, target: BaseTarget) -> str |
     except TransportError as error:
         return str(error)
     body = parse_exchange(exchange).response_json if is_json(exchange.response.media_type) else None
+    # Some servers report an error with status 200.
     is_error = isinstance(body, dict) and any(body.get(name) for name in ("error", "errors", "detail"))
     is_answered = 200 <= exchange.response.status < 300 and bool(exchange.response.body) and not is_error
     return None if is_answered else describe_exchange(exchange, client)

@@ -213,6 +213,7 @@ def check_request_value(
         ContractError: the value is not allowed in a request of any media type.
     """
     allowed = list(_iterate_allowed_values(operation, location, media_type))
+    # One media type, or one parameter, that allows any value is enough.
     if not allowed or None in allowed:
         return
     # Forms and parameters send texts: 1 is also allowed as "1".
@@ -564,6 +565,7 @@ def _check_message_from_template(
         is_in_template = read_pointer(template, tokens) is not MISSING
         pointer = f"{target.socket.pointer}/x-socket/{message_path}/value" if is_in_template else target.pointer
         file, line = document.find_position(violation.keyword_pointer)
+        # The schema may be in another file than the template, whose file the error names already.
         schema_place = f"line {line}" if file == document.find_position(pointer)[0] else f"{file}:{line}"
         where = f"at {violation.value_pointer}, " if tokens else ""
         reason = f"{message_path} does not fit the schema of {schema.name} ({schema_place}): {where}{violation.message}"
@@ -581,9 +583,12 @@ def _is_violated_whatever_is_sent(
         paths_to_unknown_values: the keys that lead to each value which is known only when the message is sent: a
             placeholder, the voice or the language.
     """
+    # Of an unknown value, the sample has the type, and nothing else that counts.
     if any(tokens[: len(one)] == one for one in paths_to_unknown_values):
         return violation.keyword == "type"
+    # The condition may hold for the sample alone.
     if paths_to_unknown_values and _CONDITIONAL_KEYWORDS.intersection(split_json_pointer(violation.keyword_pointer)):
         return False
+    # An object with an unknown member is judged by what does not depend on the members.
     has_open_member = any(one[: len(tokens)] == tokens for one in paths_to_unknown_values)
     return not has_open_member or violation.keyword in _KEYWORDS_ABOUT_MEMBERS

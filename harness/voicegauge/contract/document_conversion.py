@@ -120,6 +120,7 @@ def _convert_discovery_schema(schema: dict[str, Any]) -> dict[str, Any]:
         return {"$ref": f"#/components/schemas/{schema['$ref']}"}
     converted = {key: schema[key] for key in _DISCOVERY_SCHEMA_KEYS if key in schema}
     if converted.get("type") == "any":
+        # JSON Schema says so by leaving the type out.
         del converted["type"]
     for key in ("minimum", "maximum"):  # numbers that are written as texts
         if key in schema and re.fullmatch(r"-?\d+(\.\d+)?", str(schema[key])):
@@ -366,6 +367,7 @@ def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: 
     properties = {field["name"]: _build_form_field(field) for field in fields if "name" in field}
     required = [field["name"] for field in fields if field.get("required") and "name" in field]
     schema = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    # A list for all operations of the document may have no media type of a form.
     chosen = [one for one in consumed_media_types if one.startswith("multipart/") or "urlencoded" in one]
     return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen or [media_type]}}
 

@@ -257,9 +257,11 @@ class _SocketOverlayWriter:
             value = self._build_shortest_message(message, {})
             for content, field in (("text", _TEXT_FIELD_PATTERN), ("audio", _AUDIO_FIELD_PATTERN)):
                 with_content = self._build_shortest_message(message, {f"{{{content}}}": field})
+                # A message of these names may repeat a text, but asks for something else.
                 if f"{{{content}}}" in with_content.values() and action not in ("cancel", "flush", "close"):
                     action, value = content, with_content
                     break
+            # Of several messages that ask for the same, the first one is proposed: one is enough to use the service.
             if action is None or action in found:
                 continue
             found[action] = {"message": name, **({"value": value} if value else {})}
@@ -354,6 +356,7 @@ def _choose_enum_value(values: Sequence[Any], message_name: str) -> Any:
     """Return the value that is the name of the message, if messages share a list of values; otherwise the first."""
     words = _separate_words(message_name).replace(" ", "")
     named = [one for one in values if isinstance(one, str) and _separate_words(one).replace(" ", "") in words]
+    # The longest: "speak" is in the name of "SpeakFlush" too.
     return max(named, key=len, default=values[0])
 
 

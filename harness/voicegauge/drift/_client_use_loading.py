@@ -129,11 +129,13 @@ class DocumentedLocations:
             return list(dict.fromkeys(names)) if location_kind == "header" else []
         owners = (self._path_item, self._operation)
         parameters = [self._resolve_references(item) for owner in owners for item in _get_list(owner, "parameters")]
+        # Documents describe the header of the key as a security scheme, not as a parameter.
         components = get_mapping(self._document.data, "components")
         schemes = [self._resolve_references(item) for item in get_mapping(components, "securitySchemes").values()]
         found = [
             str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == location_kind and "name" in item
         ]
+        # Not every document lists the parameters of its paths.
         found += re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else []
         return list(dict.fromkeys(found))
 

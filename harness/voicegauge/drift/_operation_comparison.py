@@ -513,8 +513,10 @@ def _iterate_messages_of_asyncapi_3(
         if operation.get_value("action") != action:
             continue
         named = operation.get_child("channel").resolve_references()
+        # A document that was written by a tool may have a copy of the channel in place of a reference.
         if named.pointer != channel.pointer and not is_same_json(named.value, channel.value):
             continue
+        # An operation that lists none may have all messages of its channel (AsyncAPI 3.0).
         listed = [("", one) for _, one in operation.get_child("messages").iterate_children()]
         for name, message in listed or channel.get_child("messages").iterate_children():
             yield _find_message_name(message, name), message.resolve_references()
@@ -531,6 +533,7 @@ def _find_message_name(node: DocumentNode, key: str) -> str:
 
 def _find_payload(message: DocumentNode) -> DocumentNode:
     payload = message.get_child("payload")
+    # AsyncAPI 3.0 puts a schema that names its format into an object.
     has_format = isinstance(payload.value, dict) and {"schemaFormat", "schema"} <= payload.value.keys()
     return payload.get_child("schema") if has_format else payload
 

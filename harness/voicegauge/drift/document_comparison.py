@@ -169,6 +169,7 @@ def _compare_described_operations(
         select_operations(_require_openapi_3(document), operation_keys)
         for document in (read_openapi_document(contract_path), official_document)
     )
+    # Only what is compared: official documents have faults in other operations.
     _check_document_shape(new_document)
     return _compare_documents(old_document, new_document)
 
@@ -534,7 +535,7 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
         return _find_input_in_folder(path)
     if path.is_file():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
-    if path_or_provider_id in catalogue.provider_ids:
+    if is_known:
         known = catalogue.find_provider(path_or_provider_id).document.path
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
     if path.exists() and not path.is_dir():

@@ -233,6 +233,7 @@ def convert_to_har_timings(timing: Timing | None) -> HarTimings:
     if timing is None:
         return HarTimings()
     tls_ms = timing.tls_ms
+    # In HAR, the time of connecting includes that of TLS.
     connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
     return HarTimings(
         blocked_ms=timing.connection_wait_ms,
@@ -338,6 +339,7 @@ def find_sidecar_names(har_path: Path) -> set[str]:
 
 def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
     """Delete those of the sidecar files `sidecar_names` that no HAR file in `folder` refers to any more."""
+    # Equal bodies share a file, also across recordings.
     for har_path in folder.glob("*.har") if sidecar_names else ():
         sidecar_names -= find_sidecar_names(har_path)
     for name in sidecar_names:

@@ -168,6 +168,7 @@ def _format_operation(call: _RecordedCall) -> str:
 
 def _get_origin(call: _RecordedCall) -> str:
     parts = urlsplit(call.exchange.request.url)
+    # Without the user and password that a recorded URL may have.
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
@@ -239,6 +240,7 @@ def _is_speech_request(call: _RecordedCall, calls: Sequence[_RecordedCall], audi
         return False
     if _is_audio_response(call) or _has_audio_or_audio_url(call, audio_urls):
         return True
+    # The status and the audio of a job are found by its id, which these requests have in the path or the query.
     leaves = _iterate_leaves(call.response_body)
     ids = {str(value) for name, value in leaves if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int))}
     later = [

@@ -557,6 +557,7 @@ def save_vcr_cassette(
     text = yaml.dump(data, Dumper=_YAML_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
+    # As a whole too, in the spelling that YAML gives to the texts.
     redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
     return msgspec.structs.replace(
