@@ -44,6 +44,7 @@ class MetricChange(ABC):
     baseline_sample_count: int
     """Number of samples of the baseline from which the value was computed."""
     run_sample_count: int
+    """Number of samples of the run from which the value was computed."""
     note: str = ""
     """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
 
@@ -84,7 +85,9 @@ class BoundedChange(MetricChange):
     """
 
     smallest_change: float
+    """Lower bound of `change`."""
     largest_change: float
+    """Upper bound of `change`; infinite if nothing bounds it."""
 
     def compute_p_value(self) -> float | None:
         """Return `None`, because the bounds do not come from samples."""
@@ -224,7 +227,9 @@ class TwiceTestedChange(MetricChange):
     """
 
     chosen_estimate: EstimatedChange
+    """The estimate with the smaller p-value."""
     other_estimate: EstimatedChange
+    """The estimate with the larger p-value."""
 
     @classmethod
     def combine(cls, first: EstimatedChange, second: EstimatedChange) -> Self:

@@ -488,6 +488,7 @@ class _LastSubmitTimes(NamedTuple):
     """
 
     sent_ms: float
+    """When it was sent."""
     first_byte_ms: float
     """When the first byte of its response arrived."""
     complete_ms: float

@@ -260,7 +260,9 @@ class AudioClip(NamedTuple):
 
     path: Path
     audio_facts: AudioFacts
+    """What was measured of the file, with its digest."""
     language: str
+    """Language in which the file is transcribed."""
 
     @classmethod
     def of_sample(cls, run_folder: Path, sample: Sample) -> AudioClip:

@@ -60,6 +60,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
     """One request to be sent and measured."""
 
     target: str
+    """Id of the target."""
     text: SuiteText
     session_number: int
     """Number of the session, counted from 1."""
@@ -87,8 +88,11 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     """Expected requests and cost of one target."""
 
     target: str
+    """Id of the target."""
     request_count: int
+    """Number of requests, with those for warm-up."""
     character_count: int
+    """Number of characters of the texts of all requests."""
     usd: float | None
     """Expected cost in US dollars; `None` if no document that binds the provider states a price, nor the user."""
     credits: float | None
@@ -107,7 +111,9 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     settings: BenchPlanSettings
     targets: tuple[MeasuredTarget, ...]
     rounds: tuple[SampleRound, ...]
+    """The requests in the order of sending, text by text."""
     target_costs: tuple[PlannedTargetCost, ...]
+    """Expected cost of each target that supports a language of the suite."""
     run_kind: RunKind
     unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
@@ -389,6 +395,9 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
         target: the target to describe.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
+    # Users run the server themselves if the contract says so, or if its own server is on this machine.
+    host = urlsplit(target.operation.server.url).hostname or ""
+    is_self_hosted = target.contract.provider.self_hosted is not None or is_loopback(host)
     return MeasuredTarget(
         id=target.id,
         title=target.target_spec.title,
@@ -401,14 +410,8 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
         clones_voice=isinstance(target, Target) and target.clones_voice,
-        is_self_hosted=_is_self_hosted(target),
+        is_self_hosted=is_self_hosted,
     )
-
-
-def _is_self_hosted(target: BaseTarget) -> bool:
-    """Whether users run the server themselves: the contract says so, or its own server is on this machine."""
-    host = urlsplit(target.operation.server.url).hostname or ""
-    return target.contract.provider.self_hosted is not None or is_loopback(host)
 
 
 def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:

@@ -71,8 +71,11 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     assumed_variation: float = DEFAULT_LATENCY_VARIATION
     """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
     latency_threshold: ChangeThreshold = ChangeThreshold(min_change=0.05, required_detectable_change=0.30)
+    """For rises of latencies, relative."""
     error_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.05)
+    """For rises of word and character error rates."""
     failure_rate_threshold: ChangeThreshold = ChangeThreshold(min_change=0.02, required_detectable_change=0.10)
+    """For rises of the shares of failed requests and of wrong audio."""
     rating_threshold: ChangeThreshold = ChangeThreshold(min_change=0.1, required_detectable_change=0.3)
     """For falls of mean predicted ratings, which are numbers from 1 to 5."""
     voice_threshold: ChangeThreshold = ChangeThreshold(min_change=0.025, required_detectable_change=0.10)
@@ -108,7 +111,9 @@ class ComparedRun(Record, frozen=True, kw_only=True):
 
     run_id: str
     created_at: str
+    """When the run was started, in ISO 8601 format."""
     is_finished: bool
+    """Whether the run measured all that was planned."""
     fault_ids: tuple[str, ...] = ()
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
@@ -132,6 +137,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     """Verdict on one metric of one target."""
 
     target: str
+    """Id of the target."""
     baseline_target: str
     """Target that the baseline measured; it differs from `target` only if two targets of one run were compared."""
     metric: MetricId

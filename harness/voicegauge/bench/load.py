@@ -375,6 +375,7 @@ class _SentStep:
     """The samples of the step that is being sent: when each was due and when it began, in seconds of the clock."""
 
     samples: list[PlannedSample]
+    """The planned samples of the step, in the order of sending."""
     due_s_by_id: dict[str, float] = field(default_factory=dict)
     """When each sample was due, by sample id."""
     start_s_by_id: dict[str, float] = field(default_factory=dict)

@@ -250,9 +250,11 @@ class SampleOrder(Record, frozen=True, kw_only=True):
     price: PriceQuote
     """Price of the request, for which the planning machine has reserved money."""
     upload: SpokenUpload | None = None
+    """The audio to send; `None` for a target that takes text."""
     idempotency_key: str | None = None
     """The idempotency key of a new request; `None` where the contract documents none."""
     earlier_request: EarlierRequest | None = None
+    """What an earlier process sent for the sample; `None` if nothing."""
     is_at_fixed_rate: bool = False
     """Whether the sample is due as soon as the worker has the order."""
     slot_wait_ms: float = 0.0
@@ -267,10 +269,13 @@ class MeasuredSample(Record, frozen=True, kw_only=True):
     audio: bytes | None = None
     """The received audio; `None` if there is none, also if the target transcribes audio that was sent to it."""
     billing: BillingStatus
+    """What is known about whether the last submit is charged."""
     charged_usd: float | None = None
+    """What a response states as the charge in dollars; `None` if none does."""
     unreadable_charge: str | None = None
     """What a response states as the charge, if that cannot be believed; otherwise `None`."""
     has_open_job: bool = False
+    """Whether the job was paid for and not followed to its end."""
     is_emulated: bool = False
     """Whether a response identified itself as coming from voicegauge's emulator."""
     submits: tuple[SubmitEvent, ...] = ()

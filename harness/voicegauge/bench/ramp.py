@@ -404,6 +404,7 @@ class _LoadSearch:
     _machine_limited_load_count: int = 0
     """Number of loads at which this machine sent no more than at a lower planned load."""
     _capacity: LoadCapacity | None = None
+    """The most precise estimate of the capacity so far; `None` before the first one."""
     _has_tried_capacity: bool = False
     _unsaturated_latencies_s: list[float] = field(default_factory=list)
     """Latencies of the steps that did not saturate the service."""

@@ -331,6 +331,7 @@ class RequestedSample(NamedTuple):
     upload: SpokenUpload | None
     """The audio to send; `None` for a target that takes text."""
     submit_observer: SubmitObserver
+    """Called before each submit and with its outcome, so that the journal has both."""
     request_to_repeat: RequestToRepeat | None
     """The earlier request that this one repeats; `None` for a new request."""
     idempotency_key: str | None = None

@@ -65,7 +65,9 @@ class ResampledSpread(NamedTuple):
     """Percentile interval at `CONFIDENCE_LEVEL` and standard error of a statistic over resampled texts."""
 
     low: float
+    """Lower end of the interval."""
     high: float
+    """Upper end of the interval."""
     standard_error: float
 
 
@@ -286,6 +288,7 @@ class PairwiseDifferences(NamedTuple):
     means: FloatArray
     """Mean difference over texts, of the target of the row from that of the column; NaN with too few common texts."""
     standard_errors: FloatArray
+    """Standard error of each mean difference."""
     critical_value: float
     """Number of standard errors that the largest difference of equal targets reaches by chance; infinite if nothing can
     be distinguished."""

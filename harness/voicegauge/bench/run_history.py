@@ -402,6 +402,7 @@ class LostSamples(Record, frozen=True, kw_only=True):
     origin: str | None
     """The place of the workers, or else the region; `None` if the run names neither."""
     run_file_path: str
+    """Path of the run's run.json, relative to the folder of the history."""
     lost_count: int
     """Number of samples that were sent, but have no saved result."""
     sent_count: int

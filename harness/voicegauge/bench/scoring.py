@@ -153,7 +153,16 @@ def score_run(
         unsupported_languages=left_out,
         has_closed_vocabulary=asr.has_closed_vocabulary,
         known_words=known_words,
-        scores=tuple(_score_sample(sample, transcripts) for sample in supported),
+        scores=tuple(
+            _score_transcription(
+                sample.id,
+                SpokenText(sample.language, sample.text),
+                transcripts[build_transcript_cache_key(sample.audio, sample.language)]
+                if sample.audio
+                else Transcription("missing", ""),
+            )
+            for sample in supported
+        ),
         reference_speech_errors=_count_reference_speech_errors(references, transcripts),
     )
 
@@ -209,13 +218,6 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
     except MissingExtraError:
         return {}
     return references
-
-
-def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> Score:
-    transcription = Transcription("missing", "")
-    if sample.audio:
-        transcription = transcriptions[build_transcript_cache_key(sample.audio, sample.language)]
-    return _score_transcription(sample.id, SpokenText(sample.language, sample.text), transcription)
 
 
 def _score_transcription(sample_id: str, reference: SpokenText, transcription: Transcription) -> Score:

@@ -77,6 +77,7 @@ class WrongEntity(Record, frozen=True, kw_only=True):
     sample_id: str
     text_id: str
     kind: str
+    """What the entity is, such as "date" or "money"."""
     written: str
     """The entity as the text has it."""
     recognized: str

@@ -56,9 +56,12 @@ class Suite(Record, frozen=True, kw_only=True):
     """A set of texts, with the digest of the file that contains them."""
 
     id: str
+    """Name of the suite; of the user's own texts, the name of their file."""
     version: int
+    """Number that the author raises when a text changes; 1 for the user's own texts."""
     title: str
     sha256: str
+    """Digest of the file of the suite; of the user's own texts, of the texts themselves."""
     texts: tuple[SuiteText, ...]
 
     @property

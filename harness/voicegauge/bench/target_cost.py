@@ -423,9 +423,11 @@ def _set_typical_price_as_measured(claim: PriceClaim, samples: Sequence[Sample])
         part.unit in ("token", "compute_second") for part in claim.parts
     ):
         return claim
-    measured = _average_usd_per_character(samples)
-    if measured is None:
+    prices = [(len(s.text), s.cost.price_usd) for s in samples if s.cost.price_usd is not None]
+    characters = sum(length for length, _ in prices)
+    if not characters:
         return claim
+    measured = math.fsum(price for _, price in prices) / characters
     # These keep their largest usage, which is the upper end of the price; what is typical was measured.
     bounds = tuple(replace(part, units_per_request=0.0, units_per_character=0.0) for part in claim.parts)
     typical = PricePart(unit="character", usd_per_unit=measured, units_per_character=1.0)
@@ -458,13 +460,6 @@ def _set_billed_characters_as_counted(
         for part in claim.parts
     )
     return replace(claim, parts=parts)
-
-
-def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
-    """Return the price per character of the samples in US dollars; `None` if no sample has a price."""
-    prices = [(len(s.text), s.cost.price_usd) for s in samples if s.cost.price_usd is not None]
-    characters = sum(length for length, _ in prices)
-    return math.fsum(price for _, price in prices) / characters if characters else None
 
 
 def _measure_audio_s_per_character(samples: Sequence[Sample]) -> float | None:

@@ -156,6 +156,7 @@ class VoiceSamples(NamedTuple):
 
     samples: tuple[Sample, ...]
     left_out: LeftOutClips
+    """How many clips are left out, by reason."""
 
 
 def select_voice_samples(samples: Iterable[Sample], listening: ListeningSet | None) -> VoiceSamples:
@@ -376,6 +377,7 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
 
     place: str
     target: str
+    """Id of the target."""
     sample_count: int
     """Number of samples from this place, including failures and excluding warm-up."""
     failure_count: int

@@ -396,6 +396,7 @@ NAME_PATTERN = rf"\b(?:{'|'.join(sorted(SPELLINGS_BY_NAME, key=len, reverse=True
 _VALUE_BY_ROMAN_DIGIT = {"I": 1, "V": 5, "X": 10}
 """Values of Roman digits."""
 _ROMAN_PATTERN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
+"""Matches a Roman numeral up to 39."""
 
 
 def read_letters(letters: str) -> Expression:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import NamedTuple
 
 _WORD_PATTERN = re.compile(r"[^\W_]+")
+"""Matches a word: letters and digits without anything between them."""
 
 
 class WordSequence(NamedTuple):

@@ -177,7 +177,10 @@ def place_labels(
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
     # All points before the first label, which must not cover a point that is labeled later, or never.
-    occupied = [_build_point_box(point) for point in points]
+    occupied = [
+        Rectangle(one.x - one.radius - 1, one.y - one.radius - 1, one.x + one.radius + 1, one.y + one.radius + 1)
+        for one in points
+    ]
     labels: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(placement_order):
         label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader_line=rank < leader_line_count)
@@ -204,11 +207,6 @@ def _place_label(
     clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in avoided_lines)]
     candidates = clear or adjacent or (free if allow_leader_line else [])
     return candidates[0] if candidates else None
-
-
-def _build_point_box(point: LabeledPoint) -> Rectangle:
-    room = point.radius + 1
-    return Rectangle(point.x - room, point.y - room, point.x + room, point.y + room)
 
 
 def _generate_candidate_boxes(point: LabeledPoint, width: float) -> list[Rectangle]:

@@ -352,6 +352,7 @@ class RankedRow(NamedTuple):
     """Position in the ranking by the default weights; the plot shows it in the target's circle."""
     target: str
     anchor: str
+    """HTML id of the section about the target."""
     cost: TargetCost
     points_text: str
     """The points as text, rounded; a dash if the target has none."""
@@ -414,12 +415,6 @@ def _format_points(points: float | None) -> str:
 
 def _format_leads(leads: FloatArray) -> str:
     return " ".join(str(int(value)) for value in leads)
-
-
-def sort_by_rank(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:
-    """Return the targets that delivered something, in the order of the ranking by the default weights."""
-    summaries = {target.target: target for target in targets}
-    return [summaries[row.target] for row in ranked_rows]
 
 
 def describe_weights(ranking: Ranking) -> str:

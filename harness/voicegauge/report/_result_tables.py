@@ -61,6 +61,7 @@ class TableColumn(NamedTuple):
     """Heading above several columns."""
     heading: str
     unit: str
+    """Second line of the heading: the unit of the numbers, or what they are a share of."""
     better_direction: int
     """-1 if less is better, 1 if more is better, 0 if neither is better."""
     build_cell: Callable[[TargetSummary], TableCell]
@@ -499,6 +500,7 @@ class HeatCell(NamedTuple):
     """The error rate of one target in one column, formatted."""
 
     rate_text: str
+    """The error rate as text; a dash if nothing was scored."""
     interval_text: str
     """The interval of the error rate as text; empty if there is none."""
     shade: int | None

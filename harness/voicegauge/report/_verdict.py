@@ -62,6 +62,7 @@ class RunVerdict(Record, frozen=True, kw_only=True):
     headline: str
     """The most important results in one sentence."""
     statements: tuple[VerdictStatement, ...]
+    """What the numbers say about each topic, in the order in which they are shown."""
     cautions: tuple[str, ...]
     """Sentences that say why the verdict may not hold, or what it does not cover."""
 

@@ -47,6 +47,7 @@ class PageFinding(NamedTuple):
     """One finding as the page shows it."""
 
     anchor: str
+    """HTML id of the part of the page about the finding."""
     finding: ReportedFinding
     group_title: str
     """Title of the group in which the page shows the finding, such as "Fix first"."""
@@ -72,7 +73,9 @@ class CoverageRow(NamedTuple):
     operation: str
     """Id of the operation; "rules" for the row about the rules."""
     tried_count: int
+    """Number of documented statements that were tried."""
     total_count: int
+    """Number of documented statements."""
     untried_statements: tuple[str, ...]
     """The documented statuses, job states and constraints, or the rules, that were not tested, each with the reason:
     "status 429: the service never sent it"."""
@@ -85,11 +88,14 @@ class FindingsPage(NamedTuple):
     headline: str
     """The result in a sentence."""
     subtitle: str
+    """What was exchanged and when, or what was compared."""
     is_emulated: bool
+    """Whether the emulator sent all responses."""
     findings: tuple[PageFinding, ...]
     accepted_finding_count: int
     """Number of findings that are left out because a baseline accepts them."""
     cautions: tuple[str, ...] = ()
+    """Sentences that say why the result may not hold."""
     coverage: tuple[CoverageRow, ...] = ()
     unjudged_cases_and_inputs: tuple[tuple[str, str], ...] = ()
     """Cases and inputs that were not judged, each with its reason."""
@@ -375,6 +381,7 @@ class TargetCheck(NamedTuple):
     date: str
     """Day of the check: UTC, ISO 8601."""
     is_emulated: bool
+    """Whether the emulator sent any of the responses."""
     findings: tuple[Finding, ...]
     """Findings about the target or its whole provider, most severe first."""
     unlisted_finding_count: int

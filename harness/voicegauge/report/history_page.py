@@ -18,7 +18,7 @@ from voicegauge.bench.run_history import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.printable_text import format_count
-from voicegauge.report._plot_geometry import AxisScale, AxisTick, build_linear_scale, build_point_scale
+from voicegauge.report._plot_geometry import AxisTick, build_linear_scale, build_point_scale
 from voicegauge.report.text_format import capitalize_sentence, format_change, format_value, render_template
 
 # Puts changes of levels, prices and contracts on one time line, and formats their numbers.
@@ -278,7 +278,10 @@ def build_time_series_chart(
         all_nights: nights of the whole history, so that the charts of a page have the same axis.
     """
     unit = series.key.unit
-    scale = _choose_value_scale(series)
+    values = [night.value for night in series.nights]
+    # Rates are near zero, and an axis that begins elsewhere would make small changes look large.
+    is_far_from_zero = unit in ("ms", "letters/s", "hz")
+    scale = build_point_scale(values) if is_far_from_zero else build_linear_scale(values, tick_count=4)
     first, last = (date.fromisoformat(night).toordinal() for night in (all_nights[0], all_nights[-1]))
 
     def compute_night_x(night: str) -> float:
@@ -315,13 +318,6 @@ def build_time_series_chart(
         value_ticks=tuple(AxisTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
         date_ticks=_choose_date_ticks([AxisTick(compute_night_x(night), night) for night in all_nights]),
     )
-
-
-def _choose_value_scale(series: MetricSeries) -> AxisScale:
-    values = [night.value for night in series.nights]
-    # Rates are near zero, and an axis that begins elsewhere would make small changes look large.
-    is_far_from_zero = series.key.unit in ("ms", "letters/s", "hz")
-    return build_point_scale(values) if is_far_from_zero else build_linear_scale(values, tick_count=4)
 
 
 def _remove_level_line_overlaps(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:

@@ -37,7 +37,6 @@ from voicegauge.report._ranking import (
     build_ranked_rows,
     compute_certain_leads,
     describe_weights,
-    sort_by_rank,
 )
 from voicegauge.report._result_tables import (
     ERROR_RATE_SHADE_THRESHOLDS,
@@ -108,6 +107,7 @@ class SiteLinks(NamedTuple):
     """File names of other pages of a site, to which the page of a run links."""
 
     index_file: str
+    """Page that lists all runs."""
     earlier_run_file: str
     """Page of the run before this one; empty if there is none."""
     later_run_file: str
@@ -280,7 +280,8 @@ def _build_run_view(
     rows = build_comparison_rows(run_report.targets, columns, is_rehearsal=run_report.manifest.is_rehearsal)
     anchors = build_anchors([target.target for target in run_report.targets], run_letter)
     ranked = build_ranked_rows(run_report.ranking, run_report.targets, leads, anchors)
-    numbered = sort_by_rank(run_report.targets, ranked)
+    summaries = {target.target: target for target in run_report.targets}
+    numbered = [summaries[row.target] for row in ranked]  # only those that delivered something
     ordered = [row.summary for row in rows]
     return RunView(
         run_letter=run_letter,
@@ -319,6 +320,8 @@ def _render_template(
     # At first the page shows the weights of the first run whose headline says what to choose.
     shown = next((run for run in report.runs if run.ranking.decision), report.runs[0])
     _add_template_filters()
+    # In the headings that all runs share; empty if the services themselves answered in any of them.
+    marks = dict.fromkeys(view.rehearsal_mark for view in run_views)
     return render_template(
         "page.html.j2",
         STYLE_SHEET_FILES,
@@ -326,7 +329,7 @@ def _render_template(
         report=report,
         views=run_views,
         site=site_links,
-        shared_mark=_find_rehearsal_mark_of_all_runs(run_views),
+        shared_mark="" if "" in marks else " AND ".join(marks),
         table=rows,
         has_best=any(any(row.best_cell_flags) for _, row in rows),
         sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
@@ -346,12 +349,6 @@ def _render_template(
         failures_shown=MAX_FAILURES_SHOWN,
         targets_printed_open=MAX_TARGETS_PRINTED_OPEN,
     )
-
-
-def _find_rehearsal_mark_of_all_runs(run_views: Sequence[RunView]) -> str:
-    """Return the mark of all runs, such as "EMULATED"; empty if any of them is not a rehearsal."""
-    marks = dict.fromkeys(view.rehearsal_mark for view in run_views)
-    return "" if "" in marks else " AND ".join(marks)
 
 
 def _add_template_filters() -> None:
@@ -413,6 +410,7 @@ class ComparisonLink(NamedTuple):
     """A link to the page that compares a run with the one before it."""
 
     file: str
+    """File name of the page."""
     headline: str
     """The differences between the two runs in one sentence."""
 
@@ -421,6 +419,7 @@ class SiteEntry(NamedTuple):
     """The entry of one run in the index."""
 
     page_file: str
+    """File name of the page of the run."""
     run_report: RunReport
     comparison_link: ComparisonLink | None
     """Link to the comparison with an earlier run; `None` without a comparable earlier run, or if this run has no

@@ -236,6 +236,7 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     http_status: int | None
     """The HTTP status; `None` for a failure without a response."""
     message: str
+    """The failure message, shortened."""
     count: int
     """Number of failures in the group."""
     example_exchange: ExchangeExcerpt | None = None
@@ -380,15 +381,10 @@ def analyze_runs(
         ),
     )
     if joined is not None:
-        report = _add_caution(report, joined.caution)
+        (run,) = report.runs
+        verdict = msgspec.structs.replace(run.verdict, cautions=(joined.caution, *run.verdict.cautions))
+        report = msgspec.structs.replace(report, runs=(msgspec.structs.replace(run, verdict=verdict),))
     return AnalyzedRuns(runs, report, differences)
-
-
-def _add_caution(report: BenchReport, caution: str) -> BenchReport:
-    """Return `report`, which has a single run, with `caution` before the other cautions."""
-    (run,) = report.runs
-    verdict = msgspec.structs.replace(run.verdict, cautions=(caution, *run.verdict.cautions))
-    return msgspec.structs.replace(report, runs=(msgspec.structs.replace(run, verdict=verdict),))
 
 
 def find_latest_scores(run: Run) -> ScoreSet | None:

@@ -203,11 +203,6 @@ def _remove_missing_notes(*notes: str | None) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
 
-def _choose_check_verdict(report: CheckReport, *, fails: bool) -> SummaryVerdict:
-    verdict = _choose_verdict(fails=fails, is_judged=report.no_verdict_reason is None)
-    return "partly judged" if verdict == "passed" and not report.is_whole else verdict
-
-
 # Checks and drift.
 
 
@@ -235,9 +230,10 @@ def summarize_check(
     unmet = unmet_limits or {}
     has_failed = bool(unmet) or any(one.fails_command for one in findings) if fails is None else fails
     providers = ", ".join(dict.fromkeys(target.partition("/")[0] for target in report.targets))
+    verdict = _choose_verdict(fails=has_failed, is_judged=report.no_verdict_reason is None)
     return ResultSummary(
         title=f"voicegauge check {providers}".strip(),
-        verdict=_choose_check_verdict(report, fails=has_failed),
+        verdict="partly judged" if verdict == "passed" and not report.is_whole else verdict,
         headline=describe_result(report),
         notes=_remove_missing_notes(
             *unmet.values(),

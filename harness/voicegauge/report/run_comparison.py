@@ -41,6 +41,7 @@ class RunFact(NamedTuple):
     """One row of a table: a name, and a value for each run, which is empty if the fact does not apply to the run."""
 
     name: str
+    """What the fact is about, such as "Suite"; heading of the row."""
     run_values: tuple[str, ...]
 
 
@@ -207,7 +208,9 @@ class MetricRow(NamedTuple):
     comparison: MetricComparison
     metric_name: str
     value_before: str
+    """Value in the earlier run, with its unit."""
     value_after: str
+    """Value in the later run, with its unit."""
     change: str
     """The change from the earlier run, with its interval, as text."""
 
@@ -217,6 +220,7 @@ class TextDifference(NamedTuple):
 
     target: str
     text: str
+    """The text, shortened to one line."""
     latency_before_ms: float
     latency_after_ms: float
 

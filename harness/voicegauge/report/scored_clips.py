@@ -95,6 +95,7 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     transcript: str
     """The transcript as the ASR engine wrote it."""
     audio_content: Literal["speech", "noise", "silence", "missing", "undecodable"]
+    """What the audio contains; only "speech" has a transcript."""
     error_rate: float
     """Errors of the clip divided by the units of its text."""
     error_count: int

@@ -325,6 +325,7 @@ class TargetSection(NamedTuple):
     """The content of the page's section about one target."""
 
     anchor: str
+    """HTML id of the section."""
     summary: TargetSummary
     measured_target: MeasuredTarget
     latency_curve: LatencyCurve | None

@@ -58,6 +58,7 @@ _CONTAINER_BY_MEDIA_TYPE = {
     "audio/pcma": "pcm",
 }
 _CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
+"""Containers by the bytes with which their files begin."""
 _MIN_PLACEHOLDER_LENGTH_BYTES = 0x7F000000
 """A length in a WAV header that is not smaller than this is a placeholder, as is 0. Programs that stream a file write a
 placeholder because they do not know the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others.
@@ -442,6 +443,7 @@ class _StderrSwitch:
 
 
 _stderr_switch = _StderrSwitch()
+"""The only switch of the process, which has one file descriptor 2."""
 
 
 @contextlib.contextmanager

@@ -318,6 +318,7 @@ _ENCODING_BY_RAW_FORMAT = {
     "mulaw": _SampleEncoding("ULAW", "FILE"),
     "alaw": _SampleEncoding("ALAW", "FILE"),
 }
+"""Encodings of samples without a header, by the names that contracts give them."""
 
 
 @defer_keyboard_interrupt()

@@ -39,6 +39,7 @@ def _compute_crc_table_entry(byte: int) -> int:
 
 
 _CRC_TABLE = [_compute_crc_table_entry(byte) for byte in range(256)]
+"""Remainder of each byte, so that a checksum takes one step for each byte instead of eight."""
 
 
 def _compute_ogg_page_checksum(page: bytes) -> int:
@@ -206,6 +207,7 @@ _MPEG_1_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 25
 _MPEG_2_BITRATES_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 """Bit rates of layer III (ISO/IEC 11172-3 and 13818-3). MPEG-2.5, below 16 kHz, is written with at most 64 kbit/s."""
 _MAX_MPEG_2_5_RATE_HZ, _MAX_MPEG_2_5_BITRATE_KBPS = 12000, 64
+"""Highest sample rate and highest bit rate of MPEG-2.5."""
 _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
 """Options of libsndfile for MP3 with about 100 kbit/s. With a variable bit rate, it produces broken frames."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
@@ -238,6 +240,7 @@ _FFMPEG_FORMATS = {
     "aac": FfmpegFormat("audio/aac", "adts", "aac"),
     "webm": FfmpegFormat("audio/webm", "webm", "libopus"),
 }
+"""Formats that `encode_at_bitrate` writes with FFmpeg, by name."""
 _OPUS_DECODING_RATE_HZ = 48_000
 """The sample rate at which Opus is decoded, regardless of the rate of the input (RFC 7845, section 5.1)."""
 DEFAULT_BITRATE_KBPS = 128

@@ -349,15 +349,12 @@ class _EspeakProcess:
                 raise
             if "error" in head:
                 raise ValueError(head["error"])
-            self._cache_reply(command_line, head, samples)
+            self._replies[command_line] = head, samples
+            while sum(len(kept) for _, kept in self._replies.values()) > MAX_CACHED_SAMPLES_BYTES:
+                self._replies.popitem(last=False)
+            while len(self._replies) > MAX_CACHED_REPLIES:
+                self._replies.popitem(last=False)
         return head, samples
-
-    def _cache_reply(self, command_line: str, reply_header: dict[str, Any], samples: bytes) -> None:
-        self._replies[command_line] = reply_header, samples
-        while sum(len(kept) for _, kept in self._replies.values()) > MAX_CACHED_SAMPLES_BYTES:
-            self._replies.popitem(last=False)
-        while len(self._replies) > MAX_CACHED_REPLIES:
-            self._replies.popitem(last=False)
 
     def _send_command(self, command_line: str) -> tuple[dict[str, Any], bytes]:
         process = self._get_running_process()

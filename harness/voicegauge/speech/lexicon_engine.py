@@ -123,7 +123,8 @@ def load_lexicon() -> Lexicon:
 
 def save_lexicon(path: Path) -> None:
     """Compute the lexicon and write it to a file."""
-    counts = _read_word_counts()
+    lines = _find_data_file(_WORD_FILE_NAME).read_text(encoding="utf-8-sig").splitlines()
+    counts = {word: int(count) for word, count in map(str.split, lines)}
     words = sorted(counts, key=lambda word: (-counts[word], word))
     index_by_word = {word: index for index, word in enumerate(words)}
     total = sum(counts.values())
@@ -177,11 +178,6 @@ def _find_data_file(name: str) -> Path:
     if spec is None or spec.origin is None:
         raise MissingExtraError("symspellpy, whose word list the engine 'lexicon' uses,", "bench")
     return Path(spec.origin).parent / name
-
-
-def _read_word_counts() -> dict[str, int]:
-    lines = _find_data_file(_WORD_FILE_NAME).read_text(encoding="utf-8-sig").splitlines()
-    return {word: int(count) for word, count in map(str.split, lines)}
 
 
 def _compute_pair_log_probabilities(

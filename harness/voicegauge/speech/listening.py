@@ -100,6 +100,7 @@ class ClipJudgement(NamedTuple):
     """What listening to one clip has shown, before it is compared with other clips of its run."""
 
     outcome: ListeningOutcome
+    """Whether the clip is right, wrong, doubtful or not judged."""
     explanation: str
     """What was found, with times, or why nothing was judged."""
     rule: str | None = None

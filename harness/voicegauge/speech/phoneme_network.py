@@ -226,6 +226,7 @@ index of a phoneme is one more than its position in `PHONEMES`."""
 SYMBOL_COUNT = len(PHONEMES) + 1
 """Number of symbols: the phonemes, and `BLANK`."""
 _INDEX_BY_PHONEME = {phoneme: index for index, phoneme in enumerate(PHONEMES, start=1)}
+"""Index of the symbol of each phoneme."""
 SUPPORTED_LANGUAGES = ("en",)
 """Codes of the languages whose speech can be aligned with its text."""
 

@@ -478,6 +478,7 @@ class MeasuredAudio(EncodedAudio):
 _recent_audio: OrderedDict[tuple[bytes, RawAudioFormat | None], MeasuredAudio] = OrderedDict()
 """The audio that was used last, by its bytes and declared format, up to `MAX_REMEMBERED_AUDIO_BYTES`."""
 _recent_audio_lock = threading.Lock()
+"""Lock for `_recent_audio`, because several threads measure audio."""
 
 
 def find_measured_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> MeasuredAudio:
