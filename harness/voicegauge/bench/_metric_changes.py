@@ -94,7 +94,7 @@ class BoundedChange(MetricChange):
         return None
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the bounds, which hold at every level."""
+        """Return the bounds of the change, which are certain, whatever the probability of a tail."""
         del tail_probability
         return self.smallest_change, self.largest_change
 

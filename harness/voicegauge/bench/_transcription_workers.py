@@ -446,7 +446,7 @@ def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[WorkerP
 
 
 def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[Sequence[AudioClip]]:
-    """Yield groups of clips in the same language."""
+    """Yield groups of at most `clips_per_group` clips, each of clips in one language."""
     clips_by_language = defaultdict(list)
     for clip in clips:
         clips_by_language[clip.language].append(clip)

@@ -154,7 +154,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
         Raises:
             UsageError: a price is unknown.
             BudgetError: the plan costs more than the budget, or a provider's part of the plan costs more than the
-            provider's budget.
+                provider's budget.
         """
         unknown = [target for target in self.target_costs if target.reserved_usd is None]
         if unknown:

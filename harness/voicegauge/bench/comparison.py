@@ -582,7 +582,7 @@ def plan_comparison(
 
 
 def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list[PlannedComparison]:
-    """Return the smallest slowdowns for usual numbers of nights, targets and texts."""
+    """Return what comparisons of usual numbers of nights, targets and texts find: the smallest slowdown of each."""
     return [
         plan_comparison(spreads, nights, targets, texts, settings)
         for targets in PLANNED_TARGET_COUNTS

@@ -451,7 +451,7 @@ def compute_family_significance_levels(
 
 
 def _compute_share_of_family(family: str, families: Collection[str]) -> float:
-    """Return the share of `alpha` of a family, beside the other families of a comparison."""
+    """Return the share of `alpha` for a family of tests ("main", "parts" or "voices") among those of a comparison."""
     # The share of a family that a comparison does not have goes to the others.
     of_voices = ALPHA_SHARE_OF_VOICES if "voices" in families else 0.0
     if len(families) == 1:

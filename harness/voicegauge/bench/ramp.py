@@ -555,7 +555,7 @@ class _LoadSearch:
         return known is not None and (known.high - known.low) / 2 <= max(MAX_CAPACITY_ERROR * known.load, 0.5)
 
     def _record_capacity(self, load: float, low: float, high: float) -> None:
-        """Store an estimate of the capacity if it is more precise than the one so far."""
+        """Store a capacity and its interval, from `low` to `high`, if it is more precise than the one so far."""
         known = self._capacity
         if known is None or high - low < known.high - known.low:
             self._capacity = LoadCapacity(load=load, low=max(low, 0.0), high=high)

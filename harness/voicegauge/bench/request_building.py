@@ -252,7 +252,7 @@ def _has_allowed_format(audio: DecodedAudio, limits: UploadLimits) -> bool:
 
 
 def _find_limit_pointer(target: Target, upload_field: str, limit_key: str) -> str:
-    """Return where the limit is in the document: at the operation, or at the root for all operations."""
+    """Return the pointer to a limit of uploads in the contract: at the operation, or at the root for all operations."""
     suffix = f"/x-limits/upload_limits/{escape_pointer_token(upload_field)}/{limit_key}"
     own = f"{target.operation.pointer}{suffix}"
     pointer_tokens = split_json_pointer(own)

@@ -513,9 +513,10 @@ def _find_changes_of_series(
     unit, nights = series.key.unit, series.nights
     min_change = settings.get_min_change(unit)
 
-    def compute_levels_around_shift(start: int, first_night: int, end: int) -> tuple[float, float]:
-        """Return the levels of the nights before a shift and since then."""
-        return compute_level(unit, nights[start:first_night]), compute_level(unit, nights[first_night:end])
+    def compute_levels_around_shift(start_index: int, first_night_index: int, end_index: int) -> tuple[float, float]:
+        """Return the level of the nights before a shift, and that of the nights since its first one."""
+        before, after = nights[start_index:first_night_index], nights[first_night_index:end_index]
+        return compute_level(unit, before), compute_level(unit, after)
 
     shifts = find_level_shifts(
         transform_to_constant_spread(unit, nights),

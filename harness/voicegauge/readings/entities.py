@@ -369,7 +369,7 @@ _CHINESE_UNITS = {
     "°": "度",
 }
 """Chinese readings of units, by abbreviation."""
-_CHINESE_NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_CHINESE_NUMBER_REGEX = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 """Regular expression of a number in Chinese and Japanese texts."""
 
 
@@ -463,22 +463,24 @@ _CHINESE_PATTERNS = (
         re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"),
         lambda match, language: sequence(*(read_digits(one, language) for one in re.findall(r"\d+", match[0]))),
     ),
-    _EntityPattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER})%"), _read_chinese_percent),
-    _EntityPattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER})"), _read_chinese_money),
+    _EntityPattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER_REGEX})%"), _read_chinese_percent),
+    _EntityPattern(
+        "money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER_REGEX})"), _read_chinese_money
+    ),
     _EntityPattern(
         "number",
-        re.compile(rf"(?<![\d.])[-−](?P<number>{_CHINESE_NUMBER})(?P<unit>{_CHINESE_UNIT})?"),
+        re.compile(rf"(?<![\d.])[-−](?P<number>{_CHINESE_NUMBER_REGEX})(?P<unit>{_CHINESE_UNIT})?"),
         _read_chinese_minus,
     ),
     _EntityPattern(
         "unit",
-        re.compile(rf"(?P<number>{_CHINESE_NUMBER})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
+        re.compile(rf"(?P<number>{_CHINESE_NUMBER_REGEX})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
         lambda match, language: sequence(
             _read_chinese_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]])
         ),
     ),
     _EntityPattern(
-        "number", re.compile(_CHINESE_NUMBER), lambda match, language: _read_chinese_number(match[0], language)
+        "number", re.compile(_CHINESE_NUMBER_REGEX), lambda match, language: _read_chinese_number(match[0], language)
     ),
 )
 """Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""

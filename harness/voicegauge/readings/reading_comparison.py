@@ -66,7 +66,7 @@ def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
     text = unicodedata.normalize("NFKC", text).replace("\N{FRACTION SLASH}", "/")
     text = text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = "".join(_convert_to_ascii_digit(char) for char in text)
-    if language == "en":
+    if language == "en":  # as Whisper's normalizer, too: the text has none, so each would count as an error
         text = _HESITATION_PATTERN.sub(" ", text)
     if language == "zh":
         text = _load_chinese_converter()(text)
@@ -193,6 +193,7 @@ class WordLattice:
                 return previous_node
             case ExpressionChoice(alternatives):
                 ends = [self._append_expression(one, previous_node, part_index) for one in alternatives]
+                # Paths join in a node without a word, so that what follows is in the lattice only once.
                 return self._add_node(None, list(dict.fromkeys(ends)), part_index)
 
     def _add_node(self, word: str | None, predecessors: list[int], part_index: int) -> int:
@@ -366,6 +367,7 @@ def list_accepted_readings(text: str, language: str) -> list[str]:
     parts = split_text(text, base, is_transcript=False)
     whole: list[tuple[str, ...]] = [()]
     for part in parts:
+        # Cut off after each part, because the number of combinations is the product over all parts.
         readings = [one for one, _ in zip(iterate_readings(part.readings), range(MAX_LISTED_READINGS), strict=False)]
         whole = [(*before, *one) for before in whole for one in readings][:MAX_LISTED_READINGS]
     return list(dict.fromkeys(separator.join(words) for words in whole))

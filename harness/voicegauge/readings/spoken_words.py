@@ -116,7 +116,7 @@ def restrict_to_vocabulary(expression: Expression, vocabulary: frozenset[str]) -
 
 
 def _prune_expression(expression: Expression, vocabulary: frozenset[str]) -> tuple[Expression, int]:
-    """Return the pruned expression, and the number of words that it needs beyond the vocabulary."""
+    """Return the expression as `restrict_to_vocabulary` does, and how many words it needs beyond the vocabulary."""
     match expression:
         case WordSequence(words):
             return expression, sum(word not in vocabulary for word in words)
@@ -232,6 +232,7 @@ def read_cardinal(number: int, language: str) -> Expression:
 def read_digit(digit: str, language: str) -> Expression:
     """Return how one digit is said, as in a telephone number."""
     if language == "zh":
+        # Digits with a second name, by which nobody confuses them on the telephone: 幺 and 两, meia, zwo.
         return phrase({"0": "零|〇", "1": "一|幺", "2": "二|两"}.get(digit, _CHINESE_DIGITS[int(digit) + 1]))
     if language == "ja":
         return phrase({"0": "零|〇|ゼロ"}.get(digit, _CHINESE_DIGITS[int(digit) + 1]))

@@ -143,9 +143,10 @@ def _move_audio_paths(samples: Sequence[Sample], old_folder: Path, new_folder: P
     old_folder = old_folder.resolve()
     prefix = old_folder.relative_to(new_folder)
 
-    def move_to_new_folder(audio: AudioFacts) -> AudioFacts:
-        is_outside = not resolve_links(old_folder / audio.file_path).is_relative_to(old_folder)
-        return msgspec.structs.replace(audio, file_path="" if is_outside else (prefix / audio.file_path).as_posix())
+    def move_to_new_folder(audio_facts: AudioFacts) -> AudioFacts:
+        is_outside = not resolve_links(old_folder / audio_facts.file_path).is_relative_to(old_folder)
+        new_path = "" if is_outside else (prefix / audio_facts.file_path).as_posix()
+        return msgspec.structs.replace(audio_facts, file_path=new_path)
 
     return [
         one if one.audio is None else msgspec.structs.replace(one, audio=move_to_new_folder(one.audio))

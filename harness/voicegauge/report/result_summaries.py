@@ -476,6 +476,7 @@ def _compute_price_values(run: Run) -> dict[str, list[ColumnValue]]:
 
 
 def _format_csv_value(value: ColumnValue) -> str | int | float | None:
+    # Before other numbers, because `bool` is a subclass of `int`, and would be written as a word.
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, datetime):

@@ -342,13 +342,13 @@ def _describe_comparison(comparison: RunComparison, baseline_letter: str, run_le
     if not any(groups_by_verdict):
         return f"{lead}: {_describe_unjudged_latencies(comparison) or 'no clear change'}.{warning}"
 
-    def is_another_metric(group: Sequence[MetricComparison]) -> bool:
+    def is_without_total_latency(group: Sequence[MetricComparison]) -> bool:
         return group[0].metric != "total_latency_ms"
 
     # At most three changes of each verdict: the table below has all of them.
-    shown = [group for groups in groups_by_verdict for group in sorted(groups, key=is_another_metric)[:3]]
+    shown = [group for groups in groups_by_verdict for group in sorted(groups, key=is_without_total_latency)[:3]]
     # Total latencies first, whether they are regressions or improvements.
-    parts = [_describe_change(*group) for group in sorted(shown, key=is_another_metric)]
+    parts = [_describe_change(*group) for group in sorted(shown, key=is_without_total_latency)]
     more = sum(len(groups) - 3 for groups in groups_by_verdict if len(groups) > 3)
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
@@ -418,7 +418,7 @@ def _compute_latency_by_target_and_text(run: Run) -> dict[tuple[str, str], float
 def render_markdown(analyzed_runs: AnalyzedRuns) -> str:
     """Render each run as a table of its targets, preceded by its suite, date and ASR engine.
 
-    Of several runs, the differences of the others from the first one are stated before the tables.
+    Of several runs, the differences of each from an earlier one are stated before the tables.
     """
     report = analyzed_runs.report
     tables = [line for run in report.runs for line in _format_run_as_markdown(run, report)]
@@ -466,7 +466,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
         _escape_markdown(_format_scoring_method(run)),
         "",
         *_format_table(heads, rows, text_columns={0}),
-        *_format_audio(run),
+        *_format_audio_sentences(run),
         *_format_price_notes(run, report.characters_per_month),
         *_format_ramp(run),
         *_format_places(run),
@@ -474,7 +474,7 @@ def _format_run_as_markdown(run: RunReport, report: BenchReport) -> list[str]:
     ]
 
 
-def _format_audio(run: RunReport) -> list[str]:
+def _format_audio_sentences(run: RunReport) -> list[str]:
     """Return a Markdown list of what the page says about entities, audio, voice and turns of each target."""
     lines = []
     for one in run.targets:

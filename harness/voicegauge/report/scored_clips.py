@@ -339,6 +339,7 @@ def _load_excerpt(folder: Path, clip: WrongClip, max_bytes: int) -> tuple[ClipPl
     decoded = EncodedAudio.from_facts(content, clip.audio_facts).decoded_audio
     if decoded is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
+    # A defect without a particular time is audible from the beginning.
     defect_s = min(clip.start_s or 0.0, decoded.duration_s)
     start_s, end_s = max(0.0, defect_s - EXCERPT_BEFORE_S), min(decoded.duration_s, defect_s + EXCERPT_AFTER_S)
     rate_hz = decoded.sample_rate_hz

@@ -170,6 +170,7 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
         return None
     axis = build_linear_scale(values)
     count = len(values)
+    # Evenly chosen quantiles, with both ends: more steps would only make the page larger.
     chosen = (
         range(count)
         if count <= MAX_CURVE_STEPS

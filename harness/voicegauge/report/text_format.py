@@ -228,6 +228,7 @@ def create_template_environment() -> Environment:
     jinja = Environment(
         loader=PackageLoader("voicegauge.report"),
         autoescape=True,
+        # A misspelled name in a template raises an error instead of printing nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -269,7 +269,7 @@ def declares_length(audio_bytes: FileContent, container: str) -> bool:
 
 
 def _find_mp3_start(audio_bytes: FileContent) -> int:
-    """Return the offset behind an ID3 tag; 0 if there is none."""
+    """Return the offset of the first frame of MP3, which is behind an ID3 tag if there is one."""
     if audio_bytes[:3] != b"ID3" or len(audio_bytes) <= 10:
         return 0
     # The size has seven bits per byte (ID3v2.4, section 6.2).

@@ -157,7 +157,14 @@ def synthesize_with_times(text: str, **settings: Unpack[SynthesisSettings]) -> T
 def _build_spoken_words(
     words: list[list[int]], clause_ends: list[int], samples: Samples, sample_rate_hz: int
 ) -> tuple[SpokenWord, ...]:
-    """Return the words; each ends where the next one starts, or before the silence at the end of its clause."""
+    """Return the words with times; each ends where the next one starts, or before the silence at its clause's end.
+
+    Args:
+        words: for each word, its first character, its number of characters and its first sample.
+        clause_ends: samples at which clauses end.
+        samples: the synthesized speech.
+        sample_rate_hz: its sample rate.
+    """
     ends = np.array([*clause_ends, len(samples)])
     spoken = []
     for index, (position, length, start) in enumerate(words):

@@ -263,7 +263,7 @@ def _find_deviating_stretch(
 
 
 def _measure_levels_db(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Return the mean level of speech in each part; NaN for a part with little speech."""
+    """Return the mean level of speech in each part of `_LEVEL_PART_S`; NaN for a part with little speech."""
     levels = compute_frame_levels(samples, sample_rate_hz)
     size = round(_LEVEL_PART_S / FRAME_DURATION_S)
     frames = levels[: len(levels) // size * size].reshape(-1, size)
