@@ -100,8 +100,10 @@ class UnknownNameError(UsageError):
         choices, name = sorted(known_names), _omit_middle_if_too_long(name)
         near = find_similar_names(name, sorted([*choices, *other_names]))
         hint = f"did you mean {near[0]}? " if near else ""
-        if len(choices) <= _MAX_KNOWN_NAMES_LISTED or listing_command is None:
-            known = f"{f'known {where}'.rstrip()}: {', '.join(choices) or 'none'}"
+        if not choices:
+            known = f"there is no {name_kind} {where}".rstrip()
+        elif len(choices) <= _MAX_KNOWN_NAMES_LISTED or listing_command is None:
+            known = f"{f'known {where}'.rstrip()}: {', '.join(choices)}"
         else:
             similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""
             known = f"{similar}`{listing_command}` lists all {len(choices)}"

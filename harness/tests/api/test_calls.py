@@ -43,6 +43,14 @@ class Recorder(voicegauge.ProgressListener):
         self.notices.append(message)
 
 
+def test_a_benchmark_without_an_asr_engine_has_no_phase_of_transcribing(tmp_path: Path) -> None:
+    listener = Recorder()
+    voicegauge.benchmark("ttsai/kokoro-sync", max_texts=1, warmup=0, asr="none", out=tmp_path, progress=listener)
+    assert "sending requests" in " ".join(listener.phases)
+    assert not [one for one in listener.phases if one.startswith("transcribing")]
+    assert "no error rates: none requested" in listener.notices
+
+
 async def test_a_function_can_be_called_inside_an_event_loop() -> None:
     report = voicegauge.check_request("pixelapi/voice-design", {"text": "Hello."}, emulated=True)
     assert (report.findings, report.stop_reason) == ((), None)

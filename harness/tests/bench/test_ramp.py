@@ -29,6 +29,7 @@ from voicegauge.model.exchange import Failure
 from voicegauge.model.ramp import RampResult, RampStep
 from voicegauge.model.run import Run
 from voicegauge.model.sample import Latency, Sample
+from voicegauge.report.html_page import write_report
 from voicegauge.transport.timing import RealClock
 
 from ..builders.rounds import build_rounds
@@ -270,6 +271,25 @@ def test_a_bound_that_this_machine_set_is_named_also_if_an_earlier_step_had_to_b
     says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s (at most 2 requests/s), so the target"
     assert found.describe() == f"inconclusive: {says} may bear more"
     assert not found.is_conclusive
+
+
+def test_a_load_that_a_step_achieved_is_rounded_in_the_same_way_everywhere(tmp_path: Path) -> None:
+    step = msgspec.structs.replace(build_step(64, meets_goal=True), achieved_load=57.446612)
+    ramp = RampResult(
+        load_type="concurrency",
+        goal="rtf<=1",
+        highest_load=57.446612,
+        meets_goal_at_max_load=False,
+        is_search_complete=True,
+        steps=(step,),
+    )
+    samples = tuple(msgspec.structs.replace(build_sample(text), ramp_step=1) for text in (1, 2))
+    run = msgspec.structs.replace(build_run(samples, ramp_load_type="concurrency"), ramp=ramp)
+    assert run.describe_load() == "57.45 requests in flight"
+    assert ramp.describe() == "57.45 in flight meet rtf<=1"
+    page = write_report([(tmp_path, run)], tmp_path / "page.html").read_text()
+    assert "57.45 in flight meet" in page
+    assert "57.446" not in page
 
 
 def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:

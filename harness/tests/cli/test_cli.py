@@ -91,6 +91,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "--voice-sample", "no-audio.txt"], ["no-audio.txt", "not a valid voice sample"]),
         (["bench", "--suite", "no-audio.txt"], ["unknown suite"]),
         (["serve", "--plan", "freee"], ["unknown plan 'freee'"]),
+        (["serve", "pixazo", "--plan", "free"], ["unknown plan 'free': there is no plan; leave out --plan"]),
         (["serve", "--pace", "0"], ["--pace goes with --replay"]),
         (["serve", "--replay", ".", "--fault", "ignored-key"], ["--replay and --fault exclude each other"]),
         (["serve", "--replay", ".", "--time-scale", "1"], ["--replay and --time-scale exclude each other"]),

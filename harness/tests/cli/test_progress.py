@@ -49,7 +49,7 @@ def test_a_phase_without_a_known_total_tells_its_count(capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("columns", [60, 80, 160])
-def test_a_long_name_does_not_press_the_bar_out_of_a_narrow_terminal(
+def test_a_long_name_presses_no_column_out_of_a_narrow_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
@@ -66,4 +66,6 @@ def test_a_long_name_does_not_press_the_bar_out_of_a_narrow_terminal(
     ]
     drawn = [frame for frame in frames if "140/279" in frame]
     assert drawn
-    assert all("━━━━" in frame and len(frame.strip()) <= columns for frame in drawn), drawn
+    assert all(len(frame.strip()) <= columns for frame in drawn), drawn
+    assert all(("━━━━" in frame) == (columns >= 80) for frame in drawn), drawn
+    assert all("acme/" in frame for frame in drawn), drawn

@@ -201,6 +201,7 @@ def own_server() -> Iterator[str]:
 def test_the_path_of_the_api_and_its_models_are_found(own_server: str, path: str) -> None:
     with voicegauge.proxy("openai-compatible", upstream=f"{own_server}{path}") as proxied:
         assert proxied.upstream_urls == (f"{own_server}/v1",)
+        assert proxied.base_urls == {f"{own_server}/v1": f"{proxied.url}/v1"}
         body = {"model": "tiny", "input": "Good morning.", "voice": "alloy"}
         assert httpx.post(f"{proxied.url}/v1/audio/speech", json=body).status_code == 200
     report = proxied.report

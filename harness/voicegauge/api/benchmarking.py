@@ -283,6 +283,9 @@ def _judge_and_transcribe(
         except TimeLimitError as error:
             command = f"voicegauge score {run_folder}{judgement.score_options}"
             listener.notice(f"{judgement.phase_name} was not finished: {error}; `{command}` does it")
+    if unscored_reason is not None:
+        listener.notice(f"no error rates: {unscored_reason}")
+        return run, None
     scores = None
     try:
         with report_phase_until(deadline, listener, "transcribing") as report_progress:
@@ -291,8 +294,6 @@ def _judge_and_transcribe(
         listener.notice(f"no error rates: {error}; `voicegauge score {run_folder}` transcribes the run")
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
-    elif unscored_reason:
-        listener.notice(f"no error rates: {unscored_reason}")
     return run, scores
 
 

@@ -264,7 +264,7 @@ def check_account_plan(contracts: Sequence[Contract], settings: EmulatorSettings
     """
     plans = {name for contract in contracts for name in contract.limits.plan_limits}
     if settings.account_plan is not None and settings.account_plan not in plans:
-        raise UnknownNameError("plan", settings.account_plan, plans)
+        raise UnknownNameError("plan", settings.account_plan, plans, advice="" if plans else "leave out --plan")
 
 
 def serve_replay(
@@ -329,8 +329,15 @@ class RunningProxy:
 
     @property
     def base_urls(self) -> dict[str, str]:
-        """The base URL to use in the client instead of each server's URL, by that URL."""
-        return {server.url: f"{self.url}{urlsplit(server.url).path}" for server in self._contract.servers.values()}
+        """The base URL to use in the client instead of each server's URL, by that URL.
+
+        The URL of a server of one's own is the one to which requests are forwarded, not the example in the contract.
+        """
+        own_url = self._upstream.base_urls.get("") if self._contract.provider.self_hosted is not None else None
+        return {
+            own_url or server.url: f"{self.url}{urlsplit(server.url).path}"
+            for server in self._contract.servers.values()
+        }
 
     @property
     def socket_base_urls(self) -> dict[str, str]:

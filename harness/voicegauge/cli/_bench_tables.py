@@ -30,7 +30,7 @@ from voicegauge.cli._console import (
 )
 from voicegauge.model.base import Provenance
 from voicegauge.model.price import PriceRange, explain_price_remarks, format_price_usd
-from voicegauge.model.ramp import RampResult
+from voicegauge.model.ramp import RampResult, format_load_number
 from voicegauge.model.run import Manifest, ScoreSet, describe_timing_error
 from voicegauge.printable_text import format_count
 
@@ -219,7 +219,7 @@ def print_ramp(ramp: RampResult) -> None:
     rows = create_table(*headings, "goal", right_aligned_columns=headings)
     for step in ramp.steps:
         rows.add_row(
-            f"{step.load:g}",
+            format_load_number(step.load),
             str(step.request_count),
             f"{step.requests_per_s:.3g}",
             f"{step.goodput_per_s:.3g}",

@@ -55,7 +55,8 @@ class TerminalProgress(ProgressListener):
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=40 if console.width >= 120 else 10),
+            # The name at the end says more than the bar, which shows what the numbers say.
+            *([BarColumn(bar_width=40 if console.width >= 120 else 10)] if console.width >= 80 else []),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left:"),

@@ -277,7 +277,7 @@ def find_account_plan_limits(contracts: Iterable[Contract], plan_names: Collecti
     known_plans = {name for spec in limits.values() for name in spec.plan_limits}
     for name in plan_names:
         if name not in known_plans:
-            raise UnknownNameError("plan", name, known_plans)
+            raise UnknownNameError("plan", name, known_plans, advice="" if known_plans else "leave out --plan")
     return {provider: spec.find_plan_limits(plan_names) for provider, spec in limits.items()}
 
 

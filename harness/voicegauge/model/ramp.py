@@ -72,7 +72,16 @@ def format_load(load_type: Literal["concurrency", "rate"], *loads: float) -> str
     """
     noun = "request" if loads == (1,) else "requests"
     unit = " in flight" if load_type == "concurrency" else "/s"
-    return f"{', '.join(f'{load:g}' for load in loads)} {noun}{unit}"
+    return f"{', '.join(map(format_load_number, loads))} {noun}{unit}"
+
+
+def format_load_number(load: float) -> str:
+    """Return a load with as many digits as it has meaning: the load that a step achieved is the quotient of two counts.
+
+    >>> format_load_number(57.4466), format_load_number(8), format_load_number(12000)
+    ('57.45', '8', '12000')
+    """
+    return f"{load:.4g}" if load < 1000 else f"{load:g}"
 
 
 class RampStep(Record, frozen=True, kw_only=True):
@@ -233,20 +242,21 @@ class RampResult(Record, frozen=True, kw_only=True):
             found = f"no load meets {self.goal}" if is_known else f"no load is known to meet {self.goal}"
         else:
             limit = ", the highest that may be tried," if self.meets_goal_at_max_load else ""
-            found = f"{self.highest_load:.4g} {self.load_unit}{limit} meet {self.goal}"
+            found = f"{format_load_number(self.highest_load)} {self.load_unit}{limit} meet {self.goal}"
         if self.capacity is not None:
             one = self.capacity
             found += f"; the capacity is {one.load:.3g} {self.load_unit} ({one.low:.3g} to {one.high:.3g})"
             return found + unfinished
         if self.highest_load is not None and self.lowest_missed_load is not None and invalid is None:
-            found += f", {self.lowest_missed_load:.4g} do not"
+            found += f", {format_load_number(self.lowest_missed_load)} do not"
         if invalid is None or invalid.sent_load_share is None:
             return found + unfinished
+        load = f"{format_load_number(invalid.load)} {self.load_unit}"
         if invalid.is_fully_sent:
             reason = invalid.verdict.removeprefix("invalid: ")
-            return f"inconclusive: {found}; {reason} at {invalid.load:g} {self.load_unit}{unfinished}"
+            return f"inconclusive: {found}; {reason} at {load}{unfinished}"
         most_per_s = max(step.requests_per_s for step in self.steps)
-        sent = f"this machine sent only {invalid.sent_load_share:.0%} of {invalid.load:g} {self.load_unit}"
+        sent = f"this machine sent only {invalid.sent_load_share:.0%} of {load}"
         sent += f" (at most {most_per_s:.3g} requests/s)"
         return f"inconclusive: {found}; {sent}, so the target may bear more{unfinished}"
 

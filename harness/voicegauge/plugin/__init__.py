@@ -84,7 +84,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _describe_option(declared: DeclaredOption) -> str:
     """Return the help of an option of the plugin: that of the command, with what it needs and its default."""
     spec, required = declared.spec, [f"--vg-{name}" for name in declared.requires if name in {"live", "emulated"}]
-    text = f"with --vg-live: {spec.help}" if required == ["--vg-live"] else spec.help
+    text = f"with --vg-live: {spec.help[0].lower()}{spec.help[1:]}" if required == ["--vg-live"] else spec.help
     if spec.default_text is not None:
         # A default that depends on budgets of single providers follows a semicolon; an option of pytest has one value.
         text = f"{text} Default: {spec.default_text.partition(';')[0]}."

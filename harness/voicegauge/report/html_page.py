@@ -18,6 +18,7 @@ from voicegauge.bench.target_summaries import TargetSummary, describe_wrong_char
 from voicegauge.bench.voice_quality import describe_predicted_quality, describe_steadiness, describe_voice
 from voicegauge.files import PAGE_MARK, check_replaceable, write_file
 from voicegauge.model.base import Provenance
+from voicegauge.model.ramp import format_load_number
 from voicegauge.model.run import Run
 from voicegauge.printable_text import escape_unprintable
 from voicegauge.report._plot_geometry import (
@@ -358,6 +359,7 @@ def _add_template_filters() -> None:
         "interval": lambda estimate: format_interval(estimate, 100, 1),
         "interval_ms": format_interval,
         "link_others": _link_count_of_unnamed_targets,
+        "load": format_load_number,
         "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": format_ms,
         "number": format_number,

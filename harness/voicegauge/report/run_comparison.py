@@ -19,6 +19,7 @@ from voicegauge.files import MARKDOWN_MARK
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import describe_unresolved_requests
 from voicegauge.model.price import explain_price_remarks
+from voicegauge.model.ramp import format_load_number
 from voicegauge.model.run import Run, RunKind, describe_rehearsal, describe_timing_error
 from voicegauge.printable_text import escape_unprintable, format_count, format_names
 from voicegauge.report._result_tables import TableCell, build_comparison_columns, build_comparison_rows
@@ -517,7 +518,7 @@ def _format_ramp(run: RunReport) -> list[str]:
     heads = [run.ramp.load_unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]
     rows = [
         [
-            f"{step.load:g}",
+            format_load_number(step.load),
             str(step.request_count),
             f"{format_percent(step.success_rate)}%",
             format_ms(step.ttfa_p95_ms),
