@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,6 +94,8 @@ def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
     )
     assert (found.old_position.line, found.new_position.line) == (5, 6)
     assert found.formatted_positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
+    assert msgspec.structs.replace(found, new_position=None).formatted_positions == f"{found.old_position.file}:5"
+    assert msgspec.structs.replace(found, old_position=None).formatted_positions == f"{found.new_position.file}:6"
 
 
 def test_a_change_of_a_shared_component_is_reported_once_with_all_operations(drift: Drift) -> None:

@@ -64,6 +64,18 @@ def test_every_link_leads_to_a_page_of_the_site(site: Path) -> None:
     assert (site / "history.html").read_text() == "kept"
 
 
+def test_a_page_of_somebody_else_is_not_replaced_by_a_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make_dated_run(tmp_path / name, f"2026-11-2{day}", name) for day, name in enumerate(("one", "two"))]
+    mine = tmp_path / "site" / "run-two-compared.html"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert voicegauge(["report", *map(str, runs), "--site", str(mine.parent)]) == 2
+    assert f"{mine} was not written by voicegauge" in capsys.readouterr().err.replace("\n", " ")
+    assert (mine.read_text(), list(mine.parent.iterdir())) == ("mine", [mine])
+
+
 def test_a_run_is_compared_with_the_one_before_it_of_its_own_kind(site: Path) -> None:
     """The live run is not compared with an emulated one."""
     assert [page.name for page in site.glob("*-compared.html")] == ["run-second-compared.html"]

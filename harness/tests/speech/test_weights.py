@@ -51,9 +51,12 @@ def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_
 
 
 def test_other_bytes_are_rejected_and_removed(weights: OfficialWeights, tmp_path: Path) -> None:
-    other = weights._replace(sha256="0" * 64)
-    with pytest.raises(UsageError, match=r"own: the 2560000 bytes received are not the official weights"):
+    other, file = weights._replace(sha256="0" * 64), tmp_path / "text.txt"
+    with pytest.raises(UsageError, match=r"own\.pt: these 2560000 bytes are not the official weights of own: "):
         download_weights(other, tmp_path / "cache" / "own.pt")
+    file.write_text("Hello")
+    with pytest.raises(UsageError, match=r"text\.txt: these 5 bytes are not the official weights of own: "):
+        copy_weights(weights, file, tmp_path / "cache" / "own.pt")
     assert list((tmp_path / "cache").iterdir()) == []
 
 

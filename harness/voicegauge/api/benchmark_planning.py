@@ -503,6 +503,7 @@ def connect_to_places(
 
     Raises:
         MissingExtraError: Dask is not installed.
+        UnreachableError: no scheduler responds, or it has no worker.
         UsageError: the cluster cannot be used, or has more places than there may be requests in flight.
     """
     request, listener = planned_benchmark.request, planned_benchmark.listener

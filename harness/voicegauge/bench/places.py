@@ -111,7 +111,7 @@ async def _connect(address: str) -> AsyncIterator[Any]:
                 address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False, asynchronous=True
             )
         except (OSError, ValueError) as error:
-            raise UsageError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
+            raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
         async with client:
             yield client
 
@@ -121,13 +121,14 @@ async def find_places(address: str) -> tuple[str, ...]:
 
     Raises:
         MissingExtraError: Dask is not installed.
-        UsageError: no scheduler responds, it has no worker, or a worker has another version of voicegauge.
+        UnreachableError: no scheduler responds, or it has no worker.
+        UsageError: a worker has another version of voicegauge.
     """
     async with _connect(address) as client:
         try:
             await client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
         except TimeoutError as error:
-            raise UsageError(
+            raise UnreachableError(
                 f"the Dask cluster at {address} has no worker: start one with `dask worker {address} --name PLACE`"
             ) from error
         workers = _read_workers(await client.scheduler.identity())

@@ -168,8 +168,8 @@ class DriftChange(Record, frozen=True, kw_only=True):
 
     @property
     def formatted_positions(self) -> str:
-        """The older and the newer position: "old.yaml:3 -> new.yaml:4"."""
-        return f"{self.old_position or ''} -> {self.new_position or ''}".strip()
+        """The older and the newer position, "old.yaml:3 -> new.yaml:4"; of an added or removed part, its only one."""
+        return " -> ".join(str(one) for one in (self.old_position, self.new_position) if one is not None)
 
 
 @final

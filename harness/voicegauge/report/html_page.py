@@ -397,6 +397,8 @@ INDEX_FILE_NAME = "index.html"
 """File name of the list of all runs."""
 HISTORY_FILE_NAME = "history.html"
 """File name of the page of a history; the index links to it if it is in the folder of the site."""
+COMPARISON_FILE_SUFFIX = "-compared.html"
+"""What follows the name of a run in the file name of the page that compares it with the run before."""
 SITE_STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
 """Files of the style sheet of that list, in order."""
 MAX_TARGETS_SHOWN_PER_RUN = 6
@@ -500,7 +502,8 @@ def write_site(
     names = list(_choose_page_names([run for _, run in ordered]))
     has_history = (folder / HISTORY_FILE_NAME).is_file()
     # All of them before the first one is written, so that a refusal leaves the folder as it was.
-    for name in (INDEX_FILE_NAME, *(f"{name}.html" for name in names)):
+    page_files = [f"{name}{suffix}" for name in names for suffix in (".html", COMPARISON_FILE_SUFFIX)]
+    for name in (INDEX_FILE_NAME, *page_files):
         check_replaceable(folder / name, PAGE_MARK)
     latest: dict[tuple[str, ...], int] = {}
     entries: list[SiteEntry] = []
@@ -553,7 +556,7 @@ def _write_comparison_page(
     folder: Path, run_pair: tuple[SavedRun, SavedRun], page_names: tuple[str, str], text_length: int
 ) -> ComparisonLink:
     """Write the page that compares two runs; the clips are on the pages of the runs."""
-    file = f"{page_names[1]}-compared.html"
+    file = f"{page_names[1]}{COMPARISON_FILE_SUFFIX}"
     analyzed = analyze_runs(run_pair, text_length=text_length, max_clips=0)
     links = SiteLinks(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{page_names[0]}.html", later_run_file=f"{page_names[1]}.html"

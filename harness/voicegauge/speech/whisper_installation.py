@@ -248,9 +248,8 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
     """
     try:
         with urllib.request.urlopen(weights.url, timeout=_DOWNLOAD_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
-            return _save_verified_weights(
-                weights, response, int(response.headers.get("Content-Length") or 0), path, progress
-            )
+            total_bytes = int(response.headers.get("Content-Length") or 0)
+            return _save_verified_weights(weights, response, weights.url, total_bytes, path, progress)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
@@ -270,13 +269,18 @@ def copy_weights(
     """
     try:
         with open_file(source_path) as file:
-            return _save_verified_weights(weights, file, source_path.stat().st_size, path, progress)
+            return _save_verified_weights(weights, file, str(source_path), source_path.stat().st_size, path, progress)
     except OSError as error:
         raise UsageError(f"{error.filename or source_path}: {error.strerror}") from error
 
 
 def _save_verified_weights(
-    weights: OfficialWeights, input_stream: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
+    weights: OfficialWeights,
+    input_stream: BinaryIO,
+    source_name: str,
+    total_bytes: int,
+    path: Path,
+    progress: ProgressCallback | None,
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
     with _choose_temporary_path(path) as partial:
@@ -289,7 +293,7 @@ def _save_verified_weights(
                     progress(received, total_bytes)
         if sha256.hexdigest() != weights.sha256:
             raise UsageError(
-                f"{weights.model_name}: the {received} bytes received are not the official weights: "
+                f"{source_name}: these {received} bytes are not the official weights of {weights.model_name}: "
                 f"their SHA-256 is {sha256.hexdigest()[:16]}..., not {weights.sha256[:16]}..."
             )
         partial.replace(path)
