@@ -179,6 +179,13 @@ def test_no_request_comes_before_one_with_more_new_values(drawn) -> None:
         seen |= {(name, case.request.body.get(name)) for name in names}  # type: ignore[union-attr]
 
 
+def test_objects_that_differ_in_a_member_are_different_values() -> None:
+    ordered = order_cases(
+        _case(index, {"filter": {"level": level}}, "accepted") for index, level in enumerate([1, 1, 2])
+    )
+    assert [case.request.body["filter"]["level"] for case in ordered] == [1, 2, 1]  # type: ignore[union-attr]
+
+
 def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
     bodies = [{"a": a, "b": b} for a, b in itertools.product(range(2), repeat=2)]
     documented = [_case(index, body, "accepted") for index, body in enumerate([*bodies, *bodies])]

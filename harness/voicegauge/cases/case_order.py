@@ -85,7 +85,7 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
 
 
 def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
-    """Yield the operations that poll, cancel, and download the result of, the jobs that `status_operation` reports."""
+    """Yield `status_operation`, and the operations that cancel its jobs or download their results."""
     yield status_operation
     job = status_operation.job
     if job is None:
@@ -319,7 +319,8 @@ def _build_tested_value_key(value: object) -> str:
     """Return a text that is equal for values that test the same, such as spoken texts of similar length."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
-    text = repr(value)
+    if not isinstance(value, str) or " " not in value:
+        return repr(value)  # which distinguishes 1 and "1", and objects by what they contain
     # Two readable texts test the same thing unless one is much longer.
-    length = len(text) // TEXT_LENGTH_STEP_CHARACTERS * TEXT_LENGTH_STEP_CHARACTERS
-    return f"a text of {length} characters or more" if " " in text else text
+    length = len(value) // TEXT_LENGTH_STEP_CHARACTERS * TEXT_LENGTH_STEP_CHARACTERS
+    return f"a text of {length} characters or more"
