@@ -187,7 +187,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
 
 class SkippedCase(Record, frozen=True, kw_only=True):
-    """A case that could not be planned."""
+    """A case that could not be planned, or must not be sent, with the reason."""
 
     id: str
     """Id that the case would have."""

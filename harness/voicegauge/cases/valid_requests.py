@@ -332,7 +332,7 @@ def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any
 
 
 def add_headers(request: RequestParts, headers: dict[str, str]) -> RequestParts:
-    """Return `request` with further headers."""
+    """Return `request` with `headers`, which replace those of the request with the same names."""
     return msgspec.structs.replace(request, headers={**request.headers, **headers})
 
 

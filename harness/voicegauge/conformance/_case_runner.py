@@ -259,7 +259,7 @@ the emulator."""
 
 
 class JudgedCase(NamedTuple):
-    """The result of one case."""
+    """What rules found in one case, the status that they judged, and why there is no verdict if there is none."""
 
     findings: list[Finding]
     """Findings in the case, with clips, not merged yet."""
@@ -272,7 +272,7 @@ class JudgedCase(NamedTuple):
 
 
 class CaseRunner:
-    """Runs cases against one service."""
+    """Sends cases to one service, judges the responses, and collects findings, results and spending."""
 
     def __init__(
         self,
@@ -410,7 +410,7 @@ class CaseRunner:
                 raise sent_case.no_response_error
 
     def _add_earlier_judgement(self, case: ConformanceCase, judgement: CaseJudgement) -> None:
-        """Collect what an earlier check judged of a case."""
+        """Add to the report what an earlier check judged of a case, which is not sent again."""
         target = self._contract.targets.get(judgement.addressed_target_name or "")
         values = list_requested_values(self._contract, case)
         self._collector.add_earlier_judgement(case, judgement, target, values)

@@ -24,7 +24,6 @@ from voicegauge.cases.case import (
 from voicegauge.cases.valid_requests import build_valid_speech_request
 from voicegauge.client.job_polling import (
     find_id_parameter,
-    group_parameters_by_location,
     is_usable_id,
     read_link_parameters,
 )
@@ -37,6 +36,7 @@ from voicegauge.conformance._fuzzing_requests import (
     ViolationSearch,
     add_job_steps_test,
 )
+from voicegauge.conformance._resource_lifecycle import build_request_with_parameters
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.operation import Operation
@@ -244,7 +244,7 @@ class StatefulJobs:
             return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_concurrent_jobs(job)]
 
         case = self._build_case(
-            self._status, _build_request_with_parameters(self._status, job.status_parameters), expected
+            self._status, build_request_with_parameters(self._status, job.status_parameters), expected
         )
         return (await self._runner.send_and_judge(case, read_subjects)).findings
 
@@ -291,7 +291,7 @@ class StatefulJobs:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
         expected = expect_undocumented_outcome("a job is cancelled", operation.pointer)
-        case = self._build_case(operation, _build_request_with_parameters(operation, {name: job.id}), expected)
+        case = self._build_case(operation, build_request_with_parameters(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
         if is_accepted and job.poll_count_before_cancel is None:
@@ -311,7 +311,7 @@ class StatefulJobs:
         )
         unknown = build_similar_unknown_id(job.id, {job.id for job in self._jobs})
         parameters = {name: unknown if value == job.id else value for name, value in job.status_parameters.items()}
-        case = self._build_case(self._status, _build_request_with_parameters(self._status, parameters), expected)
+        case = self._build_case(self._status, build_request_with_parameters(self._status, parameters), expected)
         return (await self._runner.send_and_judge(case)).findings
 
 
@@ -323,11 +323,6 @@ def build_similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
     digits = "0123456789abcdef"
     candidates = (job_id + digit * 3 if job_id.isdecimal() else job_id[:-1] + digit for digit in digits)
     return next(candidate for candidate in candidates if candidate not in known_ids)
-
-
-def _build_request_with_parameters(operation: Operation, parameters: dict[str, object]) -> RequestParts:
-    placed = group_parameters_by_location(operation, parameters)
-    return RequestParts(path_parameters=placed["path"], query_parameters=placed["query"], headers=placed["header"])
 
 
 # Searches for an order of job steps that breaks a rule, with a Hypothesis state machine.

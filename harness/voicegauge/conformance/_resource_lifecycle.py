@@ -17,7 +17,7 @@ from voicegauge.cases.pairwise import build_requests_with_each_value
 from voicegauge.cases.plan import BATCH_ITEM_COUNT
 from voicegauge.cases.valid_requests import DEFAULT_TEXT, build_valid_speech_request, set_body_value
 from voicegauge.client.client import Client
-from voicegauge.client.job_polling import find_id_parameter
+from voicegauge.client.job_polling import find_id_parameter, group_parameters_by_location
 from voicegauge.client.keys import remove_credentials
 from voicegauge.client.speech_request import RequestParts, map_speech_request
 from voicegauge.contract.contract import Target
@@ -484,12 +484,14 @@ async def _poll_job(status_operation: Operation, job_id: object, send_step: Send
     """Request the status of a job once; `submit_call` is `None` for an item of a batch, which no own submit started."""
     location = status_operation.job.submit_response.job_id_location if status_operation.job is not None else None
     name = find_id_parameter(submit_call.operation if submit_call is not None else None, status_operation, location)
-    is_in_path = any(
-        parameter.name == name and parameter.message_part == "path" for parameter in status_operation.parameters
-    )
-    values = {name: str(job_id)} if name is not None else {}
-    request = RequestParts(path_parameters=values) if is_in_path else RequestParts(query_parameters=values)
+    request = build_request_with_parameters(status_operation, {name: str(job_id)} if name is not None else {})
     return Call(status_operation, await send_step(status_operation, request, "own", None), submit_call=submit_call)
+
+
+def build_request_with_parameters(operation: Operation, value_by_name: dict[str, object]) -> RequestParts:
+    """Return a request without a body, with each parameter where the operation documents it: path, query or header."""
+    placed = group_parameters_by_location(operation, value_by_name)
+    return RequestParts(path_parameters=placed["path"], query_parameters=placed["query"], headers=placed["header"])
 
 
 def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:

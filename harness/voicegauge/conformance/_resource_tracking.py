@@ -139,7 +139,7 @@ class ResourceHistory:
         return is_created or resource_id in self._existing_ids_by_operation.get(operation_id, ())
 
     def apply_event(self, event: ResourceEvent) -> None:
-        """Update the history with an event."""
+        """Change which resources are known, by what an event says was listed, requested, created or deleted."""
         undeleted = self._undeleted_by_request_number
         match event:
             case AccountEvent():
@@ -390,7 +390,7 @@ class ResourceTracker:
         self._record_event_after_response(creating_operation, event)
 
     def note_response(self, exchange: Exchange) -> None:
-        """Note the resource that a request deleted, if it did."""
+        """Note that a resource is deleted, if a request named it and the response accepts its deletion."""
         if not 200 <= exchange.response.status < 300:
             return
         parsed = parse_exchange(exchange)

@@ -74,7 +74,7 @@ class SavedDelivery(Record, frozen=True, kw_only=True):
     """Value of `SpeechDelivery.has_ordinary_text`."""
 
     def restore(self, contract: Contract) -> SpeechDelivery | None:
-        """Return the delivery; `None` if the contract has no such target any more."""
+        """Return the delivery as rules compare it; `None` if the contract has no such target any more."""
         target = contract.targets.get(self.target_name)
         if target is None:
             return None
@@ -207,7 +207,7 @@ class SentCase:
 
     @property
     def has_verdict(self) -> bool:
-        """Whether everything could be judged."""
+        """Whether the case came to its end, and everything that was received can be judged."""
         return self.no_verdict_reason is None and self.error is None
 
     @property

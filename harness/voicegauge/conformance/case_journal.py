@@ -211,7 +211,7 @@ def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) ->
 
 
 class CaseJournal:
-    """The journal of one provider's cases."""
+    """Records what the cases of one provider cost and how they were judged; knows what earlier commands recorded."""
 
     def __init__(
         self,
@@ -289,7 +289,7 @@ class CaseJournal:
 
     @property
     def account(self) -> PurchaseAccount[CaseHistory]:
-        """The requests of earlier commands and of this one."""
+        """The billable requests of earlier commands and of this one, by case."""
         return PurchaseAccount(self._histories)
 
     @property
@@ -427,7 +427,7 @@ class CaseJournal:
         apply_event(event, self._histories)
 
     def _remove_file_and_empty_folders(self, path: Path) -> None:
-        """Remove the file, and its folders if nothing else is in them."""
+        """Remove the file of the journal, and the folders above it in which nothing is left."""
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # a folder that is not empty, or that another command has just removed
             for folder in dict.fromkeys([path.parent, path.parent.parent, *self._created_folders]):
@@ -560,7 +560,7 @@ class CaseJournals:
             one.forget_requests(keep_ambiguous_requests=keep_ambiguous_requests)
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files of all journals."""
         for one in self._journals.values():
             one.close()
 

@@ -264,7 +264,7 @@ class CoverageCounter:
         )
 
     def add_counts(self, counts: CoverageCounts) -> None:
-        """Add saved counts. Those of operations that no contract has are left out."""
+        """Add counts that a journal has kept. Those of operations that no contract has are left out."""
         by_name = {
             _build_operation_name(operation): operation
             for contract in self._contracts.values()

@@ -117,7 +117,7 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
     def build_table(self) -> SummaryTable:
-        """Return a row for each case."""
+        """Return a table with a row for each case: its id, the expected response, and its price."""
         return SummaryTable(
             title=f"{format_count(len(self.cases), 'case')}, {format_price_usd(self.price_usd)} "
             f"if every response is as expected, at most {format_price_usd(self.worst_case_usd)}",
@@ -388,16 +388,22 @@ def forecast_budgets(
         budgets=tuple(budgets),
         refusal_reason=None if refusal_error is None else str(refusal_error),
         refusal_exit_status=None if refusal_error is None else refusal_error.exit_code,
-        unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, at_worst=False),
+        unaffordable_cases=_find_unaffordable_cases(all_payments, budgets, spends_all_reserved=False),
         sufficient_limits=tuple(_iterate_sufficient_limits(all_payments, budgets)),
-        unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, at_worst=True),
+        unaffordable_cases_at_worst=_find_unaffordable_cases(all_payments, budgets, spends_all_reserved=True),
     )
 
 
 def _find_unaffordable_cases(
-    payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, at_worst: bool
+    payments: Sequence[PlannedPayment], budgets: Sequence[RemainingBudget], *, spends_all_reserved: bool
 ) -> tuple[UnaffordableCase, ...]:
-    """Return what will not be sent; `at_worst` assumes that everything that is reserved is spent."""
+    """Return what will not be sent, because less is left of a budget than it reserves.
+
+    Args:
+        payments: the cases or samples in the order of sending.
+        budgets: what is left of each budget.
+        spends_all_reserved: whether each costs what it reserves, the worst case, instead of what is expected.
+    """
     remaining, found = _RemainingBudgets(budgets), []
     for one in payments:
         budget = remaining.find_exceeded_budget(one.provider, convert_to_micro_usd(one.reserved_usd))
@@ -412,7 +418,9 @@ def _find_unaffordable_cases(
                 )
             )
         else:
-            remaining.spend(one.provider, convert_to_micro_usd(one.reserved_usd if at_worst else one.expected_usd))
+            remaining.spend(
+                one.provider, convert_to_micro_usd(one.reserved_usd if spends_all_reserved else one.expected_usd)
+            )
     return tuple(found)
 
 

@@ -194,7 +194,7 @@ class _RecentCallbacks:
         self._latest_final: ReceivedCallback | None = None
 
     def list_callbacks_to_judge(self, next_callback: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
-        """Return the callbacks to judge together, in the order of their arrival."""
+        """Return `next_callback` after the kept callbacks with which it is judged, in the order of their arrival."""
         earlier = (self._latest_final, self._latest if self._latest is not self._latest_final else None)
         return (*(one for one in earlier if one is not None), next_callback)
 

@@ -141,7 +141,7 @@ class Recorder:
         """Whether a response came from the emulator, whatever its URL."""
 
     def add_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
-        """Add the exchanges of `case`."""
+        """Add the exchanges of `case`, with the URLs of the contract's own servers, and save them at once."""
         self.is_emulated_service |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, conversation_id=case.id) for exchange in exchanges)

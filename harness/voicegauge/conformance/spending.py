@@ -389,11 +389,11 @@ class BillableRequestLimit:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is a limit."""
+        """Whether the number of billable requests is limited."""
         return self._limit is not None
 
     def count_case(self, case_spending: SpendingTotal) -> None:
-        """Count the billable requests of a case."""
+        """Count the billable requests of a case towards the limit."""
         self._count += case_spending.billable_request_count
 
     def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:

@@ -273,7 +273,7 @@ LABEL_BY_REQUIREMENT_VERDICT: dict[RequirementVerdict, str] = {
 
 
 def render_profile_page(report: ProfileReport) -> str:
-    """Return the result as an HTML page in one file, without JavaScript."""
+    """Return the result of judging a server as an HTML page in one file, without JavaScript."""
     order = list(LABEL_BY_REQUIREMENT_VERDICT)
     sections = [
         (
@@ -319,7 +319,7 @@ def list_profiles() -> tuple[str, ...]:
 
 @cache
 def load_profile(profile_id: str) -> Profile:
-    """Return a profile.
+    """Return the published profile with an id.
 
     Raises:
         UnknownNameError: there is no profile with this id; the error message lists those that exist.

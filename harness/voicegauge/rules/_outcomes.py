@@ -399,7 +399,7 @@ def _check_invalid_request_accepted(outcome: CaseOutcome) -> Iterator[Violation]
 
 
 def _describe_success_status(outcome: CaseOutcome) -> str:
-    """Return how a request was accepted, in words: also that an error was sent with the status of success."""
+    """Return with which status a request was accepted, or that an error was sent with a success status, in words."""
     status = outcome.call.status
     if outcome.has_error_with_success_status:
         return describe_error_with_success_status(status)

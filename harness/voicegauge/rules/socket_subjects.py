@@ -39,7 +39,7 @@ class SocketSubject(CheckSubject):
 
     @property
     def operation(self) -> Operation:
-        """The channel."""
+        """The channel of the connection, as an operation of the contract."""
         return self.target.operation
 
     @functools.cached_property
