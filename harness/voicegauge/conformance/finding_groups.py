@@ -107,12 +107,13 @@ def list_requested_values(contract: Contract, case: ConformanceCase) -> Requeste
     return RequestedValues(f"{case.provider}/{case.operation}", frozenset(_iterate_request_values(parts)))
 
 
-def _iterate_request_values(parts: RequestParts) -> Iterator[RequestedValue]:
-    for part, values in (("path", parts.path_parameters), ("query", parts.query_parameters), ("header", parts.headers)):
-        for name, value in values.items():
+def _iterate_request_values(request: RequestParts) -> Iterator[RequestedValue]:
+    parameters = {"path": request.path_parameters, "query": request.query_parameters, "header": request.headers}
+    for message_part, value_by_name in parameters.items():
+        for name, value in value_by_name.items():
             if isinstance(value, str | float | int):
-                yield f"{part}.{name}", value
-    yield from _iterate_body_values(parts.body, "body#")
+                yield f"{message_part}.{name}", value
+    yield from _iterate_body_values(request.body, "body#")
 
 
 def _iterate_body_values(value: Any, location: str) -> Iterator[RequestedValue]:

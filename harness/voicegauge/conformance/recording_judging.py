@@ -119,25 +119,25 @@ def check_recordings(
     return judged
 
 
-def _judge_recording(path: Path, recorded: RecordingContent, checker: Checker, collector: ResultCollector) -> None:
+def _judge_recording(path: Path, content: RecordingContent, checker: Checker, collector: ResultCollector) -> None:
     """Judge the exchanges of one recording, and note what of it cannot be judged.
 
     Raises:
         MissingExtraError: a package that decodes the audio is not installed.
     """
-    subjects = list(recorded.iterate_subjects())
+    subjects = list(content.iterate_subjects())
     collector.judge_subjects(checker, subjects, case_id=path.name)
     collector.recorded_targets |= {one.target.id for one in subjects if one.target is not None}
-    for call in recorded.calls:
+    for call in content.calls:
         audio_input_target = call.operation.find_audio_input_target(call.read_request)
         if audio_input_target is not None:
             collector.recorded_targets.add(audio_input_target.id)
     reasons = {one.unread_body_reason for one in subjects if isinstance(one, Call)}
-    reasons |= {socket.not_judged_reason for socket in recorded.sockets}
-    if not recorded.exchanges:
+    reasons |= {socket.not_judged_reason for socket in content.sockets}
+    if not content.exchanges:
         reasons.add("it has no exchanges")
     for reason in sorted(filter(None, reasons)):
-        collector.add_unjudged_item(f"{recorded.contract.id}/{path.name}", reason)
+        collector.add_unjudged_item(f"{content.contract.id}/{path.name}", reason)
 
 
 def adapt_to_recorded_models_and_voices(contract: Contract, recording: Recording) -> Contract:

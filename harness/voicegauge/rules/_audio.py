@@ -288,6 +288,7 @@ def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | 
     """Return the format that the audio must have; `None` if no document states it."""
     from voicegauge.speech.encoding import AUDIO_FORMATS, find_codec_of_format, find_container_of_format
 
+    # What the request names counts before the format of all responses, and that before the default.
     documented, requested = speech_delivery.audio_spec, speech_delivery.requested_format
     fixed = documented.format if documented is not None and requested is None else None
     named = requested or fixed or speech_delivery.default_format

@@ -182,7 +182,7 @@ def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violati
         or resource_step.is_resource_deleted
         or resource_step.is_by_other_account
         or not resource_step.call.is_accepted
-        or resource_step.step_kind == "use"
+        or resource_step.step_kind == "use"  # a response with speech has no state of the voice
     ):
         return
     name = resource_step.resource_spec.state_location.pointer_tokens[-1]
@@ -237,6 +237,7 @@ def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[
 def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
         resource_step.step_kind != "use"
+        # A resource whose use has the operation that created it: a conversation that gets its next message.
         or resource_step.call.operation is not resource_step.creating_operation
         or not resource_step.call.is_accepted
         or resource_step.is_by_other_account

@@ -312,6 +312,7 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
     for turn in connection.conversation.turns:
         if turn.cancelled_ms is None:
             continue
+        # Nothing may follow a confirmation; without one, what was on the way when the turn was cancelled may.
         end_ms = turn.cancel_confirmed_ms or turn.cancelled_ms + CANCEL_GRACE_S * 1000
         late = list(turn.iterate_audio_after(end_ms))
         if late:
@@ -337,6 +338,7 @@ def _check_audio_after_cancel(connection: SocketConnection) -> Iterator[Violatio
     shown_by=(FaultExample("socket-silent", target_id="cartesia/sonic-3.5-socket", found_in="turns"),),
 )
 def _check_turn_silent(spoken_turn: SpokenTurn) -> Iterator[Violation]:
+    # A turn of spaces has nothing to speak; one that did not end is reported by socket-turn-unfinished.
     if not spoken_turn.turn.is_complete or not spoken_turn.turn.text.strip() or not spoken_turn.is_silent:
         return
     size = len(spoken_turn.turn.audio_bytes)

@@ -97,6 +97,7 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
         reported = call.parsed_exchange.read_usage(usage, call.operation.stream) if usage is not None else None
         if usage is None or reported is None or not isinstance(text, str):
             continue
+        # Usage is reported after the work, so a bound is all that documents can promise for a text.
         bound = usage.compute_upper_bound(len(text))
         if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
             unit = "tokens" if part.unit == "1m_tokens" else "s"

@@ -265,7 +265,7 @@ class DeliveriesOfRun:
             return ()
         paces = _get_or_store(self._pace_by_speed_by_settings, key, {})
         if speed in paces or len(paces) >= MAX_REMEMBERED_PACES:
-            return ()
+            return ()  # the first delivery at a speed has shown already what another one would show
         paces[speed] = pace
         steps = _list_speed_steps(paces)
         flat = [step for step in steps if step.exponent < MIN_SPEED_EXPONENT]

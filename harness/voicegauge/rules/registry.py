@@ -181,6 +181,7 @@ def register_rule(
     def register_check(
         check_function: Callable[[SubjectT], Iterator[Violation]],
     ) -> Callable[[SubjectT], Iterator[Violation]]:
+        # When it is imported, so that a mistake in a declaration cannot be overlooked.
         assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
         assert bool(shown_by) != bool(unshown_reason), f"rule {rule_id!r} needs a fault that shows it, or a reason"

@@ -279,6 +279,7 @@ def _check_callback_before_end(callbacks: RequestCallbacks) -> Iterator[Violatio
         elif callbacks.read_state_meaning(body) in ("success", "failure"):
             for poll, state, state_meaning in callbacks.iterate_polled_states():
                 timing = poll.exchange.timing
+                # Only a poll that was sent later: the response to an earlier one may have been on its way.
                 if state_meaning == "unfinished" and timing is not None and timing.started_ms > received.received_at_ms:
                     message = f"callback about the end, but polled afterwards the job was {state}"
                     yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
@@ -298,6 +299,7 @@ def _check_callback_before_end(callbacks: RequestCallbacks) -> Iterator[Violatio
     shown_by=(FaultExample("webhook-twice", found_in="webhook"),),
 )
 def _check_repeated_callbacks_differ(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    # Equal repetitions are the subject of webhook-duplicate, because documents often allow them.
     for before, after in pairwise(callbacks.final_callback_bodies):
         if after != before:
             yield Violation(
