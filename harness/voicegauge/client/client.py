@@ -145,7 +145,11 @@ class DeliveryTask:
         except asyncio.CancelledError as error:
             if self._cancel_on_interrupt:
                 await self._cancel_job()
-            raise DeliveryInterruptedError(self._build_interrupted_delivery()) from error
+            job = self._job
+            seen = f", last seen: state {job.last_state!r}" if job is not None and job.last_state is not None else ""
+            failure = Failure(kind="interrupted", message=f"interrupted before the delivery was complete{seen}")
+            has_open_job = job is not None and job.can_be_resumed
+            raise DeliveryInterruptedError(self._build_delivery(failure=failure, has_open_job=has_open_job)) from error
         finally:
             await self._notify_of_later_charge()
 
@@ -354,12 +358,6 @@ class DeliveryTask:
 
     def _record_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
-
-    def _build_interrupted_delivery(self) -> Delivery:
-        job = self._job
-        seen = f", last seen: state {job.last_state!r}" if job is not None and job.last_state is not None else ""
-        failure = Failure(kind="interrupted", message=f"interrupted before the delivery was complete{seen}")
-        return self._build_delivery(failure=failure, has_open_job=job is not None and job.can_be_resumed)
 
     def _build_delivery(
         self,

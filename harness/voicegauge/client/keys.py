@@ -51,7 +51,10 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
         MissingKeyError: the key, or a value that is sent along with it, is not set.
         UsageError: the key has characters that a header cannot contain.
     """
-    values = {variable: _read_environment_variable(variable, environment) for variable in contract.key_variables}
+    values = {variable: environment.get(variable, "").strip() for variable in contract.key_variables}
+    for variable, value in values.items():
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise UsageError(f"{variable} has a space or another character that a key cannot have: set it again")
     if _accepts_requests_without_key(contract) and not values[contract.provider.key_variable]:
         return None
     for variable in find_missing_key_variables(contract, environment):
@@ -72,13 +75,6 @@ def find_missing_key_variables(contract: Contract, environment: Mapping[str, str
 def _accepts_requests_without_key(contract: Contract) -> bool:
     """Whether requests may be sent without a key: it is optional, or no security scheme says how one is sent."""
     return contract.provider.is_key_optional or not contract.key_specs
-
-
-def _read_environment_variable(variable_name: str, environment: Mapping[str, str]) -> str:
-    value = environment.get(variable_name, "").strip()
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise UsageError(f"{variable_name} has a space or another character that a key cannot have: set it again")
-    return value
 
 
 def list_secrets(key: str | None) -> tuple[str, ...]:

@@ -441,7 +441,7 @@ class EmulatedConnection(ABC):
         # Without waiting times, a client would be idle at once.
         idle_s = None if limit is None else limit.max_s * (self._settings.time_scale or 1.0)
         is_closed_by_client = False
-        self._work_checks.add(self._has_more_to_send)
+        self._work_checks.add(self._has_more_to_send)  # a check asks before it gives up waiting for more
         try:
             await self._report_event("connected")
             if "session" not in self._spec.client_messages:

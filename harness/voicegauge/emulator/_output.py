@@ -126,7 +126,7 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mappin
         return
     roles = {name.lower(): role for role, name in response.operation.limits.rate_limit_header_names.items()}
     roles.setdefault("retry-after", "retry_after")  # a standard header, whose role contracts need not state
-    present = {name.lower() for name in response.headers}
+    present = {name.lower() for name in response.headers}  # their values are known where they were set
     for name, header in response.response_spec.headers.items():
         if name.lower() in present:
             continue
@@ -160,7 +160,7 @@ def _build_rate_limit_value(
         return str(rate_limit_values["retry_after"] if limited else BUSY_RETRY_AFTER_S)
     if header_role == "reset":
         return str(rate_limit_values["reset"] if _contains_unix_time(header) else rate_limit_values["retry_after"])
-    if header_role == "remaining" and limited:
+    if header_role == "remaining" and limited:  # also by the limit of concurrent requests, which counts no window
         return "0"
     return str(rate_limit_values[header_role]) if header_role in rate_limit_values else None
 

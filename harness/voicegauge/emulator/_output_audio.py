@@ -256,7 +256,9 @@ def split_into_stems(samples: Samples, sample_rate_hz: int, stem_count: int) -> 
 def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, and return them under their names in `x-conversion.response.fact_locations`."""
     root, scale = _estimate_musical_key(samples, sample_rate_hz)
-    number, letter = _build_camelot_wheel_positions()[root, scale]
+    position_by_key = _build_camelot_wheel_positions()
+    key_by_position = {position: key for key, position in position_by_key.items()}
+    number, letter = position_by_key[root, scale]
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
@@ -265,7 +267,10 @@ def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
         "bpm": _estimate_tempo_bpm(samples, sample_rate_hz),
         "time_signature": "4/4",  # not estimated
         "camelot": f"{number}{letter}",
-        "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_musical_key_name(*key) for key in neighbours)],
+        "compatible_keys": [
+            f"{_NOTE_NAMES[other_root]} {other_scale}"
+            for other_root, other_scale in ((root, scale), *(key_by_position[position] for position in neighbours))
+        ],
     }
 
 
@@ -311,15 +316,6 @@ def _build_camelot_wheel_positions() -> dict[tuple[int, str], tuple[int, str]]:
         found[step * 7 % 12, "Major"] = ((7 + step) % 12 + 1, "B")  # C major is 8B
         found[(9 + step * 7) % 12, "Minor"] = ((7 + step) % 12 + 1, "A")  # A minor is 8A
     return found
-
-
-def _find_musical_key_name(camelot_number: int, camelot_letter: str) -> str:
-    root, scale = next(
-        key
-        for key, position in _build_camelot_wheel_positions().items()
-        if position == (camelot_number, camelot_letter)
-    )
-    return f"{_NOTE_NAMES[root]} {scale}"
 
 
 _MAX_SAMPLE_RATE_HZ = 48_000

@@ -365,7 +365,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
 def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media_spec.name):
         body = {name: _convert_to_json_value(media_spec, name, value) for name, value in body.items()}
-    for error in media_spec.iterate_violations(body):
+    for error in media_spec.iterate_violations(body):  # the first one decides: documented errors name one field
         if error.keyword in ignored_keywords:
             continue
         is_choice = error.keyword in ("anyOf", "oneOf")
@@ -460,20 +460,24 @@ def reject_unknown_model(
     Raises:
         Rejection: the request selects none of them, and such an error is documented.
     """
-    errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
-    documents_not_found = any(
-        (example.rejection_reason or "").partition(":")[0] == "not-found"
-        for media in errors
-        for example in media.examples
-    )
     unknown_model = _find_unknown_model(request, targets)
     field = next(str(location.field_name) for target in targets for location in target.target_spec.request_constants)
     detail = f"{field}: no such model" if unknown_model is None else f"{field}: no such model: {unknown_model!r:.80}"
-    if documents_not_found and (rejects_every_other_value or unknown_model is not None):
+    if has_not_found_example(request.operation) and (rejects_every_other_value or unknown_model is not None):
         raise Rejection("not-found", field, detail)
     # Without such a documented error, a rejection would be a finding that no client has caused.
     if unknown_model is not None and {"400", "422", "4XX"} & request.operation.responses.keys():
         raise Rejection("invalid", field, detail, schema_keyword="enum")
+
+
+def has_not_found_example(operation: Operation) -> bool:
+    """Whether an example of an error of `operation` is marked as the one for what does not exist."""
+    return any(
+        (example.rejection_reason or "").partition(":")[0] == "not-found"
+        for response in operation.responses.values()
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
+    )
 
 
 def _find_unknown_model(request: ParsedRequest, targets: Sequence[BaseTarget]) -> str | None:

@@ -115,7 +115,11 @@ class ResourceStore:
 
         The values in the body of the request replace those of the resource.
         """
-        _store_request_values(stored, request)
+        fixed = _list_id_and_state_fields(stored.resource_spec)
+        changed = {name: value for name, value in _read_plain_body_values(request).items() if name not in fixed}
+        stored.values.update(changed)
+        # A field that the response to the creation did not have is kept in `values` only.
+        stored.json_body.update({name: value for name, value in changed.items() if name in stored.json_body})
         return self._build_change_response(request, stored)
 
     def respond(
@@ -317,15 +321,6 @@ def _is_plain_value(value: Any) -> bool:
     """Whether a value is a text, a number, a boolean or a list of texts."""
     is_list_of_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
     return is_list_of_texts or isinstance(value, str | int | float)
-
-
-def _store_request_values(stored_resource: StoredResource, request: ParsedRequest) -> None:
-    fixed = _list_id_and_state_fields(stored_resource.resource_spec)
-    changed = {name: value for name, value in _read_plain_body_values(request).items() if name not in fixed}
-    stored_resource.values.update(changed)
-    for name, value in changed.items():
-        if name in stored_resource.json_body:
-            stored_resource.json_body[name] = value
 
 
 def _build_resource_list_item(

@@ -341,16 +341,6 @@ def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     return found
 
 
-def has_not_found_response(operation: Operation) -> bool:
-    """Whether a response for unknown ids is documented, either as status 404 or as an example marked as not found."""
-    return "404" in operation.responses or any(
-        example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
-        for response in operation.responses.values()
-        for media_spec in response.media_types.values()
-        for example in media_spec.examples
-    )
-
-
 def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
     """Whether `value` is an example of the parameter, or occurs as an id in any success example of the contract."""
     return value in _collect_documented_ids(operation.contract) or value in _collect_parameter_examples(

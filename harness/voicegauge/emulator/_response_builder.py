@@ -22,6 +22,7 @@ from voicegauge.emulator._request import (
     ParsedRequest,
     Rejection,
     can_have_value_at,
+    has_not_found_example,
     is_location_documented,
     read_value_at,
     read_value_or_default,
@@ -32,7 +33,6 @@ from voicegauge.emulator._response_bodies import (
     fill_body_from_documented_item,
     filter_lists_by_query,
     find_json_media,
-    has_not_found_response,
     has_object_with_value,
     is_documented_id,
     read_requested_ids,
@@ -87,8 +87,10 @@ class ResponseBuilder:
         """
         operation = request.operation
         ids = read_requested_ids(request)
+        # Where no error for unknown ids is documented, every id has the documented response.
+        rejects_unknown_ids = "404" in operation.responses or has_not_found_example(operation)
         for parameter_name, value in ids.items():
-            if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
+            if rejects_unknown_ids and not is_documented_id(operation, parameter_name, value):
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
         response = build_success_response(
@@ -240,7 +242,7 @@ class ResponseBuilder:
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
     ) -> None:
         """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
-        made_up = (PLACEHOLDER_URL, "")
+        made_up = (PLACEHOLDER_URL, "")  # what a body that is built from its schema has, with a `format` or without
         status = job.target.job_operation
         poll, audio = job_spec.submit_response.polling_url_location, job_spec.audio
         if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:

@@ -39,14 +39,6 @@ def _change_member_type(parent_object: Any, member_name: str) -> None:
     parent_object[member_name] = 12345 if isinstance(value, str) else {"value": value}
 
 
-def _invalidate_response_body(response: EmulatedResponse, change_member: _MemberChanger) -> None:
-    if response.kind == "error" or response.documented_media_type is None or not response.is_body_text_or_json:
-        return
-    response.body = invalidate_body(
-        response.documented_media_type, response.body, change_member, _find_essential_field_paths(response)
-    )
-
-
 def invalidate_body(
     media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_field_paths: frozenset[tuple[str, ...]]
 ) -> Any:
@@ -95,7 +87,10 @@ def _create_field_fault(fault_id: str, description: str, change_member: _MemberC
     """Return a fault of one field. It applies to a target if a documented response can be made invalid in this way."""
 
     def change_response(response: EmulatedResponse) -> None:
-        _invalidate_response_body(response, change_member)
+        media = response.documented_media_type
+        if response.kind != "error" and media is not None and response.is_body_text_or_json:
+            essential_paths = _find_essential_field_paths(response)
+            response.body = invalidate_body(media, response.body, change_member, essential_paths)
 
     def can_invalidate_response(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
@@ -114,20 +109,19 @@ def _create_field_fault(fault_id: str, description: str, change_member: _MemberC
     return Fault(id=fault_id, description=description, change_response=change_response, applies_to=condition)
 
 
-def _has_error_body_schema(target: Target) -> bool:
-    return any(
-        media.schema_pointer is not None
-        for status, spec in target.operation.responses.items()
-        if not status.startswith("2")
-        for media in spec.media_types.values()
-    )
-
-
 @declare_fault(
     "change_response",
     "wrong-error-shape",
     "Error bodies do not have the documented shape.",
-    FaultCondition("the body of at least one documented error has a schema", _has_error_body_schema),
+    FaultCondition(
+        "the body of at least one documented error has a schema",
+        lambda target: any(
+            media.schema_pointer is not None
+            for status, spec in target.operation.responses.items()
+            if not status.startswith("2")
+            for media in spec.media_types.values()
+        ),
+    ),
 )
 def replace_error_body_by_list(response: EmulatedResponse) -> None:
     """Replace the body of an error by a list, which no contract documents."""
@@ -317,16 +311,6 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
     return isinstance(value, str) and schema.get("maxLength") == len(value)
 
 
-def _has_bounded_request_field(target: Target) -> bool:
-    return any(
-        {*_BOUND_SCHEMA_KEYWORDS, "maxLength"} & field_schema.keys()
-        for media in target.operation.request_media.values()
-        for body_schema in iterate_body_schemas(media, [])
-        for name in body_schema.get("properties", {})
-        for field_schema in iterate_body_schemas(media, [name])
-    )
-
-
 _NEEDS_KEY = FaultCondition[Target]("requests need a key", lambda target: target.needs_key)
 _DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
     "some response of the operation documents Retry-After",
@@ -338,7 +322,16 @@ _DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
     "find_rejection_reason",
     "server-error-at-boundary",
     "A value at the limit of its documented range causes status 500.",
-    FaultCondition("some field of the request has a documented bound", _has_bounded_request_field),
+    FaultCondition(
+        "some field of the request has a documented bound",
+        lambda target: any(
+            {*_BOUND_SCHEMA_KEYWORDS, "maxLength"} & field_schema.keys()
+            for media in target.operation.request_media.values()
+            for body_schema in iterate_body_schemas(media, [])
+            for name in body_schema.get("properties", {})
+            for field_schema in iterate_body_schemas(media, [name])
+        ),
+    ),
 )
 def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
     """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""

@@ -328,6 +328,7 @@ class EmulatedSocket(EmulatedConnection):
 
     async def _cancel_turns(self, intent: ClientIntent) -> None:
         turn = self._turns.get(intent.context if self._spec.has_contexts else None)
+        # Where a turn is spoken as a whole, nothing is spoken before the client has ended it.
         is_speaking = turn is not None and (turn.is_text_complete or not self._spec.turn.speaks_after_end)
         if not is_speaking and self._spec.client_messages["cancel"].is_error_without_turn:
             await self._report_error_or_close("nothing is spoken that could be cancelled", context=intent.context)
@@ -522,7 +523,7 @@ class EmulatedSocket(EmulatedConnection):
         self._stale_audio = b"" if is_first_speech else self._stale_audio
         other = next((one for one in self._turns.values() if one is not turn), None)
         source = other if other is not None and other.audio else self._latest_ended_turn
-        source = turn if purpose in ("end", "flush") else source
+        source = turn if purpose in ("end", "flush") else source  # what comes after the end is more of the same turn
         state = SocketTurnState(
             target=target,
             purpose=purpose,

@@ -168,6 +168,7 @@ class _EventSequence:
         spec, schema = self._spec, self._spec.events[event_type].data_schema
         pointer = f"{self._pacer.operation.pointer}/x-stream/events/{event_type}/data_schema"
         value = None if schema is None else self._value_builder.build_minimal_value(schema, pointer)
+        # What distinguishes the event may be a value that its schema does not require, such as the text of an error.
         marker = spec.events[event_type].identifying_location
         if marker is not None and not audio_bytes and marker.read_event(None, b"", value) is MISSING:
             value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_EVENT_TEXT)

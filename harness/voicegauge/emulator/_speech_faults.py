@@ -56,11 +56,6 @@ def _allows_high_speeds(target: Target) -> bool:
     return maximum is not None and maximum >= 1.5 * _HIGHEST_EFFECTIVE_SPEED
 
 
-def _is_seed_reproducible(target: Target) -> bool:
-    mapping = target.speech.request_fields.get("seed")
-    return mapping is not None and mapping.is_seed_reproducible
-
-
 def _documents_default_format(target: Target) -> bool:
     mapping = target.speech.request_fields.get("format")
     return mapping is not None and has_default_value(target.operation, mapping.location)
@@ -186,7 +181,10 @@ add_faults(
         description="The same seed gives other audio the next time.",
         change_synthesis=create_speed_variation(),
         applies_to=FaultCondition(
-            "the provider's documentation promises the same audio for the same seed", _is_seed_reproducible
+            "the provider's documentation promises the same audio for the same seed",
+            lambda target: (
+                (mapping := target.speech.request_fields.get("seed")) is not None and mapping.is_seed_reproducible
+            ),
         ),
     ),
     Fault(

@@ -97,6 +97,7 @@ def build_callback(
     if webhook.body_locations is not None:
         failed = job is not None and job_state is not None and job_state.terminal_outcome == "failure"
         means = "failure" if failed else "success"
+        # Callbacks may have names of states of their own, of which the contract states the meaning.
         state_name = next(
             (state_name for state_name, meaning in webhook.body_locations.outcome_by_state.items() if meaning == means),
             None,

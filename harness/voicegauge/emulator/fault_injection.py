@@ -179,6 +179,7 @@ class FaultInjector:
 
     def change_charge(self, original_charge: float, target: BaseTarget) -> float:
         """Return the amount to charge instead of `original_charge`."""
+        # A fault is limited to targets for speech; for any other target, its operation decides.
         speaking_target = target if isinstance(target, Target) else None
         for change in self._find_changes(lambda fault: fault.change_charge, speaking_target, target.operation):
             original_charge = change(original_charge)

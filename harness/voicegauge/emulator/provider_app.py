@@ -100,6 +100,7 @@ class SocketEndpoint:
             return
         assert operation.socket is not None
         values = _read_handshake_values(operation.socket, request, path_values)
+        # No contract names subprotocols: the one that the client prefers is accepted.
         protocols = scope.get("subprotocols") or []
         accept: dict[str, Any] = {
             "type": "websocket.accept",

@@ -281,6 +281,7 @@ class TrafficJudge:
         # Whatever a client or a service sends must not end the judging of the traffic that follows.
         except (VoicegaugeError, ValueError) as error:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
+        # Neither recorded nor counted to a job: what its body would have said is not known.
         if relayed_exchange.interruption_reason is not None:
             return self._judge_incomplete_exchange(exchange, relayed_exchange.interruption_reason)
         job_number = self._find_or_open_job(exchange) if exchange.socket is None else None

@@ -476,6 +476,8 @@ def find_forwarding_rejection(scope: Scope) -> tuple[int, str] | None:
         return 400, "a reverse proxy: use its URL as the base URL of your client"
     if are_headers_too_large(scope):
         return 431, f"a request may have {MAX_HEADER_COUNT} headers and {MAX_HEADER_BYTES} bytes of headers"
+    # A web page whose host name resolves to this machine could otherwise send requests through the proxy, and read the
+    # responses.
     hosts, origins = (
         [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == wanted]
         for wanted in (b"host", b"origin")
