@@ -185,6 +185,8 @@ class RequestBuilder:
 
 def _iterate_query_pairs(operation: Operation, query_parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each parameter of the query with its text, a list once for each item unless its items are one text."""
+    if not query_parameters:
+        return
     separators = {one.name: one.list_separator for one in operation.parameters if one.message_part == "query"}
     for name, value in query_parameters.items():
         texts = [_format_parameter_value(item) for item in (value if isinstance(value, list) else [value])]

@@ -442,6 +442,9 @@ class CaseRunner:
 
     def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
         """Write the judgement of a case to the journal, so that a resumed check does not send the case again."""
+        if not self._judgements.keeps_judgements:
+            self._record_case_finished(sent_case.case, sent_case.no_verdict_reason)
+            return
         judgement = self._judgements.build_judgement(
             sent_case.case,
             findings,
@@ -520,10 +523,10 @@ class CaseRunner:
 
     def _is_free_case(self, case: ConformanceCase) -> bool:
         """Whether a case of a live service is known to cost nothing, such as a request to a self-hosted server."""
-        item = find_priced_item(self._contract, case)
-        if self.service.is_emulated or item is None:
+        if self.service.is_emulated:
             return False
-        return (
+        item = find_priced_item(self._contract, case)
+        return item is not None and (
             compute_price_usd(
                 item, self.service.settings.price_usd_by_name, case.text_character_count, case.audio_duration_s
             )

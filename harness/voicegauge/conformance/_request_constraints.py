@@ -7,13 +7,12 @@ constraints are found once for each shape.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-from voicegauge.contract.document_parts import Parameter, ParsedText
+from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.operation import Operation
 from voicegauge.formats.located_yaml import escape_pointer_token
 from voicegauge.formats.locations import MISSING
@@ -21,6 +20,8 @@ from voicegauge.rules.call import Call
 
 MAX_CACHED_REQUEST_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
+MAX_COMPARED_REQUESTS = 10_000
+"""Maximum number of different requests of a check that are remembered, so that equal ones are not parsed again."""
 MAX_COMPARED_BODY_BYTES = 10_000
 """Maximum size of a request body that is remembered, so that the same request is not parsed again: above it are files,
 which would fill the memory."""
@@ -98,22 +99,8 @@ class ConstrainedRequest:
         """Read the request of `call`."""
         self.call = call
         self._media_type = call.exchange.request.media_type
-        self._parameter_texts = tuple([call.read_parameter_text(one) for one in call.operation.parameters])
-
-    @functools.cached_property
-    def parameters(self) -> list[ParsedText | None]:
+        self.parameters = [call.read_parameter(one) for one in call.operation.parameters]
         """The parameters in the order of the operation; `None` for one that was not sent."""
-        documented = zip(self.call.operation.parameters, self._parameter_texts, strict=True)
-        return [None if text is None else parameter.parse_text(text) for parameter, text in documented]
-
-    @property
-    def sent_values(self) -> Hashable:
-        """Everything in the request that constraints limit, as it was sent; `None` if the body is large.
-
-        It costs less to compute than the constraints that the request tries, which are equal if it is equal.
-        """
-        body = self.call.exchange.request.body
-        return None if len(body) > MAX_COMPARED_BODY_BYTES else (self._media_type, body, self._parameter_texts)
 
     def read_root_value(self, constraint: Constraint) -> Any:
         """Return the whole body or parameter whose schema contains `constraint`; `MISSING` if it was not sent."""
@@ -195,7 +182,7 @@ class RequestConstraints:
         A missing or unreadable body violates `requestBody`.
         """
         body = request.call.request_body
-        violated = body.violated_keywords
+        violated = body.find_violated_keywords()
         if (body.media_type is None or body.value is MISSING) and (
             self._requires_body or request.call.exchange.request.body
         ):
@@ -212,6 +199,43 @@ class RequestConstraints:
                 constraint_result = constraint.determine_result(found)
                 if constraint_result is not None:
                     yield constraint, constraint_result
+
+
+class ComparedRequests:
+    """The requests of a check so far, each with the constraints that it tries and those that it violates.
+
+    A third of the requests of a plan equal an earlier one: they differ in their key, or ask for another rejection.
+    """
+
+    def __init__(self) -> None:
+        """Create an object without requests."""
+        self._result_by_request: dict[Hashable, tuple[TriedConstraints, frozenset[str]]] = {}
+        self._header_parameters: dict[Operation, tuple[str, ...]] = {}
+        """By operation, the names of the headers that are parameters."""
+
+    def find_tried_and_violated_constraints(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
+        """Return the constraints that a request tries, and JSON pointers to the keywords that it violates."""
+        operation, request = call.operation, call.exchange.request
+        if len(request.body) > MAX_COMPARED_BODY_BYTES:
+            return _compare_with_constraints(call)
+        headers = self._header_parameters.get(operation)
+        if headers is None:
+            names = (one.name for one in operation.parameters if one.message_part == "header")
+            headers = self._header_parameters[operation] = tuple(names)
+        # All that constraints limit, as it was sent: reading the parameters of the path and the query from the URL
+        # takes longer than to compare it.
+        sent = operation, request.body, request.url, request.media_type, *map(request.find_header, headers)
+        found = self._result_by_request.get(sent)
+        if found is None:
+            found = _compare_with_constraints(call)
+            if len(self._result_by_request) < MAX_COMPARED_REQUESTS:
+                self._result_by_request[sent] = found
+        return found
+
+
+def _compare_with_constraints(call: Call) -> tuple[TriedConstraints, frozenset[str]]:
+    constraints, request = get_request_constraints(call.operation), ConstrainedRequest(call)
+    return constraints.find_tried_constraints(request), constraints.list_violated_pointers(request)
 
 
 _CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()

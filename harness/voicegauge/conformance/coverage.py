@@ -6,14 +6,13 @@ Every request of a check is compared with all constraints of its operation.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from voicegauge.conformance._request_constraints import (
-    MAX_CACHED_REQUEST_SHAPES,
-    ConstrainedRequest,
+    ComparedRequests,
     TriedConstraints,
     get_request_constraints,
 )
@@ -176,7 +175,7 @@ class CoverageCounter:
         # A request tries a dozen constraints, and dozens of rules judge each subject. So equal requests and subjects
         # are only counted, and divided among constraints and rules in the report.
         self._counters = _CoverageCounters(Counter(), Counter(), Counter(), Counter(), Counter())
-        self._constraints_by_request: dict[tuple[Operation, Hashable], tuple[TriedConstraints, frozenset[str]]] = {}
+        self._compared_requests = ComparedRequests()
         self._saved_requests: Counter[CountedRequests] = Counter()
         """Number of equal requests in the counts that were added from a journal, which names constraints instead of
         having the objects."""
@@ -205,24 +204,10 @@ class CoverageCounter:
             return
         if call is None:
             call = Call(operation, exchange)
-        self._counters.requests[operation, *self._find_tried_and_violated_constraints(call)] += 1
+        tried, violated_pointers = self._compared_requests.find_tried_and_violated_constraints(call)
+        self._counters.requests[operation, tried, violated_pointers] += 1
         self._counters.responses[operation, call.status] += 1
         self._count_reported_state(call)
-
-    def _find_tried_and_violated_constraints(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
-        """Return the constraints that a request tries, and JSON pointers to the keywords that it violates.
-
-        A third of the requests of a plan equal an earlier one: they differ in their key, or ask for another rejection.
-        """
-        request, known = ConstrainedRequest(call), self._constraints_by_request
-        sent_values = request.sent_values
-        found = known.get((call.operation, sent_values))
-        if found is None:
-            constraints = get_request_constraints(call.operation)
-            found = constraints.find_tried_constraints(request), constraints.list_violated_pointers(request)
-            if sent_values is not None and len(known) < MAX_CACHED_REQUEST_SHAPES:
-                known[call.operation, sent_values] = found
-        return found
 
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
         """Count a judged subject for each rule that applies to it; `broken_rule_ids` are the rules that it violates."""

@@ -210,11 +210,11 @@ class JudgementKeeper:
         deliveries: DeliveriesOfRun,
     ) -> None:
         """Prepare to keep the judgements that `rules` give; `coverage` and `deliveries` are those of the check."""
-        self._key, self._coverage = service.client.key, coverage
+        self._contract, self._key, self._coverage = service.contract, service.client.key, coverage
         journal = service.case_journal
         keeps_judgements = journal is not None and journal.is_on_disk and service.settings.save_exchanges is None
         self._journal: CaseJournal | None = journal if keeps_judgements else None
-        self._basis = JudgingBasis(service.contract, rules, self._key)
+        self._rules = rules
         self._base_case_ids: frozenset[str] = frozenset()
         # The rules count in objects that all cases share, so a judgement is the difference from a copy made before it.
         self._counters_before = coverage.copy_counters()
@@ -223,6 +223,15 @@ class JudgementKeeper:
         self._unjudged_words_before = self._unjudged_words.copy()
         self._unjudged_sound = deliveries.unjudged_sound_count_by_reason
         self._unjudged_sound_before = self._unjudged_sound.copy()
+
+    @functools.cached_property
+    def _basis(self) -> JudgingBasis:
+        return JudgingBasis(self._contract, self._rules, self._key)
+
+    @property
+    def keeps_judgements(self) -> bool:
+        """Whether judgements are saved."""
+        return self._journal is not None
 
     def set_planned_cases(self, cases: Iterable[ConformanceCase]) -> None:
         """Note the deliveries that must be kept, because later ones of `cases` are compared with them."""

@@ -272,10 +272,11 @@ class SpendingTotal(Record, frozen=True, kw_only=True):
 
     def __add__(self, other: SpendingTotal) -> SpendingTotal:
         """Return the sum of two totals, with dollars rounded to a millionth, as in the ledger."""
+        is_free = not self.spent_usd and not other.spent_usd  # as each of the thousands of cases at the emulator
         return SpendingTotal(
             request_count=self.request_count + other.request_count,
             billable_request_count=self.billable_request_count + other.billable_request_count,
-            spent_usd=sum_usd((self.spent_usd, other.spent_usd)),
+            spent_usd=0.0 if is_free else sum_usd((self.spent_usd, other.spent_usd)),
         )
 
 

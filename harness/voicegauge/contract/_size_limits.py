@@ -326,9 +326,8 @@ class NestedErrorLimit:
         self._data = document_data
         self._count_by_pointer: dict[str, int] = {}
 
-    def is_exceeded_by(self, pointer: str, value: Any) -> bool:
-        """Whether `value` could have more than `MAX_NESTED_ERRORS` errors by the schema at `pointer`."""
-        depth = _measure_depth(value)
+    def is_exceeded_by(self, pointer: str, depth: int) -> bool:
+        """Whether a value of `depth` could have more than `MAX_NESTED_ERRORS` errors by the schema at `pointer`."""
         if depth <= _MAX_FLAT_DEPTH:
             return False
         if pointer not in self._count_by_pointer:
@@ -352,16 +351,6 @@ def _count_uses_of_recursive_schemas(document_data: Any, pointer: str) -> int:
         ),
         default=0,
     )
-
-
-def _measure_depth(value: Any) -> int:
-    """Return the nesting depth of a value: the number of lists and objects that are inside each other."""
-    # Level by level, because a value may be nested deeper than Python recurses.
-    depth, level = 0, [value]
-    while level := [one for one in level if isinstance(one, dict | list)]:
-        level = [part for one in level for part in (one.values() if isinstance(one, dict) else one)]
-        depth += 1
-    return depth
 
 
 def _iterate_reachable_schemas(document_data: Any, pointer: str) -> Iterator[dict[str, Any]]:
@@ -392,6 +381,50 @@ MAX_TEXT_CHARACTERS_AFTER_SHORTENING = 200_000
 violation names the limit, and a multiple of four, so that shortened base64 is still base64."""
 MAX_TOTAL_CHARACTERS_AFTER_SHORTENING = 400_000
 """Maximum number of characters of all texts and keys in a shortened value."""
+
+
+class ValueSize(NamedTuple):
+    """The size of a JSON value."""
+
+    depth: int
+    """Number of lists and objects that are inside each other."""
+    value_count: int
+    """Number of values, with those inside of lists and objects."""
+    character_count: int
+    """Number of characters of all texts and keys."""
+
+    @property
+    def must_be_shortened(self) -> bool:
+        """Whether `shorten_value` could shorten the value: a text that is too long may be the only one."""
+        return (
+            self.value_count > MAX_VALUES_AFTER_SHORTENING
+            or self.character_count > MAX_TEXT_CHARACTERS_AFTER_SHORTENING
+        )
+
+
+def measure_value(value: Any) -> ValueSize:
+    """Return the size of a JSON value."""
+    # Every request and response that does not fit its schema is measured, so all sizes come from one walk, which calls
+    # no function of Python for a value. Level by level, because a value may be nested deeper than Python recurses.
+    depth = value_count = character_count = 0
+    level = [value]
+    while level:
+        value_count += len(level)
+        inner_values: list[Any] = []
+        is_nested = False
+        for one in level:
+            if isinstance(one, str):
+                character_count += len(one)
+            elif isinstance(one, dict):
+                is_nested = True
+                character_count += sum(map(len, one))
+                inner_values += one.values()
+            elif isinstance(one, list):
+                is_nested = True
+                inner_values += one
+        depth += is_nested
+        level = inner_values
+    return ValueSize(depth, value_count, character_count)
 
 
 def shorten_value(value: Any) -> Any:

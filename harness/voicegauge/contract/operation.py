@@ -66,7 +66,11 @@ class PathTemplate:
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return the path parameters if `path` matches the template; `None` if it does not."""
-        found = self._pattern.fullmatch(path)
+        return self._match_from(path, 0)
+
+    def _match_from(self, path: str, start: int) -> dict[str, str] | None:
+        """Return the path parameters if `path`, from the index `start`, matches the template; `None` if not."""
+        found = self._pattern.fullmatch(path, start)
         return self._read_parameters(found.groups()) if found else None
 
     def _read_parameters(self, values: Sequence[str]) -> dict[str, str] | None:
@@ -82,10 +86,12 @@ class PathTemplate:
         """
         # From the left, so that the longest end is tried first: a template would otherwise match inside of its own
         # path.
-        for start in (index for index, character in enumerate(path) if character == "/"):
-            parameters = self.match(path[start:])
+        start = path.find("/")
+        while start >= 0:
+            parameters = self._match_from(path, start)
             if parameters is not None:
                 return PathMatch(path[:start], {name: unquote(value) for name, value in parameters.items()})
+            start = path.find("/", start + 1)
         return None
 
     @functools.cached_property
@@ -376,10 +382,10 @@ class Operation(ContractPart):
     def find_request_media(self, media_type: str) -> MediaType | None:
         """Return the documented request body of a media type, or of a range such as `audio/*`; `None` without one."""
         documented = self.request_media
+        if media_type in documented:
+            return documented[media_type]
         ranges = (media for name, media in documented.items() if name.endswith("/*"))
-        return documented.get(media_type) or next(
-            (media for media in ranges if media.name == "*/*" or media_type.startswith(media.name[:-1])), None
-        )
+        return next((media for media in ranges if media.name == "*/*" or media_type.startswith(media.name[:-1])), None)
 
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:

@@ -255,9 +255,8 @@ class RequestBody:
             return ()
         return tuple(itertools.islice(self.media_type.iterate_violations(self.value), MAX_SCHEMA_VIOLATIONS))
 
-    @functools.cached_property
-    def violated_keywords(self) -> frozenset[str]:
-        """JSON pointers to the violated keywords of the schema, of the first `MAX_SCHEMA_VIOLATIONS` violations."""
+    def find_violated_keywords(self) -> frozenset[str]:
+        """Return JSON pointers to the violated keywords, of the first `MAX_SCHEMA_VIOLATIONS` violations."""
         if self.media_type is None or self._is_valid:
             return frozenset()
         return frozenset(itertools.islice(self.media_type.iterate_violated_keywords(self.value), MAX_SCHEMA_VIOLATIONS))

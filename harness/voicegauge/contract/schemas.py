@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract._size_limits import MAX_VALUES_AFTER_SHORTENING, NestedErrorLimit, shorten_value
+from voicegauge.contract._size_limits import MAX_VALUES_AFTER_SHORTENING, NestedErrorLimit, measure_value, shorten_value
 from voicegauge.errors import ContractError, find_similar_names
 from voicegauge.files import resolve_links
 from voicegauge.formats.bodies import FieldText, UnreadableBodyError, quote_json, read_json
@@ -277,9 +277,10 @@ class Schemas:
         Nothing is yielded for an instance that could have too many errors, even if it does not fit; see
         `NestedErrorLimit`.
         """
-        if self._nested_errors.is_exceeded_by(pointer, instance):
+        size = measure_value(instance)
+        if self._nested_errors.is_exceeded_by(pointer, size.depth):
             return
-        shortened = shorten_value(instance)
+        shortened = shorten_value(instance) if size.must_be_shortened else instance
         for error in self._get_validator(pointer).iter_errors(shortened):
             if shortened is instance or self._has_error_in_whole_value(instance, error):
                 yield error

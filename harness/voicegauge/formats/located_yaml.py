@@ -78,7 +78,7 @@ def split_json_pointer(pointer: str) -> list[str]:
 
 def format_json_pointer(pointer_tokens: Iterable[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) for keys and indices."""
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
+    return "".join([f"/{escape_pointer_token(str(token))}" for token in pointer_tokens])
 
 
 def get_inner_values(json_value: Any) -> Iterable[Any]:

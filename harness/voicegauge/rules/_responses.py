@@ -78,7 +78,7 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
 def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media_types or not call.exchange.response.body:
         return
-    media_type = call.exchange.response.media_type
+    media_type = call.response_media_type
     if not media_type or call.documented_body is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
         known = " or ".join(call.documented_response.media_types)
@@ -225,7 +225,7 @@ def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
         for media in response.media_types.values()
     ]
     prefix = f"status {call.status} is not documented, and its body is not that of any documented error"
-    media_type = call.exchange.response.media_type
+    media_type = call.response_media_type
     if documented and media_type and not any(media.name in (media_type, "*/*") for media in documented):
         known = " or ".join(dict.fromkeys(media.name for media in documented))
         yield Violation(

@@ -116,6 +116,11 @@ class Call(CheckSubject):
         return 200 <= self.status < 300
 
     @functools.cached_property
+    def response_media_type(self) -> str:
+        """The Content-Type of the response without its parameters, in lower case; empty if it has none."""
+        return self.exchange.response.media_type
+
+    @functools.cached_property
     def documented_response(self) -> ResponseSpec | None:
         """The documented response for the status; `None` if the status is not documented."""
         return self.operation.find_response(self.status)
@@ -128,7 +133,7 @@ class Call(CheckSubject):
         Content-Type is treated as JSON.
         """
         documented = self.documented_response.media_types if self.documented_response else {}
-        media_type = self.exchange.response.media_type or "application/json"
+        media_type = self.response_media_type or "application/json"
         names = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
         return next((documented[name] for name in names if name in documented), None)
 
@@ -142,9 +147,8 @@ class Call(CheckSubject):
         """
         if self.is_stream:
             return False
-        media_type = self.exchange.response.media_type
-        if media_type:
-            return is_json(media_type)
+        if self.response_media_type:
+            return is_json(self.response_media_type)
         documented = self.documented_response.media_types if self.documented_response else {}
         return bool(documented) and all(map(is_json, documented))
 
@@ -186,7 +190,7 @@ class Call(CheckSubject):
     def is_stream(self) -> bool:
         """Whether the response is a stream of events, by its status and its Content-Type."""
         spec = self.operation.stream
-        return spec is not None and self.is_accepted and self.exchange.response.media_type == spec.response_media_type
+        return spec is not None and self.is_accepted and self.response_media_type == spec.response_media_type
 
     def read_response_value(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is none."""
