@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import gc
 import os
 import signal
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -72,24 +74,39 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def threads_instead_of_processes() -> Iterator[None]:
-    """Emulators and ASR engines share the test process, except for those of commands in a process of their own."""
+def work_is_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Do once per test process what each command of a user does again.
+
+    One fixture, because pytest takes 20 µs of each test for each fixture that all tests use.
+    """
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    run_folder = tmp_path_factory.getbasetemp().parent if is_worker else tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
+        # Emulators and ASR engines share the test process, except for those of commands in a process of their own.
         use_threads(patch)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def contracts_are_loaded_and_validated_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
         validate_once(patch)
         load_once(patch)
+        skip_calibration(patch)
+        # Nearly every command of a test reads this repository's pyproject.toml, in half of its time.
+        read_toml = functools.lru_cache(maxsize=16)(tomllib.loads)
+        patch.setattr(tomllib, "loads", lambda text: copy.deepcopy(read_toml(text)))
+        # Emulators keep what they synthesize until the end of all tests: a minute of speech is encoded in a second.
+        patch.setattr(
+            speech, "render_speech", functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech)
+        )
+        encode_once(patch)
+        unpack_once(patch, tmp_path_factory.mktemp("embedded"))
+        # The processes of one test run share the lexicon.
+        (run_folder / "lexicon").mkdir(exist_ok=True)
+        compute_once(patch, run_folder / "lexicon")
+        patch.setenv("SSL_CERT_FILE", str(write_one_certificate(tmp_path_factory.mktemp("certificates"))))
+        # What must survive until the next run is in a folder of this test run, for subprocesses too.
+        patch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
         yield
 
 
-@pytest.fixture(scope="session", autouse=True)
-def times_are_calibrated_in_one_test_only() -> Iterator[None]:
-    """Benchmarks skip the calibration, which starts a process and takes a third of a second."""
+def skip_calibration(patch: pytest.MonkeyPatch) -> None:
+    """Let benchmarks skip the calibration, which starts a process and takes a third of a second."""
 
     async def measure(concurrency: int, _open_transport: object, *, requests_per_s: float | None = None) -> TimingError:
         return TimingError(
@@ -100,59 +117,20 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
             p99_error_ms=1.0,
         )
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmark_sending.measure_timing_error", measure)
-        patch.setattr("voicegauge.api.benchmarking.open_timing_probes", lambda _listener: contextlib.nullcontext())
-        # The machine of the tests is always busy.
-        patch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: False)
-        # They are frozen since the tests were collected, and counting a million of them takes 20 ms.
-        patch.setattr("voicegauge.bench.timing_error._has_objects_exempt_from_gc", lambda: True)
-        yield
+    patch.setattr("voicegauge.api.benchmark_sending.measure_timing_error", measure)
+    patch.setattr("voicegauge.api.benchmarking.open_timing_probes", lambda _listener: contextlib.nullcontext())
+    # The machine of the tests is always busy.
+    patch.setattr("voicegauge.bench._sample_building.is_timing_disturbed", lambda *_times_ms: False)
+    # They are frozen since the tests were collected, and counting a million of them takes 20 ms.
+    patch.setattr("voicegauge.bench.timing_error._has_objects_exempt_from_gc", lambda: True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def speech_is_synthesized_once() -> Iterator[None]:
-    """Emulators keep what they synthesize until the end of all tests: a minute of speech is encoded in a second."""
-    with pytest.MonkeyPatch.context() as patch:
-        render_once = functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech)
-        patch.setattr(speech, "render_speech", render_once)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def audio_is_encoded_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        encode_once(patch)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def embedded_weights_are_unpacked_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        unpack_once(patch, tmp_path_factory.mktemp("embedded"))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def lexicon_is_computed_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The processes of one test run share it."""
-    is_worker = "PYTEST_XDIST_WORKER" in os.environ
-    folder = tmp_path_factory.getbasetemp().parent if is_worker else tmp_path_factory.getbasetemp()
-    (folder / "lexicon").mkdir(exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        compute_once(patch, folder / "lexicon")
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Every HTTP client loads one certificate instead of all, which takes 30 ms. No test connects to another host."""
+def write_one_certificate(folder: Path) -> Path:
+    """Write the one certificate that HTTP clients load instead of all, which takes 30 ms. No test needs another."""
     certificate, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----")
-    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path = folder / "one.pem"
     path.write_text(f"{certificate}{end}\n", encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSL_CERT_FILE", str(path))
-        yield
+    return path
 
 
 @pytest.fixture
@@ -191,14 +169,6 @@ def own_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def saved_voices() -> ModuleType:
     """The contract of a provider that saves voices: `DOCUMENT`, and `write_contract`."""
     return saved_voices_module
-
-
-@pytest.fixture(scope="session", autouse=True)
-def get_state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what must survive until the next run in a folder of this test run, for subprocesses too."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
-        yield
 
 
 @pytest.fixture
