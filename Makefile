@@ -28,7 +28,7 @@ bench: $(VENV)/.light   ## benchmark every target on the emulator and write the 
 test: $(VENV)/.full     ## the suite, Whisper included
 	$(TESTS) -m "not slow and not browser"
 
-slow: $(VENV)/.full     ## what takes long: simulations, memory, the wheel, the report in a browser
+slow: $(VENV)/.full     ## what takes long: simulations, memory, all cases of long tables, the wheel, the report in a browser
 	$(TESTS) -m "slow and not browser"
 	$(BIN)/python -m pytest -m browser
 

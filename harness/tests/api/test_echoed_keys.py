@@ -242,7 +242,7 @@ HELP_BY_COMMAND = {
     "bench": ["bench", "echo", "--live", "--limit", "1", "--warmup", "0", "--asr", "none", "--json", "bench.json"],
     "record": ["record", "echo", "--yes", "--live", "--json", "record.json"],
 }
-EVERY_COMMAND = ("a job id", "audio")
+EVERY_COMMAND = ("audio",)
 CASES = [
     pytest.param(service, command, marks=() if command == "check" or service in EVERY_COMMAND else pytest.mark.slow)
     for service in SERVICES

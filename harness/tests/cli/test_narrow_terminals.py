@@ -34,7 +34,7 @@ def test_sentences_are_broken_between_words_and_commands_nowhere(
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
-    whole = ["check", "pixelapi/voice-design", "--emulated", "--max-calls", "2", "--fault", "wrong-type"]
+    whole = ["check", "pixelapi/voice-design", "--emulated", "--max-calls", "2", "--fault", "empty-body"]
     assert voicegauge(whole) == 1
     expected = " ".join(capsys.readouterr().out.split())
     for stream in (sys.stdout, sys.stderr):

@@ -261,6 +261,17 @@ def test_every_fault_has_an_expected_effect() -> None:
     assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
+_RIGHT: list[Steps] = []
+
+
+@pytest.fixture
+async def right(start: Any) -> Steps:
+    """What the emulator does without a fault, played once."""
+    if not _RIGHT:
+        _RIGHT.append(await _play(await start(credits=1e9)))
+    return _RIGHT[0]
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -268,8 +279,7 @@ def test_every_fault_has_an_expected_effect() -> None:
         for number, fault in enumerate(sorted(set(EXPECTED) - {"slow", "flaky-503", "seed-not-kept"}))
     ],
 )
-async def test_a_fault_changes_only_the_described_behavior(start: Any, fault: str) -> None:
-    right = await _play(await start(credits=1e9))
+async def test_a_fault_changes_only_the_described_behavior(start: Any, fault: str, right: Steps) -> None:
     wrong = await _play(await start(credits=1e9, faults=(fault,)))
     steps, check = EXPECTED[fault]
     assert {name for name in right if right[name] != wrong[name]} == steps
