@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy.stats import binomtest
 
 from change_detection.simulation import Design, Service, simulate_run
 from voicegauge.bench.comparison import compare_runs, compare_targets
@@ -190,6 +189,8 @@ def _print_false_alarms(pool: ProcessPoolExecutor, count: int, only: str) -> lis
     if not count:
         return within
     print(f"{'unchanged':60} {'regression':>11}  of")
+    from scipy.stats import binomtest  # importing it takes half a second, also in tests that only draw runs
+
     for title, compare, design, seeds in designs:
         if only not in title:
             continue

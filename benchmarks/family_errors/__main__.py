@@ -25,7 +25,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
-from scipy.stats import binomtest
 
 from voicegauge.bench.resampling import (
     MAX_PERMUTATION_COUNT,
@@ -160,6 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "twice the time | +10 points of WER |"
     )
     print(f"|{'--:|' * 12}")
+    from scipy.stats import binomtest  # importing it takes half a second, also in tests that only draw runs
+
     is_good = True
     for text_count in options.texts:
         for target_count in options.targets:
@@ -177,6 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def describe_uncertainty(count: int, run_count: int) -> str:
     """Return the 95% interval (Clopper and Pearson 1934) of a probability of which so many runs show so many cases."""
+    from scipy.stats import binomtest
+
     interval = binomtest(count, run_count).proportion_ci()
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}%"
 

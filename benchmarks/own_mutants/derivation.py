@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
+from typing import TYPE_CHECKING
 
-import libcst as cst
-from libcst.metadata import MetadataWrapper, PositionProvider
-from mutmut.mutation.file_mutation import create_mutations, deep_replace
+if TYPE_CHECKING:  # importing libcst takes a third of a second, also in test processes that derive no mutant
+    import libcst as cst
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -85,6 +85,10 @@ def derive_mutants(root: Path, module: str) -> Iterator[Mutant]:
     """
     source = blank_decorators((root / module).read_text(encoding="utf-8"))
     spans = {node.lineno: _span(node) for _, node in _functions(ast.parse((root / module).read_text(encoding="utf-8")))}
+    import libcst as cst
+    from libcst.metadata import MetadataWrapper, PositionProvider
+    from mutmut.mutation.file_mutation import create_mutations, deep_replace
+
     tree, mutations, _, _ = create_mutations(module, source)
     positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
     classes = _enclosing_classes(tree)
@@ -140,6 +144,8 @@ def _span(node: Definition) -> tuple[int, int]:
 
 
 def _enclosing_classes(tree: cst.Module) -> dict[cst.CSTNode, tuple[str, ...]]:
+    import libcst as cst
+
     found: dict[cst.CSTNode, tuple[str, ...]] = {}
 
     def visit(block: cst.CSTNode, inside: tuple[str, ...]) -> None:
@@ -154,6 +160,8 @@ def _enclosing_classes(tree: cst.Module) -> dict[cst.CSTNode, tuple[str, ...]]:
 
 
 def _wrap(definition: cst.FunctionDef, inside: tuple[str, ...]) -> str:
+    import libcst as cst
+
     statement: cst.BaseCompoundStatement = definition.with_changes(leading_lines=(), lines_after_decorators=())
     for name in reversed(inside):
         statement = cst.ClassDef(cst.Name(name), cst.IndentedBlock([statement]))

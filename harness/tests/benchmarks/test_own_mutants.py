@@ -8,7 +8,8 @@ from types import FunctionType, ModuleType
 
 import pytest
 
-pytest.importorskip("mutmut")
+if importlib.util.find_spec("mutmut") is None:
+    pytest.skip("mutmut is not installed", allow_module_level=True)
 
 from own_mutants.areas import AREAS, TESTS
 from own_mutants.derivation import Mutant, derive_mutants

@@ -7,10 +7,9 @@ import io
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import pandas as pd
-import pyarrow.parquet
 import pytest
 
 import voicegauge
@@ -23,6 +22,9 @@ from voicegauge.report.result_summaries import PRICE_COLUMNS
 
 from ..builders.report_runs import BROKEN, VOICES, make_run
 
+if TYPE_CHECKING:  # importing pandas takes half a second, also in test processes that run none of these tests
+    import pandas as pd
+
 DTYPES = {"text": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 
 
@@ -34,6 +36,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 
 
 def check_types(frame: pd.DataFrame) -> None:
+    import pandas as pd
+
     assert list(frame.columns) == [column.name for column in SAMPLE_COLUMNS]
     for column in SAMPLE_COLUMNS:
         dtype = frame[column.name].dtype
@@ -63,6 +67,9 @@ def test_types_do_not_depend_on_the_samples(saved: tuple[Path, Run], samples: st
 
 
 def test_csv_and_parquet_have_what_the_data_frame_has(saved: tuple[Path, Run], tmp_path: Path) -> None:
+    import pandas as pd
+    import pyarrow.parquet
+
     later = msgspec.structs.replace(saved[1].manifest, run_id="later")
     save_run(tmp_path / "later", msgspec.structs.replace(saved[1], manifest=later))
     for name in ("samples.csv", "samples.parquet"):
