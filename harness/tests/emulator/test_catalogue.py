@@ -136,7 +136,13 @@ def _at(body: Any, location: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize("target", [target for target in TARGETS if not streamed(target)], ids=lambda target: target.id)
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(target, marks=pytest.mark.slow if number % 4 else (), id=target.id)
+        for number, target in enumerate(target for target in TARGETS if not streamed(target))
+    ],
+)
 def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
     base = emulator.base_url(target.contract.id)
     operation = target.operation
@@ -226,7 +232,15 @@ def test_every_terminal_state_can_be_reached_and_matches_its_schema(
             assert _at(body, status.job.failure_reason_location)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.contract.id}-{operation.id}")
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param(
+            operation, marks=pytest.mark.slow if number % 4 else (), id=f"{operation.contract.id}-{operation.id}"
+        )
+        for number, operation in enumerate(OPERATIONS)
+    ],
+)
 def test_every_documented_error_is_returned_as_in_its_example(
     operation: Operation, emulator: RunningEmulator, http: httpx.Client
 ) -> None:

@@ -23,7 +23,7 @@ from voicegauge.recording.har_files import save_har
 from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
 
-PROVIDERS = ("pixelapi/voice-design", "ttsai/kokoro", "pixazo/xtts-v2")
+PROVIDERS = ("pixelapi/voice-design", pytest.param("ttsai/kokoro", marks=pytest.mark.slow), "pixazo/xtts-v2")
 
 
 @pytest.fixture(scope="module", params=PROVIDERS)
