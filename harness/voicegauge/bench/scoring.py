@@ -51,7 +51,7 @@ from voicegauge.speech.listening import (
     list_spoken_letters,
     listen_to_clip,
 )
-from voicegauge.speech.transcripts import AudioContent, Transcription, choose_normalizer, score_transcript
+from voicegauge.speech.transcripts import Asr, AudioContent, Transcription, choose_normalizer, score_transcript
 
 TARGET_TRANSCRIPTS_LABEL = "each target's own transcripts"
 """Name shown instead of an ASR engine in runs of speech to text, in which the targets themselves transcribe."""
@@ -144,25 +144,11 @@ def score_run(
         asr=asr.id,
         asr_reason=reason,
         normalizer=_list_normalizer_ids(supported),
-        settings={
-            **asr.settings,
-            "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
-            "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WORDS_PER_MINUTE} words per minute",
-            **_list_versions_of_counting_libraries(),
-        },
+        settings=_collect_scoring_settings(asr),
         unsupported_languages=left_out,
         has_closed_vocabulary=asr.has_closed_vocabulary,
         known_words=known_words,
-        scores=tuple(
-            _score_transcription(
-                sample.id,
-                SpokenText(sample.language, sample.text),
-                transcripts[build_transcript_cache_key(sample.audio, sample.language)]
-                if sample.audio
-                else Transcription("missing", ""),
-            )
-            for sample in supported
-        ),
+        scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         reference_speech_errors=_count_reference_speech_errors(references, transcripts),
     )
 
@@ -220,6 +206,14 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
     return references
 
 
+def _score_sample(sample: Sample, transcriptions: TranscriptionsByCacheKey) -> Score:
+    """Return the score of a sample; without audio, all words of its text count as deleted."""
+    transcription = Transcription("missing", "")
+    if sample.audio:
+        transcription = transcriptions[build_transcript_cache_key(sample.audio, sample.language)]
+    return _score_transcription(sample.id, SpokenText(sample.language, sample.text), transcription)
+
+
 def _score_transcription(sample_id: str, reference: SpokenText, transcription: Transcription) -> Score:
     return score_transcript(
         sample_id=sample_id,
@@ -248,6 +242,15 @@ def _count_reference_speech_errors(
         )
         for language, scores in sorted(by_language.items())
     )
+
+
+def _collect_scoring_settings(asr: Asr) -> dict[str, str]:
+    return {
+        **asr.settings,
+        "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
+        "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WORDS_PER_MINUTE} words per minute",
+        **_list_versions_of_counting_libraries(),
+    }
 
 
 def _list_versions_of_counting_libraries() -> dict[str, str]:
