@@ -156,12 +156,14 @@ class _CommandWithFlagHints(click.Command):
             raise click.NoSuchOption(error.option_name, message, ctx=error.ctx) from None
 
 
-def _describe_option_with_repeated_name(options: Sequence[DeclaredOption], values: Mapping[str, Any]) -> str | None:
+def _describe_option_with_repeated_name(
+    options: Sequence[DeclaredOption], value_by_option: Mapping[str, Any]
+) -> str | None:
     """Return a line about an option with two values for one name (`--price a=1 --price a=2`); `None` without one."""
     for one in options:
         if not one.shape.is_mapping:
             continue
-        names = [name for name, _ in values[one.name]]
+        names = [name for name, _ in value_by_option[one.name]]
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
             return f"{one.flag} is given twice {f'for {repeated}' if repeated else 'without a name'}: keep one of them"
@@ -169,35 +171,39 @@ def _describe_option_with_repeated_name(options: Sequence[DeclaredOption], value
 
 
 def _leave_out_ineffective_settings(
-    options: Sequence[DeclaredOption], given_names: Container[str], values: Mapping[str, Any]
+    options: Sequence[DeclaredOption], given_names: Container[str], value_by_option: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the values with the defaults of settings that have no effect together with the flags of this command.
 
     A settings file and the environment apply to many commands, so that an error would make them useless.
     """
-    values = dict(values)
+    value_by_option = dict(value_by_option)
     while True:
         excluded = {other for one in options if one.name in given_names for other in one.spec.excludes}
         for one in options:
-            if one.name in given_names or not is_given(values[one.name]) or one.spec.role is OptionRole.ARGUMENT:
+            if (
+                one.name in given_names
+                or not is_given(value_by_option[one.name])
+                or one.spec.role is OptionRole.ARGUMENT
+            ):
                 continue
             default = _get_value_without_effect(one)
             is_ineffective = one.name in excluded or find_option_problem(
-                options, {one.name}, values, is_for_command_line=True
+                options, {one.name}, value_by_option, is_for_command_line=True
             )
-            if is_ineffective and values[one.name] != default:
+            if is_ineffective and value_by_option[one.name] != default:
                 # Another setting may require the one that is left out now, so all of them are looked at again.
-                values[one.name] = default
+                value_by_option[one.name] = default
                 break
         else:
-            return values
+            return value_by_option
 
 
 def _announce_ineffective_variables(
     ctx: click.Context,
     options: Sequence[DeclaredOption],
     given_names: Container[str],
-    values: Mapping[str, Any],
+    value_by_option: Mapping[str, Any],
     effective_values: Mapping[str, Any],
 ) -> None:
     """Print which variables of the environment are left out because a flag of this command excludes their option.
@@ -212,7 +218,12 @@ def _announce_ineffective_variables(
             (other.flag for other in options if other.name in given_names and one.name in other.spec.excludes), None
         )
         is_set = ctx.get_parameter_source(one.name) is click.core.ParameterSource.ENVIRONMENT
-        if variable is not None and excluding is not None and is_set and values[one.name] != effective_values[one.name]:
+        if (
+            variable is not None
+            and excluding is not None
+            and is_set
+            and value_by_option[one.name] != effective_values[one.name]
+        ):
             print_escaped(f"{variable} has no effect with {excluding}", to_stderr=True)
 
 
@@ -223,17 +234,19 @@ def _get_value_without_effect(declared: DeclaredOption) -> Any:
     return False if declared.shape.item_type is bool else declared.default
 
 
-def _build_request(request_type: type[Any], values: Mapping[str, Any], given_names: Container[str]) -> Any:
+def _build_request(request_type: type[Any], value_by_option: Mapping[str, Any], given_names: Container[str]) -> Any:
     fields: dict[str, Any] = {}
     for one in list_own_options(request_type):
         if one.spec.role is OptionRole.GROUP:
             inner = get_group_type(one)
-            fields[one.name] = _build_request(inner, values, given_names) if values[one.name] else None
+            fields[one.name] = (
+                _build_request(inner, value_by_option, given_names) if value_by_option[one.name] else None
+            )
         elif one.spec.role is OptionRole.KEYWORD:
             if one.default is dataclasses.MISSING:
                 fields[one.name] = None  # the command sets it
         else:
-            value = values[one.name]
+            value = value_by_option[one.name]
             if one.is_inverted:
                 value = not value
             if one.shape.is_mapping:

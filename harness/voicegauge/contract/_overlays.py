@@ -319,11 +319,11 @@ def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, 
                 yield (path, method), item[method]
 
 
-def _iterate_operation_ids(value: Any) -> Iterator[str]:
-    """Yield the values of all keys `operation_id` in `value`."""
-    if isinstance(value, dict) and isinstance(value.get("operation_id"), str):
-        yield value["operation_id"]
-    for item in get_inner_values(value):
+def _iterate_operation_ids(document_part: Any) -> Iterator[str]:
+    """Yield the values of all keys `operation_id` in `document_part`."""
+    if isinstance(document_part, dict) and isinstance(document_part.get("operation_id"), str):
+        yield document_part["operation_id"]
+    for item in get_inner_values(document_part):
         yield from _iterate_operation_ids(item)
 
 
@@ -339,10 +339,10 @@ def _iterate_possible_operation_ids(document_data: dict[str, Any], operation_dat
                 yield text
 
 
-def _iterate_texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for item in get_inner_values(value):
+def _iterate_texts(document_part: Any) -> Iterator[str]:
+    if isinstance(document_part, str):
+        yield document_part
+    for item in get_inner_values(document_part):
         yield from _iterate_texts(item)
 
 
@@ -365,14 +365,14 @@ def _add_referenced_parts(selected_data: dict[str, Any], document_data: dict[str
             pending += _iterate_references(value)
 
 
-def _iterate_references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        reference = value.get("$ref")
+def _iterate_references(document_part: Any) -> Iterator[str]:
+    if isinstance(document_part, dict):
+        reference = document_part.get("$ref")
         if isinstance(reference, str) and reference.startswith("#/"):
             yield reference
-        mapping = read_pointer(value, ["discriminator", "mapping"])
+        mapping = read_pointer(document_part, ["discriminator", "mapping"])
         yield from (m for m in _iterate_texts(mapping) if m.startswith("#/"))
-    for item in get_inner_values(value):
+    for item in get_inner_values(document_part):
         yield from _iterate_references(item)
 
 
@@ -422,12 +422,12 @@ def reject_unfinished_values(document: Document) -> None:
             )
 
 
-def _has_todo_mark(value: Any) -> bool:
-    """Whether `value`, or any value in it, is marked TODO.
+def _has_todo_mark(document_part: Any) -> bool:
+    """Whether `document_part`, or any value in it, is marked TODO.
 
     This is faster than building JSON pointers to the marks, which most documents do not have.
     """
-    pending = [value]
+    pending = [document_part]
     while pending:
         item = pending.pop()
         if isinstance(item, (dict, list)):
@@ -437,13 +437,21 @@ def _has_todo_mark(value: Any) -> bool:
     return False
 
 
-def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bool) -> Iterator[tuple[str, str]]:
+def _iterate_checked_texts(
+    document_part: Any, pointer: str, *, is_below_checked_key: bool
+) -> Iterator[tuple[str, str]]:
     """Yield the texts in an overlay, or those below our keys, with their JSON pointers."""
-    if isinstance(value, str):
+    if isinstance(document_part, str):
         if is_below_checked_key:
-            yield pointer, value
+            yield pointer, document_part
         return
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        document_part.items()
+        if isinstance(document_part, dict)
+        else enumerate(document_part)
+        if isinstance(document_part, list)
+        else ()
+    )
     for key, item in items:
         inner = f"{pointer}/{escape_pointer_token(str(key))}"
         yield from _iterate_checked_texts(

@@ -217,16 +217,16 @@ def resolve_object(schemas: Schemas, node: Any, pointer: str = "") -> tuple[dict
     return value, place
 
 
-def _rewrite_references(value: Any) -> Any:
+def _rewrite_references(document_part: Any) -> Any:
     """Change the references in an AsyncAPI document, in place, so that they lead into its embedded copy; return it."""
-    for _, node in walk_objects(value):
+    for _, node in walk_objects(document_part):
         if isinstance(node.get("$ref"), str) and node["$ref"].startswith("#/"):
-            node["$ref"] = f"#/{ASYNCAPI_KEY}{_escape_slashes(value, node['$ref'])[1:]}"
+            node["$ref"] = f"#/{ASYNCAPI_KEY}{_escape_slashes(document_part, node['$ref'])[1:]}"
         if isinstance(node.get("nullable"), bool):  # a key of OpenAPI 3.0, which generated documents have nevertheless
             is_nullable = node.pop("nullable")
             if is_nullable and isinstance(node.get("type"), str):
                 node["type"] = [node["type"], "null"]
-    return value
+    return document_part
 
 
 def _escape_slashes(root: Any, reference: str) -> str:

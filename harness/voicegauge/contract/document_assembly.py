@@ -77,8 +77,8 @@ def _is_external_reference(reference: str) -> bool:
     return not reference.startswith("#") and "://" not in reference
 
 
-def _iterate_references(value: Any) -> list[str]:
-    found, pending = [], [value]
+def _iterate_references(document_part: Any) -> list[str]:
+    found, pending = [], [document_part]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
@@ -99,27 +99,28 @@ class _FileEmbedder:
         self._document = document
         self._root_of_file = {resolve_links(document.path): ""}
 
-    def rewrite_references(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
-        """Return a copy of `value`, a part of `document`, whose references point into the combined document.
+    def rewrite_references(self, document_part: Any, document: Document, root_pointer: str, pointer: str) -> Any:
+        """Return a copy of `document_part`, a part of `document`, whose references point into the combined document.
 
         Args:
-            value: the value, as plain data.
+            document_part: the value, as plain data.
             document: the file that contains it.
             root_pointer: JSON pointer, in the combined document, at which that file is embedded.
             pointer: JSON pointer of the value in the file.
         """
-        if isinstance(value, list):
+        if isinstance(document_part, list):
             return [
-                self.rewrite_references(item, document, root_pointer, f"{pointer}/{i}") for i, item in enumerate(value)
+                self.rewrite_references(item, document, root_pointer, f"{pointer}/{i}")
+                for i, item in enumerate(document_part)
             ]
-        if not isinstance(value, dict):
-            return value
+        if not isinstance(document_part, dict):
+            return document_part
         copied = {
             key: self.rewrite_references(item, document, root_pointer, f"{pointer}/{escape_pointer_token(key)}")
-            for key, item in value.items()
+            for key, item in document_part.items()
         }
-        if isinstance(value.get("$ref"), str):
-            copied["$ref"] = self._rewrite_reference(value["$ref"], document, root_pointer)
+        if isinstance(document_part.get("$ref"), str):
+            copied["$ref"] = self._rewrite_reference(document_part["$ref"], document, root_pointer)
         return copied
 
     def _rewrite_reference(self, reference: str, document: Document, root_pointer: str) -> str:

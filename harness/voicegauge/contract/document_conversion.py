@@ -207,13 +207,19 @@ def _create_swagger_validator() -> Any:
     return jsonschema_rs.Draft4Validator(dict(schema_v2))
 
 
-def _leave_out_openapi_3_keywords(value: Any) -> Any:
-    """Return `value` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
-    if isinstance(value, dict):
+def _leave_out_openapi_3_keywords(document_part: Any) -> Any:
+    """Return `document_part` without the keywords that many write in Swagger 2.0 although only OpenAPI 3 has them."""
+    if isinstance(document_part, dict):
         return {
-            key: _leave_out_openapi_3_keywords(item) for key, item in value.items() if key not in _OPENAPI_3_KEYWORDS
+            key: _leave_out_openapi_3_keywords(item)
+            for key, item in document_part.items()
+            if key not in _OPENAPI_3_KEYWORDS
         }
-    return [_leave_out_openapi_3_keywords(item) for item in value] if isinstance(value, list) else value
+    return (
+        [_leave_out_openapi_3_keywords(item) for item in document_part]
+        if isinstance(document_part, list)
+        else document_part
+    )
 
 
 class _SwaggerConversion:
@@ -269,15 +275,15 @@ class _SwaggerConversion:
         optional = {"parameters": plain, "responses": responses, "securitySchemes": schemes}
         return components | {key: value for key, value in optional.items() if value}
 
-    def _convert_path_item(self, item: Any) -> Any:
-        if not isinstance(item, dict):
-            return item
-        shared_parameters = [self._resolve_parameter(one) for one in item.get("parameters", [])]
+    def _convert_path_item(self, path_item: Any) -> Any:
+        if not isinstance(path_item, dict):
+            return path_item
+        shared_parameters = [self._resolve_parameter(one) for one in path_item.get("parameters", [])]
         converted = {
             key: self._convert_operation(value, shared_parameters)
             if key in HTTP_METHODS and isinstance(value, dict)
             else value
-            for key, value in item.items()
+            for key, value in path_item.items()
             if key != "parameters"
         }
         plain = [
@@ -331,12 +337,12 @@ class _SwaggerConversion:
         return converted
 
 
-def _rewrite_swagger_references(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_rewrite_swagger_references(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    rewritten = {key: _rewrite_swagger_references(item) for key, item in value.items()}
+def _rewrite_swagger_references(document_part: Any) -> Any:
+    if isinstance(document_part, list):
+        return [_rewrite_swagger_references(item) for item in document_part]
+    if not isinstance(document_part, dict):
+        return document_part
+    rewritten = {key: _rewrite_swagger_references(item) for key, item in document_part.items()}
     reference = rewritten.get("$ref")
     if isinstance(reference, str):
         for old, new in _OPENAPI_PREFIX_BY_SWAGGER_PREFIX.items():
@@ -372,11 +378,11 @@ def _build_request_body(parameters: list[dict[str, Any]], consumed_media_types: 
     return {"required": bool(required), "content": {one: {"schema": schema} for one in chosen or [media_type]}}
 
 
-def _build_form_field(field: dict[str, Any]) -> dict[str, Any]:
-    schema = {key: value for key, value in field.items() if key in _PARAMETER_SCHEMA_KEYS}
+def _build_form_field(parameter: dict[str, Any]) -> dict[str, Any]:
+    schema = {key: value for key, value in parameter.items() if key in _PARAMETER_SCHEMA_KEYS}
     if schema.get("type") == "file":
         schema |= {"type": "string", "format": "binary"}
-    return {**schema, **({"description": field["description"]} if "description" in field else {})}
+    return {**schema, **({"description": parameter["description"]} if "description" in parameter else {})}
 
 
 def _choose_media_types(produced_media_types: list[str], *, is_file: bool) -> list[str]:

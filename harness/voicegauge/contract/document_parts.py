@@ -150,25 +150,25 @@ def _iterate_keys_or_literals(type_info: Any) -> Iterator[str]:
             yield from (str(member.value) for member in one.cls)
 
 
-def _expand_short_field_mappings(value: Any, record_type: type[Any]) -> Any:
+def _expand_short_field_mappings(extension_value: Any, record_type: type[Any]) -> Any:
     """Expand bare strings in `request_fields`, which are short for `{location: ...}`."""
-    if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(value, dict):
-        return value
-    value = _expand_request_fields(value)
-    if record_type is SpeechSpec and isinstance(value.get("targets"), dict):
-        value = {
-            **value,
-            "targets": {name: _expand_request_fields(target) for name, target in value["targets"].items()},
+    if record_type not in (SpeechSpec, TranscriptionSpec, ConversionSpec) or not isinstance(extension_value, dict):
+        return extension_value
+    extension_value = _expand_request_fields(extension_value)
+    if record_type is SpeechSpec and isinstance(extension_value.get("targets"), dict):
+        extension_value = {
+            **extension_value,
+            "targets": {name: _expand_request_fields(target) for name, target in extension_value["targets"].items()},
         }
-    return value
+    return extension_value
 
 
-def _expand_request_fields(value: Any) -> Any:
-    if not isinstance(value, dict) or not isinstance(value.get("request_fields"), dict):
-        return value
-    fields = value["request_fields"].items()
+def _expand_request_fields(extension_value: Any) -> Any:
+    if not isinstance(extension_value, dict) or not isinstance(extension_value.get("request_fields"), dict):
+        return extension_value
+    fields = extension_value["request_fields"].items()
     return {
-        **value,
+        **extension_value,
         "request_fields": {name: {"location": field} if isinstance(field, str) else field for name, field in fields},
     }
 
@@ -572,27 +572,28 @@ def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         pending += inner
 
 
-def _list_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> list[tuple[str, Any, bool]]:
-    """Return each mapping or list directly in `value`: its pointer, itself, and whether its keys are names.
+def _list_inner_values(pointer: str, document_part: Any, *, keys_are_names: bool) -> list[tuple[str, Any, bool]]:
+    """Return each mapping or list directly in `document_part`: its pointer, itself, and whether its keys are names.
 
-    Keys are names below a key such as `properties`. `keys_are_names` says whether those of `value` itself are.
+    Keys are names below a key such as `properties`. `keys_are_names` says whether those of `document_part` itself are.
     """
-    if isinstance(value, list):
-        return [(f"{pointer}/{i}", item, False) for i, item in enumerate(value) if isinstance(item, (dict, list))]
+    if isinstance(document_part, list):
+        return [
+            (f"{pointer}/{i}", item, False) for i, item in enumerate(document_part) if isinstance(item, (dict, list))
+        ]
     return [
         (
             f"{pointer}/{escape_pointer_token(key)}",
             item,
             not keys_are_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict),
         )
-        for key, item in (value.items() if isinstance(value, dict) else ())
+        for key, item in (document_part.items() if isinstance(document_part, dict) else ())
         if isinstance(item, (dict, list)) and (keys_are_names or not _is_plain_data(key, item))
     ]
 
 
-def _is_plain_data(key: str, item: Any) -> bool:
-    if key in _KEYS_WITH_PLAIN_DATA or (
-        key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY
-    ):
-        return True
-    return key == "examples" and isinstance(item, list)
+def _is_plain_data(key: str, key_value: Any) -> bool:
+    """Whether the value of a key of a document has no part of the grammar in it, such as an example."""
+    is_unknown_extension = key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY
+    is_example_list = key == "examples" and isinstance(key_value, list)
+    return key in _KEYS_WITH_PLAIN_DATA or is_unknown_extension or is_example_list

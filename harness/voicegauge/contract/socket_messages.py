@@ -275,17 +275,17 @@ class SocketChannel:
                     message = write_value_at_pointer(message, location.pointer_tokens, value)
         return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
-    def read_client_message(self, data: bytes, *, is_binary: bool = False) -> ClientIntent:
+    def read_client_message(self, message_data: bytes, *, is_binary: bool = False) -> ClientIntent:
         """Return what a message of a client asks for.
 
         Args:
-            data: the message.
+            message_data: the message.
             is_binary: whether it is binary, which only audio may be.
         """
         if is_binary:
             takes_audio = "audio" in self.spec.client_messages and self.spec.client_messages["audio"].value is None
-            return ClientIntent(frozenset(["audio"]), audio=data) if takes_audio else ClientIntent(frozenset())
-        message = read_message(data)
+            return ClientIntent(frozenset(["audio"]), audio=message_data) if takes_audio else ClientIntent(frozenset())
+        message = read_message(message_data)
         actions: set[ClientAction] = set()
         text, context = "", None
         key, nonce, audio = None, None, None
@@ -317,27 +317,27 @@ class SocketChannel:
             return None
         return build_message_from_template(template, values)
 
-    def read_server_message(self, data: bytes, *, is_binary: bool) -> tuple[ServerEvent, ...]:
+    def read_server_message(self, message_data: bytes, *, is_binary: bool) -> tuple[ServerEvent, ...]:
         """Return the events that a message of a service reports; empty if the contract does not describe it."""
         if is_binary:
-            return (ServerEvent("audio", audio=data),) if self.sends_binary_audio else ()
-        message = read_message(data)
+            return (ServerEvent("audio", audio=message_data),) if self.sends_binary_audio else ()
+        message = read_message(message_data)
         return tuple(
             _read_event(template, pattern, message)
             for template, pattern in self._server_patterns
             if pattern.matches(message)
         )
 
-    def iterate_violations(self, sender: Sender, data: bytes, *, is_binary: bool) -> Iterator[MessageViolation]:
+    def iterate_violations(self, sender: Sender, message_data: bytes, *, is_binary: bool) -> Iterator[MessageViolation]:
         """Yield why a message fits none of the documented messages of its sender; nothing if it fits one."""
         schemas = self.client_schemas if sender == "client" else self.server_schemas
         if is_binary:
             if not any(schema.is_binary for schema in schemas.values()):
                 yield MessageViolation("is binary, but no binary message is documented", self.pointer)
             return
-        message = read_message(data)
+        message = read_message(message_data)
         if message is MISSING:
-            reason = "is not JSON" if is_utf8(data) else "is a text frame that is not valid UTF-8"
+            reason = "is not JSON" if is_utf8(message_data) else "is a text frame that is not valid UTF-8"
             yield MessageViolation(reason, self.pointer)
             return
         textual = [schema for schema in schemas.values() if not schema.is_binary]
@@ -354,9 +354,9 @@ class SocketChannel:
         for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
             yield _build_message_violation(closest, violation)
 
-    def find_server_messages(self, data: bytes, *, is_binary: bool) -> frozenset[str]:
+    def find_server_messages(self, message_data: bytes, *, is_binary: bool) -> frozenset[str]:
         """Return the names of the documented messages of the service that a message fits."""
-        message = None if is_binary else read_message(data)
+        message = None if is_binary else read_message(message_data)
         return frozenset(
             schema.name
             for schema in self.server_schemas.values()
@@ -365,20 +365,20 @@ class SocketChannel:
             and (is_binary or schema.schema_pointer is None or self.schemas.is_valid(schema.schema_pointer, message))
         )
 
-    def find_server_message_name(self, data: bytes, *, is_binary: bool) -> str | None:
+    def find_server_message_name(self, message_data: bytes, *, is_binary: bool) -> str | None:
         """Return the name of the documented message that a message of the service is meant to be.
 
         The name is that of the template which recognizes the message, even if the message has another form than
         documented, or else that of a schema that it fits. `None` if neither exists. Where the template recognizes
         several kinds of messages, the kind follows: "OtherServerEvent rate_limits.updated".
         """
-        message = None if is_binary else read_message(data)
+        message = None if is_binary else read_message(message_data)
         for template, pattern in () if is_binary else self._server_patterns:
             if pattern.matches(message):
                 several = [pointer for pointer, accepted in template.recognized_by.items() if len(accepted) > 1]
                 kinds = [read_pointer(message, _split_pointer(pointer)) for pointer in several]
                 return " ".join((template.message, *(kind for kind in kinds if isinstance(kind, str))))
-        return min(self.find_server_messages(data, is_binary=is_binary), default=None)
+        return min(self.find_server_messages(message_data, is_binary=is_binary), default=None)
 
     def _has_unreadable_audio(self, message: Any) -> bool:
         """Whether a message reports audio that cannot be decoded from its text."""
@@ -408,10 +408,10 @@ class SocketChannel:
         return schemas[0] if len(schemas) == 1 else None
 
 
-def read_message(data: bytes) -> Any:
+def read_message(message_data: bytes) -> Any:
     """Return a text message as JSON; `MISSING` if it is not JSON, or larger than what is accepted."""
     try:
-        return read_json(data)
+        return read_json(message_data)
     except UnreadableBodyError:
         return MISSING
 

@@ -328,16 +328,16 @@ def list_body_values(exchanges: Sequence[RecordedExchange], pointer_tokens: Sequ
     return [value for one in exchanges for value in _iterate_values_at_path(one.json_body, pointer_tokens)]
 
 
-def _iterate_values_at_path(value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
+def _iterate_values_at_path(json_value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
     if not pointer_tokens:
-        yield value
-    elif pointer_tokens[0] == ANY_INDEX and isinstance(value, list):
-        for item in value:
+        yield json_value
+    elif pointer_tokens[0] == ANY_INDEX and isinstance(json_value, list):
+        for item in json_value:
             yield from _iterate_values_at_path(item, pointer_tokens[1:])
-    elif isinstance(value, dict) and pointer_tokens[0] in value:
-        yield from _iterate_values_at_path(value[pointer_tokens[0]], pointer_tokens[1:])
-    elif isinstance(value, list) and pointer_tokens[0].isdecimal() and int(pointer_tokens[0]) < len(value):
-        yield from _iterate_values_at_path(value[int(pointer_tokens[0])], pointer_tokens[1:])
+    elif isinstance(json_value, dict) and pointer_tokens[0] in json_value:
+        yield from _iterate_values_at_path(json_value[pointer_tokens[0]], pointer_tokens[1:])
+    elif isinstance(json_value, list) and pointer_tokens[0].isdecimal() and int(pointer_tokens[0]) < len(json_value):
+        yield from _iterate_values_at_path(json_value[int(pointer_tokens[0])], pointer_tokens[1:])
 
 
 # Proposes additions to a contract that document what recorded traffic shows, as a patch for a person to review.

@@ -107,25 +107,25 @@ def _check_document_shape(document: Document) -> None:
     _check_shape(document, "", document.data, _DOCUMENT_SHAPE)
 
 
-def _check_shape(document: Document, pointer: str, value: Any, required_shape: _Shape) -> None:
-    if value is None:
+def _check_shape(document: Document, pointer: str, document_part: Any, required_shape: _Shape) -> None:
+    if document_part is None:
         return
     if isinstance(required_shape, list):
-        if not isinstance(value, list):
-            raise _build_shape_error(document, pointer, value, "a list")
-        for index, item in enumerate(value):
+        if not isinstance(document_part, list):
+            raise _build_shape_error(document, pointer, document_part, "a list")
+        for index, item in enumerate(document_part):
             _check_shape(document, f"{pointer}/{index}", item, required_shape[0])
         return
-    if not isinstance(value, dict):
-        raise _build_shape_error(document, pointer, value, "a mapping")
-    for key, item in value.items() if required_shape else ():
+    if not isinstance(document_part, dict):
+        raise _build_shape_error(document, pointer, document_part, "a mapping")
+    for key, item in document_part.items() if required_shape else ():
         nested = required_shape.get(key, None if key.startswith("x-") else required_shape.get("*"))
         if nested is not None:
             _check_shape(document, f"{pointer}/{escape_pointer_token(key)}", item, nested)
 
 
-def _build_shape_error(document: Document, pointer: str, value: Any, expected_type: str) -> ContractError:
-    kind = {bool: "a boolean", str: "a text", dict: "a mapping", list: "a list"}.get(type(value), "a number")
+def _build_shape_error(document: Document, pointer: str, document_part: Any, expected_type: str) -> ContractError:
+    kind = {bool: "a boolean", str: "a text", dict: "a mapping", list: "a list"}.get(type(document_part), "a number")
     return document.build_error(pointer, f"is not valid OpenAPI: {pointer} must be {expected_type}, not {kind}")
 
 

@@ -191,8 +191,8 @@ def _describe_invalid_json(body: bytes, error: Exception) -> str:
     return f"is not valid JSON: {'it ends early' if reason == 'Input data was truncated' else reason}"
 
 
-def _measure_json_depth(value: Any) -> int:
-    deepest, stack = 0, [(value, 1)]
+def _measure_json_depth(json_value: Any) -> int:
+    deepest, stack = 0, [(json_value, 1)]
     while stack:
         item, depth = stack.pop()
         deepest = max(deepest, depth)
@@ -401,43 +401,43 @@ class MultipartReader:
 # Quotes JSON values, and infers their schemas.
 
 
-def quote_json(value: Any, max_characters: int, *, is_compact: bool = False) -> str:
+def quote_json(json_value: Any, max_characters: int, *, is_compact: bool = False) -> str:
     """Return the first `max_characters` characters of a value's JSON text.
 
     No ellipsis marks the cut, so that a secret that is cut off at the end can still be recognized.
 
     Args:
-        value: a JSON value.
+        json_value: a JSON value.
         max_characters: maximum length of the result.
         is_compact: whether to leave out the spaces after commas and colons.
     """
     comma, colon = (",", ":") if is_compact else (", ", ": ")
     text = ""
-    for token in _generate_json_tokens(value, max_characters, comma, colon):
+    for token in _generate_json_tokens(json_value, max_characters, comma, colon):
         text += token
         if len(text) >= max_characters:
             break
     return text[:max_characters]
 
 
-def _generate_json_tokens(value: Any, max_characters: int, comma_text: str, colon_text: str) -> Iterator[str]:
-    if isinstance(value, str):
-        yield json.dumps(value[:max_characters], ensure_ascii=False)
-    elif isinstance(value, list):
+def _generate_json_tokens(json_value: Any, max_characters: int, comma_text: str, colon_text: str) -> Iterator[str]:
+    if isinstance(json_value, str):
+        yield json.dumps(json_value[:max_characters], ensure_ascii=False)
+    elif isinstance(json_value, list):
         yield "["
-        for index, item in enumerate(value):
+        for index, item in enumerate(json_value):
             yield comma_text if index else ""
             yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
         yield "]"
-    elif isinstance(value, dict):
+    elif isinstance(json_value, dict):
         yield "{"
-        for index, (key, item) in enumerate(value.items()):
+        for index, (key, item) in enumerate(json_value.items()):
             yield comma_text if index else ""
             yield json.dumps(key[:max_characters], ensure_ascii=False) + colon_text
             yield from _generate_json_tokens(item, max_characters, comma_text, colon_text)
         yield "}"
     else:
-        yield json.dumps(value)
+        yield json.dumps(json_value)
 
 
 _JSON_TYPE_BY_CLASS = {
@@ -456,8 +456,8 @@ _MAX_INFERRED_PROPERTIES = 60
 """Largest number of properties of an object. An object with more is taken for a map whose keys are data."""
 
 
-def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any]:
-    """Infer a schema that all `values` satisfy, with types and properties only.
+def infer_schema(json_values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any]:
+    """Infer a schema that all `json_values` satisfy, with types and properties only.
 
     Required properties, enums and ranges are left out, because a small number of samples cannot show them.
 
@@ -465,34 +465,34 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
     the number of properties. The strategies that change this are as long as this function.
 
     Args:
-        values: the JSON values of one field.
+        json_values: the JSON values of one field.
         nesting_depth: number of levels of nesting above the values.
     """
-    types = sorted({get_json_type(value) for value in values})
+    types = sorted({get_json_type(value) for value in json_values})
     if not types or nesting_depth > _MAX_INFERRED_DEPTH:
         return {}
     if set(types) == {"integer", "number"}:
         types = ["number"]
     schema: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
-    objects = [value for value in values if isinstance(value, dict)]
+    objects = [value for value in json_values if isinstance(value, dict)]
     names = dict.fromkeys(name for one in objects for name in one)
     if names and len(names) <= _MAX_INFERRED_PROPERTIES:
         by_name = {name: [one[name] for one in objects if name in one] for name in names}
         schema["properties"] = {name: infer_schema(inner, nesting_depth + 1) for name, inner in by_name.items()}
-    items = [item for value in values if isinstance(value, list) for item in value]
+    items = [item for value in json_values if isinstance(value, list) for item in value]
     if items:
         schema["items"] = infer_schema(items, nesting_depth + 1)
     return schema
 
 
-def get_json_type(value: Any) -> str:
+def get_json_type(json_value: Any) -> str:
     """Return the type of a JSON value as JSON Schema names it; that of a float is "number", also of 1.0."""
-    return _JSON_TYPE_BY_CLASS[type(value)]
+    return _JSON_TYPE_BY_CLASS[type(json_value)]
 
 
-def is_number(value: Any) -> TypeGuard[float]:
+def is_number(json_value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number; `True` and `False`, which Python counts as integers, are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(json_value, int | float) and not isinstance(json_value, bool)
 
 
 # Times that are written as text, in bodies and headers, and as the cues of subtitles (SRT, WebVTT).

@@ -512,8 +512,8 @@ def _build_arrow_table(rows: Iterable[SampleRow]) -> Any:
     return arrow.Table.from_arrays(columns, schema=arrow.schema(fields, metadata={"written_by": PARQUET_MARK}))
 
 
-def _import_optional_library(name: str) -> Any:
+def _import_optional_library(library_name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(library_name)
     except ImportError as error:
-        raise MissingExtraError(f"{name.partition('.')[0]}, which tables of samples need,", "data") from error
+        raise MissingExtraError(f"{library_name.partition('.')[0]}, which tables of samples need,", "data") from error

@@ -183,16 +183,16 @@ def _collect_field_names_by_id(exchanges: Sequence[Exchange]) -> dict[str, str]:
     return found
 
 
-def _iterate_leaves(value: Any, field_name: str = "") -> Iterator[tuple[str, Any]]:
+def _iterate_leaves(json_value: Any, field_name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every value that is neither an object nor a list, with the name of the field that has it."""
-    if isinstance(value, dict):
-        for key, item in value.items():
+    if isinstance(json_value, dict):
+        for key, item in json_value.items():
             yield from _iterate_leaves(item, key)
-    elif isinstance(value, list):
-        for item in value:
+    elif isinstance(json_value, list):
+        for item in json_value:
             yield from _iterate_leaves(item, field_name)
     else:
-        yield field_name, value
+        yield field_name, json_value
 
 
 def _parse_recorded_call(exchange: Exchange, field_name_by_id: Mapping[str, str]) -> _RecordedCall:

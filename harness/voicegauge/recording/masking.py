@@ -259,19 +259,19 @@ def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
         start = line_end or end
 
 
-def _mask_json(value: Any, location: str, masker: BodyMasker) -> Any:
-    if isinstance(value, str):
-        return masker.mask_value(value, location)
-    if isinstance(value, list):
-        return [_mask_json(item, f"{location}/*", masker) for item in value]
-    if isinstance(value, dict):
+def _mask_json(json_value: Any, location: str, masker: BodyMasker) -> Any:
+    if isinstance(json_value, str):
+        return masker.mask_value(json_value, location)
+    if isinstance(json_value, list):
+        return [_mask_json(item, f"{location}/*", masker) for item in json_value]
+    if isinstance(json_value, dict):
         return {
             masker.mask_name(name): _mask_json(item, f"{location}/{escape_pointer_token(name)}", masker)
-            for name, item in value.items()
+            for name, item in json_value.items()
         }
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return masker.mask_number(value, location)
-    return value
+    if isinstance(json_value, int | float) and not isinstance(json_value, bool):
+        return masker.mask_number(json_value, location)
+    return json_value
 
 
 def _mask_form(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str, bytes]:
@@ -303,15 +303,21 @@ def _mask_form_part(name: str, value: FieldText | UploadedFile, masker: BodyMask
     return msgspec.structs.replace(value, filename=filename, data=data)
 
 
-def flatten_json(value: Any, location: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the location and the JSON text of every scalar and every empty container in `value`.
+def flatten_json(json_value: Any, location: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the location and the JSON text of every scalar and every empty container in `json_value`.
 
-    A location is `location` with the JSON pointer below `value`. 1.0 has the text of 1, the same number.
+    A location is `location` with the JSON pointer below `json_value`. 1.0 has the text of 1, the same number.
     """
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not items or not value:
-        is_whole = isinstance(value, float) and value.is_integer()
-        yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
+    items = (
+        json_value.items()
+        if isinstance(json_value, dict)
+        else enumerate(json_value)
+        if isinstance(json_value, list)
+        else ()
+    )
+    if not items or not json_value:
+        is_whole = isinstance(json_value, float) and json_value.is_integer()
+        yield location, json.dumps(int(json_value) if is_whole else json_value, ensure_ascii=False)
         return
     for key, item in items:
         yield from flatten_json(item, f"{location}/{key}")

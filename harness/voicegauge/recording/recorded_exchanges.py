@@ -366,14 +366,16 @@ class ConversationIndex:
         self._numbers = {link: other for link, other in self._numbers.items() if other != conversation_number}
 
 
-def _iterate_texts(value: Any) -> Iterator[str]:
+def _iterate_texts(json_value: Any) -> Iterator[str]:
     """Yield every text in a JSON value, and every number as text."""
-    if isinstance(value, str):
-        if len(value) <= MAX_SEARCHED_TEXT_CHARACTERS:
-            yield value
-    elif isinstance(value, int):
-        yield str(value)
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    if isinstance(json_value, str):
+        if len(json_value) <= MAX_SEARCHED_TEXT_CHARACTERS:
+            yield json_value
+    elif isinstance(json_value, int):
+        yield str(json_value)
+    for item in (
+        json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
+    ):
         yield from _iterate_texts(item)
 
 

@@ -431,9 +431,10 @@ class ListOperation(Record, frozen=True, kw_only=True):
         )
 
 
-def _read_listed_name(item: Any, keys: tuple[str, ...]) -> str:
+def _read_listed_name(item: Any, name_keys: tuple[str, ...]) -> str:
+    """Return the name of an item of a list; empty without a name, and for one that is too long."""
     if isinstance(item, dict):
-        item = next((item[key] for key in keys if isinstance(item.get(key), str)), None)
+        item = next((item[key] for key in name_keys if isinstance(item.get(key), str)), None)
     return item if isinstance(item, str) and len(item) <= MAX_LISTED_NAME_CHARACTERS else ""
 
 
