@@ -338,6 +338,7 @@ def build_emulator_settings(planned_benchmark: PlannedBenchmark) -> EmulatorSett
         seed=planned_benchmark.plan.settings.seed,
         faults=tuple(planned_benchmark.request.faults),
         credits=EMULATED_ACCOUNT_CREDITS,
+        # A limit of the emulated account would slow down the run, and says nothing about a service.
         enforces_rate_limits=False,
     )
 

@@ -124,6 +124,7 @@ def finish_benchmark(
         else None
     )
     stopped, stop_reason = _find_stop_message_and_reason(outcome, stop_signal)
+    # Everything was measured: only the transcription is missing.
     if stopped is None and scores is None and unscored_reason is None and not deadline.remaining_s:
         stopped, stop_reason = "stopped by --max-time before the audio was transcribed", "time"
     result = _build_result(
@@ -315,6 +316,7 @@ def _build_result(
     planned_count = len(planned if sends_whole_plan else measured)
     silent = {one.id for one in measured if one.failure is None and is_clip_silent(one)}
     verdicts = run.listening.verdicts if run.listening is not None else ()
+    # A silent clip is wrong, whatever listening says of its words.
     wrong = silent | {one.sample_id for one in verdicts if one.outcome == "wrong"}
     doubtful = {one.sample_id for one in verdicts if one.outcome == "doubtful"} - wrong
     return BenchResult(
@@ -390,6 +392,7 @@ def run_benchmark(request: BenchRequest) -> BenchResult:
             open_live_access(planned)
             contracts = collect_contracts(planned.targets.values())
             delete_leftover_resources(contracts, live, planned.listener, request.max_wait_s)
+    # Before anything is paid for: an engine that cannot be used is an error.
     unscored_reason = find_reason_not_to_transcribe(planned)
     # The lock keeps a second command from continuing the same run, and paying for its requests again.
     with restore_interrupt_handler(), nullcontext() if live is None else lock_plan(Path(request.out), planned.plan):

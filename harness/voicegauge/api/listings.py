@@ -239,7 +239,7 @@ def run_list_providers(request: ProvidersRequest) -> ProviderList:
 
 
 def _list_named_providers(catalogue: Catalogue, names: Sequence[str]) -> ProviderList:
-    """Return the named providers. A provider of which only targets are named ("acme/voice-1") has only these."""
+    """Return the named providers, each with the named targets ("acme/voice-1") only, or with all if none is named."""
     targets_by_provider: dict[str, set[str] | None] = {}
     for name in names:
         provider, slash, _ = name.partition("/")

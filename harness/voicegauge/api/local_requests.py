@@ -173,7 +173,7 @@ class HistoryRequest(ChangeThresholds):
 
 @request
 class ScoreRequest:
-    """Which saved run to listen to and to transcribe, with what."""
+    """Which saved run to listen to and to transcribe, with which ASR engine, models and workers."""
 
     run: PathLike = argument(kw_only=False, help="The run's folder, or its run.json.", metavar="RUN")
     asr: str = asr_option()

@@ -88,7 +88,7 @@ def _parse_allowed_key(text: str) -> str:
 
 
 def parse_severity(text: str) -> tuple[str, Severity]:
-    """Read "RULE=SEVERITY"."""
+    """Read the severity that the user gives a rule: "RULE=SEVERITY"."""
     from voicegauge.rules.registry import read_severity
 
     rule, _, severity = text.partition("=")
@@ -96,7 +96,7 @@ def parse_severity(text: str) -> tuple[str, Severity]:
 
 
 def parse_region(text: str) -> str:
-    """Read the name of a region."""
+    """Read the name of the region from which a run is measured, and return it unchanged."""
     from voicegauge.bench.run_start import check_region
 
     check_region(text)

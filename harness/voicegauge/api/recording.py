@@ -533,7 +533,7 @@ plan_record = create_keyword_function(RecordRequest, run_plan_record, name="plan
 
 
 def _prepare_recording(request: RecordRequest, deadline: CommandDeadline) -> RecordingRun:
-    """Choose what to record.
+    """Return what the request asks to record: the targets, their contracts and the prices.
 
     Raises:
         UsageError: arguments contradict each other, or a name is not known.

@@ -51,7 +51,7 @@ class NumberType(click.ParamType[float]):
         self.name = "integer" if self._number_type is int else "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return `value` as a number within the bounds."""
+        """Return `value` as a number within the bounds of the option; any other value is an error of the user."""
         try:
             number: float = self._number_type(value)
         except (ValueError, OverflowError):

@@ -240,7 +240,7 @@ def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
 
 @request
 class ExplainOptions(JsonOutput):
-    """What to explain."""
+    """Which rule, or which fault of the emulator, to explain."""
 
     rule: str | None = argument(
         kw_only=False, default=None, help="Id of a rule, or of a fault.", completion=Completion.RULE

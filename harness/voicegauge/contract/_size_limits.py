@@ -107,7 +107,7 @@ def _walk_inner_schemas_first(
 
 
 def _iterate_schemas_of_same_value(document_data: Any, schema: _Schema) -> _SchemaUses:
-    """Yield the schemas that a schema applies, or may apply, to the same value, each with the number 1."""
+    """Yield the schemas that a schema applies, or may apply, to the same value, each with its number of uses: 1."""
     found = [schema[key] for key in _KEYWORDS_WITH_ONE_SCHEMA if key in schema]
     for key in _KEYWORDS_WITH_SCHEMA_LIST:
         branches = schema.get(key)

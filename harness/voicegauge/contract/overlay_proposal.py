@@ -416,6 +416,7 @@ class OverlayWriter:
         return build_operation_action(candidate.path, candidate.method, update)
 
     def _iterate_job_actions(self, job: JobProposal | None) -> Iterator[_OverlayMapping]:
+        # Several operations may start jobs that one operation reports.
         if job is not None and job.path not in self._described_jobs:
             self._described_jobs.add(job.path)
             yield build_operation_action(job.path, "get", self._propose_job(job))

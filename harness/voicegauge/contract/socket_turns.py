@@ -215,7 +215,7 @@ class SocketTurn:
 
     @property
     def audio_bytes(self) -> bytes:
-        """All audio of the turn."""
+        """All audio of the turn: the received pieces, joined."""
         return b"".join(piece for _, piece in self.audio)
 
     @property

@@ -154,6 +154,7 @@ def _collect_object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str
 
 def _iterate_entry_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
     """Yield the fields, and then the pairs of fields, whose values are unique within each list."""
+    # A number with decimals is a measurement, and true and false tell two entries apart at the most.
     names = [
         name
         for name in object_lists[0][0]
@@ -208,8 +209,7 @@ def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
         return
     try:
         url = urlsplit(value)
-    # Such as a host in brackets that is not an IPv6 address.
-    except ValueError:
+    except ValueError:  # such as a host in brackets that is not an IPv6 address
         yield "", value
         return
     yield " (scheme and host)", f"{url.scheme}://{url.netloc}"

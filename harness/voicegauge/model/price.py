@@ -257,7 +257,7 @@ def find_best_claim(
 
     Args:
         claims: the claims in the order of the contract, which counts for claims of the same date.
-        has_amount: which claims are considered; by default, those with a price in dollars.
+        has_amount: whether a claim is considered; by default, if it has a price in dollars.
     """
     has_amount = has_amount or (lambda claim: claim.compute_usd(1) is not None)
     usable = [claim for claim in claims if claim.is_comparable and has_amount(claim)]

@@ -205,7 +205,7 @@ class RampResult(Record, frozen=True, kw_only=True):
         return self.find_outcome() not in ("inconclusive", "unfinished")
 
     def find_outcome(self) -> RampOutcome:
-        """Return what the steps of the ramp show."""
+        """Return what the ramp found, as its steps show it."""
         if not self.is_search_complete:
             return "unfinished"
         # The capacity counts first: what limits the service is known even if this machine failed at a higher load.

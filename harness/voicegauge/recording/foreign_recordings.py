@@ -391,7 +391,7 @@ def _read_exchanges_of_file(path: Path) -> RecordedExchanges:
 
 
 class ImportedRequest(NamedTuple):
-    """A request in a recording."""
+    """A request that was read from a recording, and its position there."""
 
     request_number: int
     """Position of the request in the file, counted from 1."""

@@ -86,16 +86,16 @@ class BodyReader(BodyMasker):
         self._read_text = read_text
 
     def mask_value(self, text: str, location: str) -> str:
-        """Pass a text to the function."""
+        """Pass a text of JSON or of a form to the function, and return it unchanged."""
         self._read_text(text, location)
         return text
 
     def mask_name(self, name: str) -> str:
-        """Pass the name of a field to the function."""
+        """Pass the name of a JSON field to the function, and return it unchanged."""
         return self.mask_value(name, "")
 
     def mask_text(self, text: str) -> str:
-        """Pass a text without structure to the function."""
+        """Pass a text without structure to the function, and return it unchanged."""
         return self.mask_value(text, "")
 
 

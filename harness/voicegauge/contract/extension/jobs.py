@@ -141,7 +141,11 @@ class JobSpec(Record, frozen=True, kw_only=True):
         return MISSING if location is None else self._read_state_at(location, read_value)
 
     def find_state(self, read_value: Callable[[Location], Any]) -> JobState | None:
-        """Return the documented state in a status response; `None` if it has none."""
+        """Return the state that a status response reports; `None` if it reports none, or one that is not documented.
+
+        Args:
+        read_value: reads the value at a location of the response; returns `MISSING` if there is no value.
+        """
         return self.states.get(str(self.read_state(read_value)))
 
     def build_state_value(self, state_name: str) -> str | bool:

@@ -122,7 +122,9 @@ class PlanPrice(Record, frozen=True, kw_only=True):
     """The price for accounts with one plan, in place of the price without a plan."""
 
     usd_per_unit: NonNegativeFloat | None = None
+    """Price of one unit in dollars; `None` if no document states it."""
     credits_per_unit: NonNegativeFloat | None = None
+    """Price of one unit in credits; `None` if no document states it."""
     included_units_per_month: PositiveFloat | None = None
     """Number of units per month that the fee of the plan includes. The cost of a request is computed as if they were
     used up."""
@@ -146,7 +148,7 @@ class CostInUsdAndCredits(NamedTuple):
 
 
 class PriceSpec(Record, frozen=True, kw_only=True):
-    """`x-pricing` on an operation, or `pricing` of a target."""
+    """What a request costs, as a document states it: `x-pricing` on an operation, or `pricing` of a target."""
 
     unit: PriceUnit
     """The unit that the price is for."""

@@ -449,6 +449,7 @@ class SelfHostedSpec(Record, frozen=True, kw_only=True):
     """`self_hosted` of `x-provider`: users run the server themselves, so it is asked what it has."""
 
     model_list: SelfHostedListOperation | None = None
+    """The operation that lists the models; `None` if the server has none."""
     voice_lists: tuple[SelfHostedListOperation, ...] = ()
     """The operations that may list the voices. Servers need not have them: the first one that responds counts, and the
     others are not checked."""

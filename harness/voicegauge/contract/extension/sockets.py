@@ -152,6 +152,7 @@ class SocketLimits(Record, frozen=True, kw_only=True):
     contexts: CountLimit | None = None
     """Limit of the number of contexts that are open at the same time on one connection."""
     flushes: CountLimit | None = None
+    """Limit of the number of flushes of a client."""
     inactivity: TimeLimit | None = None
     """Time without a message of the client."""
     context_expiry: TimeLimit | None = None
@@ -220,6 +221,7 @@ class SocketTargetSpec(BaseTargetSpec, frozen=True, kw_only=True):
     emulated_voice: str | None = None
     """The espeak-ng variant of the emulator; by default that of all targets."""
     emulated_words_per_minute: int = 165
+    """Speaking rate of the emulator."""
 
 
 class SocketEmulation(Record, frozen=True, kw_only=True):
@@ -245,11 +247,15 @@ class SocketSpec(Record, frozen=True, kw_only=True):
     """Groups of locations in the query and the headers: each handshake has a value at one location of each group, such
     as a version that is in the URL where a browser cannot set the header."""
     client_messages: dict[ClientAction, ClientMessage]
+    """What the client sends, by the action that it asks for."""
     server_messages: tuple[ServerMessage, ...]
+    """What the service sends."""
     settings_messages: tuple[ClientAction, ...] = ("text",)
     """The messages of the client that have the constants, the voice and the language of a target."""
     voice_location: RequestLocation | None = None
+    """Location of the voice in a handshake or a message; `None` if a client cannot choose it."""
     language_location: RequestLocation | None = None
+    """Location of the language in a handshake or a message; `None` if a client cannot choose it."""
     turn: TurnSpec = TurnSpec()
     """When a turn of the channel is complete."""
     transcript: TranscriptSpec = TranscriptSpec()
