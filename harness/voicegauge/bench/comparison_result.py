@@ -85,7 +85,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     steadiness_threshold: ChangeThreshold = ChangeThreshold(min_change=0.03, required_detectable_change=0.10)
     """For rises of the differences between deliveries of one text; 0.03 is three percentage points."""
     level_threshold: ChangeThreshold = ChangeThreshold(min_change=1.0, required_detectable_change=3.0)
-    """For rises of the differences of level between deliveries of one text, in dB."""
+    """For rises of the differences of loudness between deliveries of one text, in dB."""
     # A price is known, not estimated: any change beyond rounding counts.
     price_threshold: ChangeThreshold = ChangeThreshold(min_change=0.001, required_detectable_change=0.001)
     seed: int = 0
