@@ -129,7 +129,7 @@ def test_killed_while_scoring_the_same_command_sends_nothing_again(
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmarking.score_run", die)
+        patch.setattr("voicegauge.api.benchmarking._judge_and_transcribe", die)
         for _ in range(2):
             with pytest.raises(MemoryError):
                 bench("sync", "queued")
@@ -333,7 +333,7 @@ def test_a_new_run_does_not_continue_an_interrupted_one(
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.api.benchmarking.score_run", die)
+        patch.setattr("voicegauge.api.benchmarking._judge_and_transcribe", die)
         with pytest.raises(MemoryError):
             bench("sync")
     assert bench("sync", more=("--asr", "none", "--no-report", "--new-run")) == 0
