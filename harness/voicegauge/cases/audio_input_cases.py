@@ -216,7 +216,14 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
         *_iterate_duration_variants(decoded, upload_limits, is_voice_sample=is_voice_sample),
         *_iterate_format_variants(upload_limits, is_voice_sample=is_voice_sample),
         *_iterate_sample_rate_variants(decoded, upload_limits),
-        _build_text_file_variant(upload_limits),
+        UploadVariant(
+            description="a text instead of a recording",
+            uploaded_file=UploadedFile(
+                filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100
+            ),
+            limit_key="accepted_formats" if upload_limits.accepted_formats else None,
+            is_audio=False,
+        ),
         UploadVariant(
             description="an empty file",
             uploaded_file=UploadedFile(filename="voice.wav", media_type="audio/wav", data=b""),
@@ -373,14 +380,6 @@ def _iterate_sample_rate_variants(
                 limit_key="min_sample_rate_hz" if is_limited else None,
                 is_within_limit=is_valid,
             )
-
-
-def _build_text_file_variant(upload_limits: UploadLimits) -> UploadVariant:
-    text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
-    limit = "accepted_formats" if upload_limits.accepted_formats else None
-    return UploadVariant(
-        description="a text instead of a recording", uploaded_file=text, limit_key=limit, is_audio=False
-    )
 
 
 def _encode_wav(samples: Samples, sample_rate_hz: int, file_name: str) -> UploadedFile:

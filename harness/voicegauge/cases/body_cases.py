@@ -276,7 +276,12 @@ def _iterate_example_cases(
 
     The required parameters, which no example of a body contains, are taken from `valid_request`.
     """
-    parameters = _remove_body_and_optional_parameters(operation, valid_request)
+    required = {one.name for one in operation.parameters if one.message_part == "query" and one.is_required}
+    parameters = RequestParts(
+        path_parameters=valid_request.path_parameters,
+        query_parameters={name: value for name, value in valid_request.query_parameters.items() if name in required},
+        headers=operation.required_headers,
+    )
     for example in media_type.examples:
         body = example.value
         if is_form(media_type.name) and isinstance(body, dict):
@@ -290,16 +295,6 @@ def _iterate_example_cases(
             description = f"the documented request {example.name!r} ({media_type.name})"
             example_target = find_request_target(operation, request) or target
             yield _build_body_case(operation, request, description, example.pointer, example_target, is_valid=True)
-
-
-def _remove_body_and_optional_parameters(operation: Operation, request: RequestParts) -> RequestParts:
-    """Return a request without its body and optional parameters."""
-    required = {one.name for one in operation.parameters if one.message_part == "query" and one.is_required}
-    return RequestParts(
-        path_parameters=request.path_parameters,
-        query_parameters={name: value for name, value in request.query_parameters.items() if name in required},
-        headers=operation.required_headers,
-    )
 
 
 def _refers_to_account_resource(operation: Operation, request: RequestParts) -> bool:

@@ -544,7 +544,13 @@ def _iterate_combination_cases(targets: Sequence[Target], spoken_text: str) -> I
         planned = _COMBINATION_CASES_BY_OPERATION.setdefault(of_operation[0].operation, {})
         key = (*(target.name for target in of_operation), spoken_text)
         if key not in planned:
-            planned[key] = _plan_combination_cases_of_operation(of_operation, spoken_text)
+            requests: list[tuple[Target, RequestParts]] = []
+            for target in of_operation:
+                # `_iterate_target_cases` reports a target without a valid request as skipped.
+                with contextlib.suppress(UsageError, OSError):
+                    request = map_speech_request(target, build_valid_speech_request(target, text=spoken_text))
+                    requests.append((target, request))
+            planned[key] = tuple(plan_combination_cases(requests)) if requests else ()
         yield from planned[key]
 
 
@@ -552,14 +558,3 @@ _COMBINATION_CASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[tuple[str, ..
     WeakKeyDictionary()
 )
 """A cache: the planned combination cases of each operation, by target names and text. Planning them takes long."""
-
-
-def _plan_combination_cases_of_operation(targets: Sequence[Target], spoken_text: str) -> tuple[ConformanceCase, ...]:
-    """Return requests that combine the values of fields, and `targets`, which are those of one operation."""
-    requests: list[tuple[Target, RequestParts]] = []
-    for target in targets:
-        # `_iterate_target_cases` reports a target without a valid request as skipped.
-        with contextlib.suppress(UsageError, OSError):
-            request = map_speech_request(target, build_valid_speech_request(target, text=spoken_text))
-            requests.append((target, request))
-    return tuple(plan_combination_cases(requests)) if requests else ()

@@ -381,7 +381,6 @@ class CaseSender:
             sent_case.no_response_error = error_class(
                 delivery.failure.message, request_was_sent=delivery.billing_status is not BillingStatus.NOT_SENT
             )
-        # Before the judgement, which needs the polls, and while the job is recent: services forget jobs after a while.
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
         sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]

@@ -403,8 +403,11 @@ async def follow_batch(
     last_poll: Call | None = None
     async for subject in follow_job(target.operation, request, send_step, client, f"a batch of {BATCH_ITEM_COUNT}"):
         yield subject
-        if isinstance(subject, JobHistory) and subject.polls and _is_in_terminal_state(subject.polls[-1]):
-            last_poll = subject.polls[-1]
+        poll = subject.polls[-1] if isinstance(subject, JobHistory) and subject.polls else None
+        job = poll.operation.job if poll is not None and poll.is_accepted else None
+        state = job.find_state(poll.read_response_value) if job is not None and poll is not None else None
+        if state is not None and state.terminal_outcome is not None:
+            last_poll = poll
     items = last_poll.read_response_value(target.operation.batch.jobs_location) if last_poll is not None else None
     for item in items if isinstance(items, list) else ():
         async for item_subject in _follow_batch_item(target.operation, item, send_step):
@@ -457,12 +460,6 @@ async def follow_job(
         has_waited = client.clock.monotonic() - started_s >= limit_s
         timed_out = has_waited and bool(polls) and polls[-1].is_accepted and not ended
         yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
-
-
-def _is_in_terminal_state(poll: Call) -> bool:
-    job = poll.operation.job
-    state = job.find_state(poll.read_response_value) if job is not None and poll.is_accepted else None
-    return state is not None and state.terminal_outcome is not None
 
 
 async def _follow_batch_item(

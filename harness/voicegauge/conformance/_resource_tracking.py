@@ -371,9 +371,12 @@ class ResourceTracker:
         return exchange
 
     def _find_api_key_validity(self, creating_operation: Operation, request: Request) -> ApiKeyValidity:
+        """Return which key a request has. Its deletion needs the same one if a faulty service has accepted it."""
         if self._key is None:
             return "valid"
-        if _has_api_key(request, creating_operation, replace_key(self._key, INVALID_API_KEY)):
+        texts = [request.url, *(value for _, value in request.headers)]
+        wrong_credentials = build_credentials(creating_operation, replace_key(self._key, INVALID_API_KEY))
+        if all(any(credential.value in text for text in texts) for credential in wrong_credentials):
             return "wrong"
         return "missing" if remove_credentials(request, creating_operation, self._key) == request else "valid"
 
@@ -437,12 +440,6 @@ def _has_documented_deletion(creating_operation: Operation) -> bool:
     Only events about resources that can be deleted are written to the journal.
     """
     return creating_operation.resource is not None and creating_operation.resource.deletion is not None
-
-
-def _has_api_key(request: Request, operation: Operation, api_key: str) -> bool:
-    texts = [request.url, *(value for _, value in request.headers)]
-    credentials = build_credentials(operation, api_key)
-    return all(any(credential.value in text for text in texts) for credential in credentials)
 
 
 def _list_short_fields(operation: Operation, request: Request, secrets: Iterable[str]) -> dict[str, str]:

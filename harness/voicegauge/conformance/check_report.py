@@ -30,7 +30,7 @@ from voicegauge.outputs.finding_exports import (
 )
 from voicegauge.outputs.result_summary import SummarizedResult
 from voicegauge.printable_text import format_count, format_names
-from voicegauge.rules.registry import RULE_BY_ID, Rule
+from voicegauge.rules.registry import RULE_BY_ID
 
 # Defines what the report of a check says about the resources that the check created in the account.
 
@@ -510,7 +510,15 @@ def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) 
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
         accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted_findings),
         cases=tuple(_iterate_junit_cases(report)),
-        rules=tuple(map(_build_rule_description, RULE_BY_ID.values())),
+        rules=tuple(
+            RuleDescription(
+                id=rule.id,
+                default_level=SARIF_LEVEL_BY_SEVERITY[rule.severity],
+                summary=rule.description,
+                explanation=f"{rule.description}\n\nBased on: {rule.contract_condition}",
+            )
+            for rule in RULE_BY_ID.values()
+        ),
     )
 
 
@@ -585,13 +593,3 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
             provider = case.id.partition("/")[0]
             reason = case.not_judged_reason or "no verdict"
             yield JUnitCase(api_name=provider, subject=case.operation or case.id, case_name=case.id, skip_reason=reason)
-
-
-def _build_rule_description(rule: Rule) -> RuleDescription:
-    explanation = f"{rule.description}\n\nBased on: {rule.contract_condition}"
-    return RuleDescription(
-        id=rule.id,
-        default_level=SARIF_LEVEL_BY_SEVERITY[rule.severity],
-        summary=rule.description,
-        explanation=explanation,
-    )

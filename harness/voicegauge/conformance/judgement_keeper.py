@@ -92,7 +92,14 @@ class CaseJudge:
         subjects: list[CheckSubject] = sent_case.subjects
         if read_subjects is not None and sent_case.judged_exchange is not None:
             subjects = list(read_subjects(sent_case.judged_exchange))
-        return self._judge_subjects([*subjects, *self._build_delivery_pair(sent_case)], sent_case.case)
+        judged = self._collector.apply_rules(
+            self._checker,
+            [*subjects, *self._build_delivery_pair(sent_case)],
+            case_id=sent_case.case.id,
+            build_reproduction_command=functools.partial(self._build_repeat_command, sent_case.case),
+        )
+        self.judged_classes = {type(subject) for subject, _ in judged}
+        return [finding for _, of_subject in judged for finding in of_subject]
 
     def _count_exchanges(self, sent_case: SentCase) -> None:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
@@ -116,14 +123,6 @@ class CaseJudge:
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
         if self._service.settings.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
             self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
-
-    def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
-        reproduce = functools.partial(self._build_repeat_command, case)
-        judged = self._collector.apply_rules(
-            self._checker, subjects, case_id=case.id, build_reproduction_command=reproduce
-        )
-        self.judged_classes = {type(subject) for subject, _ in judged}
-        return [finding for _, of_subject in judged for finding in of_subject]
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again, or `None`.

@@ -326,8 +326,19 @@ def _iterate_recorded_subjects(
     """
     if connection.target.spec.transcribes:
         yield TranscribedConnection(connection.target, connection.traffic, None, MAX_TURN_WAIT_S)
-    else:
-        yield from _iterate_turns(connection, audio_format, is_of_case=is_of_case)
+        return
+    traffic = connection.traffic
+    times = [message.at_ms for message in traffic.messages]
+    last_message_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)
+    for turn in connection.conversation.turns:
+        # For how long the connection was open after the client ended the turn; 0 if it did not end it.
+        waited_s = (last_message_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
+        if turn.errors and not is_of_case:
+            continue
+        if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
+            continue  # the client, or the recording, ended before
+        language = (connection.target.target_spec.default_language or TEXT_LANGUAGE) if is_of_case else None
+        yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1), language)
 
 
 def _find_possible_client_mistake(target: BaseSocketTarget, traffic: SocketTraffic) -> str | None:
@@ -363,24 +374,6 @@ def _find_judged_traffic_and_expectation(
     if limits.inactivity is not None and idle_s >= limits.inactivity.max_s * _MIN_SHARE_OF_INACTIVITY_LIMIT:
         return msgspec.structs.replace(traffic, close=None), "accepted"
     return traffic, "accepted"
-
-
-def _iterate_turns(
-    connection: SocketConnection, audio_format: SocketFormat, *, is_of_case: bool
-) -> Iterator[SpokenTurn]:
-    """Yield the turns that the service should have completed: all of them in the traffic of a case (`is_of_case`)."""
-    traffic = connection.traffic
-    times = [message.at_ms for message in traffic.messages]
-    last_message_ms = max([*times, *([traffic.close.at_ms] if traffic.close is not None else [])], default=0.0)
-    for turn in connection.conversation.turns:
-        # For how long the connection was open after the client ended the turn; 0 if it did not end it.
-        waited_s = (last_message_ms - turn.end_ms) / 1000 if turn.end_ms is not None else 0.0
-        if turn.errors and not is_of_case:
-            continue
-        if turn.finished_ms is None and not is_of_case and waited_s < MAX_TURN_WAIT_S:
-            continue  # the client, or the recording, ended before
-        language = (connection.target.target_spec.default_language or TEXT_LANGUAGE) if is_of_case else None
-        yield SpokenTurn(connection.target, traffic, turn, audio_format, round(waited_s, 1), language)
 
 
 MAX_QUOTED_VALUE_CHARACTERS = 60
