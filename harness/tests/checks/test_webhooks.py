@@ -141,7 +141,7 @@ def test_any_sequence_of_documented_states_is_checked_without_an_error(states: l
 JSON = st.recursive(st.none() | st.integers() | st.text(), st.lists)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_hostile_bodies_are_judged_like_any_other(body: bytes) -> None:
     subject = callbacks([_received(body)])

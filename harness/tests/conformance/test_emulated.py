@@ -7,16 +7,12 @@ import pytest
 from voicegauge.conformance.check_report import CheckReport
 from voicegauge.contract.loading import load_catalogue
 
-FAST = ("mistral",)
 ELSEWHERE = ("openai", "openai-compatible")  # in test_openai_compatible.py and the tests of the emulator
-PROVIDERS = [
-    pytest.param(contract.id, marks=() if contract.id in FAST else pytest.mark.slow)
-    for contract in load_catalogue()
-    if contract.id not in ELSEWHERE
-]
+PROVIDERS = [contract.id for contract in load_catalogue() if contract.id not in ELSEWHERE]
 """A new provider is covered by being bundled."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogue, provider) -> None:
     report: CheckReport = check([provider])

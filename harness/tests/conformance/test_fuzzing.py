@@ -38,14 +38,14 @@ def _found(report) -> set[str]:
 
 def test_a_failure_is_saved_tried_first_and_deleted_when_it_passes(fuzz, tmp_path) -> None:
     fault, failures = ("--fault", "accepts-invalid"), ("--failures", str(tmp_path / "failures"))
-    report, _, _ = fuzz(12, *fault, *failures)
+    report, _, _ = fuzz(6, *fault, *failures)
     assert _found(report)
     assert (tmp_path / "failures" / "emulated" / "pixelapi" / "generateSpeech" / "rejected").is_dir()
     # A single random request would hardly find it with any seed; the saved failure does.
     again, _, _ = fuzz(1, *fault, *failures, "--seed", "99")
     assert _found(again) & _found(report)
     assert again["spending"]["total_by_case_kind"]["fuzzing"]["request_count"] > 2
-    assert _found(fuzz(12, *failures)[0]) == set()
+    assert _found(fuzz(6, *failures)[0]) == set()
     assert fuzz(1, *failures)[0]["spending"]["total_by_case_kind"]["fuzzing"]["request_count"] <= 3
 
 
@@ -79,7 +79,7 @@ def test_a_finding_is_written_as_a_test(fuzz) -> None:
 
 def test_unchanged_fields_are_left_out_of_a_test(fuzz) -> None:
     """A request with a file: the test starts from the same valid request, including the file."""
-    _, tests, _ = fuzz(12, "--fault", "accepts-invalid", "--failures", "none", target="pixelapi/voice-clone")
+    _, tests, _ = fuzz(6, "--fault", "accepts-invalid", "--failures", "none", target="pixelapi/voice-clone")
     assert tests
     assert all("UploadedFile" not in code and len(code) < 600 for code in tests.values())
 

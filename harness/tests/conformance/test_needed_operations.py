@@ -45,7 +45,18 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
     assert left_out == TTSAI.operations.keys() - NEEDED_BY[name]
 
 
-@pytest.mark.parametrize("target", [*CATALOGUE.targets.values()], ids=lambda target: target.id)
+ONE_PER_OPERATION = {id(target.operation): target for target in CATALOGUE.targets.values()}.values()
+"""Targets of one operation differ in few fields."""
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(one, marks=() if one in ONE_PER_OPERATION else pytest.mark.slow)
+        for one in CATALOGUE.targets.values()
+    ],
+    ids=lambda target: target.id,
+)
 def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     """Not even with the documented requests to other targets of the same operation, which may cost more."""
     plan = plan_cases([target], is_emulated=False, include_all_billable_cases=True, fully_checked_providers=())

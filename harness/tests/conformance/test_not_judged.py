@@ -249,7 +249,7 @@ def test_an_emulated_account_without_credit_is_named_with_the_option_that_helps(
     with running_emulator([load_catalogue().find_provider("pixelapi")], settings) as emulator:
         url = emulator.base_url("pixelapi")
         status, report, out, _ = voicegauge(
-            "pixelapi/voice-design", "--live", "--base-url", url, "--price", "pixelapi=0"
+            "pixelapi/voice-design", "--live", "--base-url", url, "--price", "pixelapi=0", "--max-calls", "2"
         )
     assert (status, report["findings"], list(report["not_judged_reason_by_name"])) == (3, [], ["pixelapi/voice-design"])
     assert re.fullmatch(

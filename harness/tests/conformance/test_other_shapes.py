@@ -78,6 +78,13 @@ def _list_targets_of_shape(contract: Contract) -> list[Target]:
     return [target for target in contract.targets.values() if target.operation.id != "createSpeech"]
 
 
+def _shows_faults(case: ConformanceCase) -> bool:
+    """Whether a case is a delivery, but not one of more text than others, which takes most of the time."""
+    return case.speech_request is not None and not case.id.endswith(
+        ("with the text twice", "with another text in flight")
+    )
+
+
 @pytest.fixture
 def check_shape(load_shape) -> Callable[..., CheckReport]:
     def check(
@@ -90,8 +97,7 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
         targets = _list_targets_of_shape(acme)
         if not faults:
             return check_in_process(acme, targets=targets, keep_case=keep_case)
-        # deliveries are enough to show a fault
-        return check_in_process(acme, *faults, targets=targets, keep_case=lambda case: case.speech_request is not None)
+        return check_in_process(acme, *faults, targets=targets, keep_case=_shows_faults)
 
     return check
 
@@ -172,8 +178,12 @@ def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_documented(medi
 
 
 def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(check_shape) -> None:
-    words = ("model", "lang", "X-Speed", "settings", ": a full delivery")
-    report = check_shape("formats", edit=_use_parameters, keep_case=lambda case: any(word in case.id for word in words))
+    words = ("model", " lang", "X-Speed", "settings", "mood")
+    report = check_shape(
+        "formats",
+        edit=_use_parameters,
+        keep_case=lambda case: case.id.endswith(": a full delivery") or any(word in case.id for word in words),
+    )
     assert report.findings == ()
     assert {case.target for case in report.case_results} == {"acme/formats", "acme/grand"}
 

@@ -521,12 +521,13 @@ def test_a_result_that_is_named_as_a_baseline_is_said_to_be_one(check) -> None:
 
 
 def test_the_severity_of_a_rule_can_be_set_by_flag_and_by_settings(check) -> None:
-    assert check("--severity", "accepts-invalid=warning")[0] == 0
-    assert check("--severity", "accepts-invalid=warning", "--strict")[0] == 1
-    assert check("--severity", "accepts-invalid=info", "--strict")[0] == 0
+    case = ("--case", "acme/speak: text of 0 characters")
+    assert check(*case, "--severity", "accepts-invalid=warning")[0] == 0
+    assert check(*case, "--severity", "accepts-invalid=warning", "--strict")[0] == 1
+    assert check(*case, "--severity", "accepts-invalid=info", "--strict")[0] == 0
     Path("voicegauge.toml").write_text('[check.severity]\naccepts-invalid = "warning"\n')
-    assert check()[0] == 0
-    assert check("--severity", "accepts-invalid=error")[0] == 1
+    assert check(*case)[0] == 0
+    assert check(*case, "--severity", "accepts-invalid=error")[0] == 1
 
 
 @pytest.mark.parametrize("value", ["accepts-invalid", "accepts-invalid=fatal", "accepts-invalid=disputed", "=error"])

@@ -223,7 +223,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(schema=SCHEMAS, data=st.data())
 def test_random_values_fit_their_schema(schema, data) -> None:
     import jsonschema_rs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import fcntl
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,14 +17,18 @@ pytest_plugins = ["pytester"]
 
 PAY = """
     import os
+    import shutil
     import signal
+    from pathlib import Path
 
     def test_send(voicegauge_send):
         voicegauge_send("acme/one", {"text": "Good morning."})
 
     def test_end():
-        if os.environ.get("DIE"):
+        if os.environ["ENDING"] == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ["ENDING"] == "copied":
+            shutil.copytree(os.environ["VOICEGAUGE_STATE"], "copy")
 """
 LiveRun = Callable[..., pytest.RunResult]
 
@@ -32,7 +37,10 @@ LiveRun = Callable[..., pytest.RunResult]
 def live(
     run_pytest: LiveRun, saved_voices, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LiveRun]:
-    """Run a test that costs $0.001, and is killed afterwards if `dies`."""
+    """Run a test that costs $0.001, and is killed afterwards if the ending is "killed".
+
+    With "copied", it copies what is on the disk at that moment into the folder "copy".
+    """
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
     document = copy.deepcopy(saved_voices.DOCUMENT)
     contract = saved_voices.write_contract(pytester.path / "emulated") / "openapi.yaml"
@@ -42,11 +50,11 @@ def live(
 
         consent = f"ACME_KEY={emulator.url.removeprefix('http://')}"
 
-        def run(*arguments: str, dies: bool = False) -> pytest.RunResult:
+        def run(*arguments: str, ending: str = "") -> pytest.RunResult:
             with monkeypatch.context() as patch:
-                patch.setenv("DIE", "1" if dies else "")
+                patch.setenv("ENDING", ending)
                 given = ["--vg-live", "--vg-contracts", str(folder), "--vg-allow-key", consent]
-                return run_pytest(PAY, *given, *arguments, isolated=dies)
+                return run_pytest(PAY, *given, *arguments, isolated=ending == "killed")
 
         yield run
 
@@ -57,9 +65,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "tests"
 
 
-def test_what_a_killed_test_run_has_spent_counts_in_the_next(live: LiveRun, state: Path) -> None:
+@pytest.mark.parametrize("ending", ["copied", pytest.param("killed", marks=pytest.mark.slow)])
+def test_what_a_killed_test_run_has_spent_counts_in_the_next(live: LiveRun, state: Path, ending: str) -> None:
     spent = "LIVE: a test run that did not come to its end has spent $0.001, which counts towards --vg-max-cost"
-    assert live("--vg-max-cost", "0.0015", dies=True).ret < 0
+    assert (live("--vg-max-cost", "0.0015", ending=ending).ret < 0) == (ending == "killed")
+    if ending == "copied":
+        shutil.rmtree(state.parent)
+        Path("copy").rename(state.parent)
     (journal,) = state.glob("*.jsonl")
     written = journal.read_bytes()
 
