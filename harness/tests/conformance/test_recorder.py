@@ -36,7 +36,7 @@ from voicegauge.transport.timing import VirtualClock
 from ..builders.in_process_check import run_to_the_end
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
-TARGETS = ["pixelapi", "pixazo/xtts-v2", "ttsai/kokoro-sync", "ttsai/clone-chatterbox"]
+TARGETS = ["pixelapi/voice-design", "pixazo/xtts-v2", "ttsai/kokoro-sync", "ttsai/clone-chatterbox"]
 
 
 @pytest.fixture(scope="module")

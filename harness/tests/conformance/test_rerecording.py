@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -42,8 +43,34 @@ def started_at(path: Path) -> float:
     return min(exchange.timing.started_at for exchange in load_har(path).exchanges if exchange.timing)
 
 
-def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
-    """Standard input and standard error are a terminal, on which `answer` is typed."""
+class Terminal(io.StringIO):
+    """What is typed on a terminal, or shown there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(params=["in this process", pytest.param("as a process", marks=pytest.mark.slow)])
+def on_a_terminal(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[list[str], str], tuple[int, str]]:
+    """Run a command whose standard input and standard error are a terminal, on which an answer is typed."""
+
+    def run(arguments: list[str], answer: str) -> tuple[int, str]:
+        shown = Terminal()
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+            patch.setattr("sys.stderr", shown)
+            status = cli.run(arguments)
+        out, _ = capsys.readouterr()
+        assert "Run them now?" in shown.getvalue() + out
+        return status, out
+
+    return run_on_a_terminal if request.param == "as a process" else run
+
+
+def run_on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
     leader, follower = pty.openpty()
     os.write(leader, f"{answer}\n".encode())
     done = subprocess.run(
@@ -58,7 +85,9 @@ def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_on_confirmation_stale_recordings_are_recorded_and_judged_again(aged: tuple[list[str], Path]) -> None:
+def test_on_confirmation_stale_recordings_are_recorded_and_judged_again(
+    aged: tuple[list[str], Path], on_a_terminal
+) -> None:
     arguments, path = aged
     status, out = on_a_terminal(arguments, "y")
     assert (status, "recording-stale" in out) == (0, False)
@@ -66,8 +95,7 @@ def test_on_confirmation_stale_recordings_are_recorded_and_judged_again(aged: tu
     assert started_at(path) > OLD + 1e8
 
 
-@pytest.mark.slow
-def test_without_confirmation_the_command_is_shown(aged: tuple[list[str], Path], acme: Acme) -> None:
+def test_without_confirmation_the_command_is_shown(aged: tuple[list[str], Path], acme: Acme, on_a_terminal) -> None:
     arguments, path = aged
     requests = len(acme.keys)
     status, out = on_a_terminal([*arguments, "--strict"], "n")

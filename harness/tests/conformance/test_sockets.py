@@ -53,8 +53,8 @@ TARGETS = (
     "murf/falcon-socket",
     "openai/gpt-realtime-1.5",
 )
-FEW_TARGETS = ("cartesia/sonic-3.5-socket", "deepgram/aura-2-socket", "openai/gpt-realtime-1.5")
-"""Contexts of one connection, a turn that is flushed, and a conversation."""
+FEW_TARGETS = ("deepgram/aura-2-socket", "openai/gpt-realtime-1.5")
+"""A turn that is flushed, and a conversation."""
 _KIND_BY_FAULT = {
     "socket-key-ignored": "key",
     "socket-limit-ignored": "contexts",

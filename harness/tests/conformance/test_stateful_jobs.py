@@ -199,11 +199,16 @@ def test_a_job_that_never_expires_is_found(broken_rules, rule, example, clock) -
 
 @pytest.mark.parametrize(
     ("faults", "rules"),
-    [((), set()), (("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"})],
+    [
+        ((), set()),
+        pytest.param(
+            ("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"}, marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance._fuzzing_requests.fuzz_target", _nothing)
-    collector, settings = ResultCollector((), 0), settings_for(*faults, fuzz=25)
+    collector, settings = ResultCollector((), 0), settings_for(*faults, fuzz=40)
     run_to_the_end(
         collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector)
     )

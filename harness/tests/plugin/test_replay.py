@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import textwrap
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -19,6 +17,8 @@ from voicegauge.contract.loading import load_catalogue
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Exchange, Request, Response
 from voicegauge.recording.har_files import save_har
+
+from ..builders.commands import RunningCommand
 
 pytest_plugins = ["pytester"]
 
@@ -167,25 +167,26 @@ def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("jobs", "status"), [pytest.param(["a", "a", "b"], 0, marks=pytest.mark.slow), (["a", "nobody"], 1)]
 )
-def test_recordings_are_served_on_a_port(folder, jobs, status) -> None:
-    command = [sys.executable, "-m", "voicegauge", "serve", "--replay", str(folder), "--port", "0", "--pace", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        announced = [process.stdout.readline() for _ in range(3)]
-        url = announced[0].split()[3]
-        codes = [_get(f"{url}/pixazo/v2/requests/status/{job}", {"ocp-apim-subscription-key": "x"})[0] for job in jobs]
-        process.send_signal(signal.SIGINT)
-        said, complained = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
+def test_recordings_are_served_on_a_port(folder, tmp_path, jobs, status) -> None:
+    printed = tmp_path / "printed.txt"
+    command = ["serve", "--replay", str(folder), "--port", "0", "--pace", "0"]
+    with RunningCommand(command, output=printed) as process:
+        try:
+            while not printed.exists() or "2 recorded requests, RECORDED" not in printed.read_text():
+                assert process.poll() is None, printed.read_text()
+                time.sleep(0.02)
+            url = printed.read_text().split()[3]
+            codes = [
+                _get(f"{url}/pixazo/v2/requests/status/{job}", {"ocp-apim-subscription-key": "x"})[0] for job in jobs
+            ]
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait() == status
+    said = printed.read_text()
     assert codes == [501 if job == "nobody" else 200 for job in jobs]
-    assert process.returncode == status
     assert f"{len({'a', 'b'} & set(jobs))} of 2 recorded requests were sent" in said
-    assert "2 recorded requests, RECORDED" in announced[2]
-    assert ("the nearest recorded one is" in complained) == bool(status)
-    assert "Traceback" not in complained
+    assert ("the nearest recorded one is" in said) == bool(status)
+    assert "Traceback" not in said
 
 
 def test_a_replay_without_recordings_is_one_line(tmp_path, capfd) -> None:
