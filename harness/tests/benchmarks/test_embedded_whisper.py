@@ -78,6 +78,7 @@ def test_a_shard_comes_out_the_same(shards: Path, tmp_path: Path) -> None:
         assert again.with_suffix(suffix).read_bytes() == first.read_bytes()
 
 
+@pytest.mark.slow
 def test_phonemes_are_found_where_they_sound() -> None:
     import torch
     from embedded_whisper import aligning
@@ -88,6 +89,7 @@ def test_phonemes_are_found_where_they_sound() -> None:
     assert aligning.align(scores, [[first, second, second]])[0].tolist() == [1, 5, 7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 6, 6), (2, 4, 16), (2, 16, 4)])
 def test_steps_of_muon_are_about_as_long_in_all_directions(shape: tuple[int, ...]) -> None:
     import torch

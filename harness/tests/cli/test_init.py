@@ -464,7 +464,8 @@ def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: 
     assert run(["init", str(document)]) == 0
     contract = voicegauge.load_contracts([overlay]).find_provider("my-deepgram")
     assert contract.key_variables == ("MY_DEEPGRAM_API_KEY",)
-    assert voicegauge.check(["my-deepgram"], emulated=True, contracts=[overlay], max_calls=6).findings == ()
+    plan = voicegauge.plan_check(["my-deepgram"], emulated=True, contracts=[overlay])
+    assert plan.cases
     assert voicegauge.propose_overlay(document, provider="deepgram").provider == "deepgram"
 
 

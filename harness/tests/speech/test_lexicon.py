@@ -77,7 +77,7 @@ def test_words_that_it_does_not_know_are_counted(asr: LexiconAsr) -> None:
     assert str(few) == "1 of 21 words unknown, each of which counts as an error"
 
 
-def test_emulated_runs_use_it_unless_its_words_are_not_installed(
+def test_emulated_runs_use_it_and_live_ones_do_not(
     asr: LexiconAsr, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -87,8 +87,16 @@ def test_emulated_runs_use_it_unless_its_words_are_not_installed(
     live = choose_asr("auto", provenance=Provenance.LIVE, texts=texts)
     assert live.asr is None
     assert "--asr lexicon" in live.reason
+
+
+@pytest.mark.slow
+def test_without_its_words_emulated_runs_use_the_embedded_whisper(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setattr(asr_engines, "has_lexicon", lambda: False)
-    without = choose_asr("auto", provenance=Provenance.EMULATED, texts=texts).asr
+    without = choose_asr("auto", provenance=Provenance.EMULATED, texts=[SpokenText("en", "Hello.")]).asr
     assert without is not None
     assert "embedded" in without.id
 

@@ -79,6 +79,7 @@ def test_a_failed_download_is_reported_in_one_line_with_the_remedy(weights: Offi
         download_weights(gone, tmp_path / "own.pt")
 
 
+@pytest.mark.slow
 def test_the_official_digests_are_openai_whispers() -> None:
     assert find_official_weights("tiny.en").file_name == "tiny.en.pt"
     assert find_official_weights("turbo").file_name == "large-v3-turbo.pt"

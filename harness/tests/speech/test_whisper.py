@@ -150,7 +150,7 @@ def test_none_selects_no_engine() -> None:
     assert choose("none").asr is None
 
 
-@pytest.mark.parametrize("engine", ["whisper", "faster-whisper"])
+@pytest.mark.parametrize("engine", [pytest.param("whisper", marks=pytest.mark.slow), "faster-whisper"])
 @pytest.mark.parametrize("model", ["tiny", ""])
 def test_unavailable_weights_are_reported_in_one_line_with_the_remedy(bare: Path, engine: str, model: str) -> None:
     with pytest.raises(UsageError, match="could not be downloaded") as caught:
@@ -172,6 +172,7 @@ def test_unknown_names_are_reported_with_the_nearest(bare: Path, named: str, exp
         choose(named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x02}q\x00."])
 def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pt"
