@@ -46,6 +46,7 @@ async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> Non
     assert 0 <= found.median_error_ms <= found.p99_error_ms
 
 
+@pytest.mark.slow
 async def test_the_error_at_a_rate_is_measured_at_that_rate() -> None:
     found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002), requests_per_s=100.0)
     assert (found.requests_per_s, found.request_count) == (100.0, 32 * len(LOOPBACK_DELAYS_MS))

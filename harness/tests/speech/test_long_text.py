@@ -82,10 +82,11 @@ def test_what_is_left_out_or_said_again_has_its_place(
     assert found.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "rule", "words"),
     [
-        pytest.param(29, "spoken-text-incomplete", "words of the text are not said", marks=pytest.mark.slow),
+        (29, "spoken-text-incomplete", "words of the text are not said"),
         (31, "spoken-text-repeated", "said again"),
     ],
 )
