@@ -179,6 +179,7 @@ def test_a_voice_that_is_less_steady_is_a_regression_and_a_steadier_one_an_impro
     assert judge(unsteady, steady)["duration_difference"].verdict == "improvement"
 
 
+@pytest.mark.slow
 def test_the_same_voice_is_no_change() -> None:
     """Nine metrics of voices, and 40 pairs of runs: at 0.05% a pair, one false alarm is a rare event."""
     alarms = sum(bool(compare_runs(draw_run(2 * seed), draw_run(2 * seed + 1)).regressions) for seed in range(40))

@@ -20,6 +20,7 @@ def get_sources() -> dict[str, ContractSource]:
     return {source.name: source for source in collect_sources()}
 
 
+@pytest.mark.slow
 def test_edited_contracts_work_or_are_rejected_with_file_and_line() -> None:
     for fuzzed in fuzz_contracts([get_sources()["docs-acme"], get_sources()["overlay-and-files"]], range(2)):
         assert fuzzed.outcome != "failed", fuzzed

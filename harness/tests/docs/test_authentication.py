@@ -39,7 +39,7 @@ def load_example(tmp_path: Path) -> LoadExample:
         ("acme with an optional key", 6),
         pytest.param("acme with signed webhooks", None, marks=pytest.mark.slow),
         ("acme with OAuth 2", 6),
-        ("acme with AWS signatures", 6),
+        pytest.param("acme with AWS signatures", 6, marks=pytest.mark.slow),
     ],
 )
 def test_a_check_of_the_emulator_finds_nothing(load_example: LoadExample, name: str, max_calls: int | None) -> None:

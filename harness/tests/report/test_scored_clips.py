@@ -96,6 +96,7 @@ def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     assert clip.audio_facts.file_path in found[3].note
 
 
+@pytest.mark.slow
 def test_the_excerpts_of_all_runs_of_a_page_share_one_limit(tmp_path: Path) -> None:
     """A page of many runs with wrong audio would otherwise be too large to be sent."""
     noise = (0.3 * np.random.default_rng(1).standard_normal(6 * 44_100)).astype(np.float32)
