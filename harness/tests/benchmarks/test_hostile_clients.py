@@ -9,6 +9,8 @@ import pytest
 from hostile_clients.__main__ import MAX_MIB, measure
 from hostile_clients.attacks import ATTACKS
 
+pytestmark = pytest.mark.slow  # each starts a process that is attacked
+
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,11 +21,11 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("listener", "name"),
     [
-        pytest.param("receiver", "one URL: bodies of 1 MiB", marks=pytest.mark.slow),
+        ("receiver", "one URL: bodies of 1 MiB"),
         ("emulator", "control route: 1 GiB"),
-        pytest.param("receiver", "unfinished headers", marks=pytest.mark.slow),
-        pytest.param("proxy", "endless headers", marks=pytest.mark.slow),
-        pytest.param("proxy", "pages and hosts of others", marks=pytest.mark.slow),
+        ("receiver", "unfinished headers"),
+        ("proxy", "endless headers"),
+        ("proxy", "pages and hosts of others"),
     ],
 )
 def test_a_genuine_request_is_answered_during_an_attack(listener: str, name: str) -> None:

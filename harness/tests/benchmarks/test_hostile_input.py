@@ -9,6 +9,8 @@ import sys
 import pytest
 from hostile_input.__main__ import MAX_MIB, format_row, hostile_responses, measure
 
+pytestmark = pytest.mark.slow  # each starts a process that measures
+
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,25 +24,11 @@ RESPONSES = {response.name: response for response in hostile_responses()}
 @pytest.mark.parametrize(
     ("name", "deadline_s", "outcome"),
     [
-        pytest.param(
-            "JSON: gzip twice", 3600.0, "the response to the submit has no usable job id", marks=pytest.mark.slow
-        ),
+        ("JSON: gzip twice", 3600.0, "the response to the submit has no usable job id"),
         ("JSON: one byte of a status at a time", 3.0, "a delivery may take 3 s"),
-        pytest.param(
-            "WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts", marks=pytest.mark.slow
-        ),
-        pytest.param(
-            "WebSocket: a frame of 63 MiB",
-            3600.0,
-            "the service sent more than voicegauge accepts",
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            "streamed recording: transcripts of 4 MB",
-            3600.0,
-            "the service sent more than voicegauge accepts",
-            marks=pytest.mark.slow,
-        ),
+        ("WebSocket: pings", 3600.0, "the service sent more than voicegauge accepts"),
+        ("WebSocket: a frame of 63 MiB", 3600.0, "the service sent more than voicegauge accepts"),
+        ("streamed recording: transcripts of 4 MB", 3600.0, "the service sent more than voicegauge accepts"),
     ],
 )
 def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float, outcome: str) -> None:
@@ -53,7 +41,6 @@ def test_a_hostile_response_ends_within_the_limits(name: str, deadline_s: float,
     assert f"{measured.peak_mib:.0f}" in format_row(RESPONSES[name], measured, exceeds=False)
 
 
-@pytest.mark.slow
 def test_a_response_that_does_not_end_exceeds_every_limit() -> None:
     measured = measure(RESPONSES["audio: one byte at a time"], max_s=1.0, deadline_s=3600.0)
     assert measured.outcome == "did not end in 1 s"

@@ -13,6 +13,7 @@ from voicegauge.cases.valid_requests import load_spoken_sentence
 from voicegauge.formats.bodies import read_subtitles
 from voicegauge.speech.decoding import decode
 
+pytestmark = pytest.mark.slow  # test_sdk_surface.py calls each operation of the same clients
 PROVIDERS = ["cartesia", "deepgram", "elevenlabs", "mistral", "openai"]
 
 
