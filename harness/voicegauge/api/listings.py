@@ -390,14 +390,12 @@ def _find_target_for_fault(fault_id: str, rule_id: str) -> str | None:
     Providers with few operations come first, because their checks are short.
     """
     contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
-    targets = [target for contract in contracts for target in contract.targets.values()]
-    faulty = (target for target in targets if FAULTS[fault_id].applies_to(target))
-    return next((target.id for target in faulty if _is_rule_applied(rule_id, target)), None)
-
-
-def _is_rule_applied(rule_id: str, target: Target) -> bool:
-    operations = [target.operation, *filter(None, [target.job_operation])]
-    return any(rule.id == rule_id for operation in operations for rule in find_applicable_rules(operation))
+    for target in (target for contract in contracts for target in contract.targets.values()):
+        operations = (target.operation, *filter(None, [target.job_operation]))
+        applied_rules = (rule for operation in operations for rule in find_applicable_rules(operation))
+        if FAULTS[fault_id].applies_to(target) and any(rule.id == rule_id for rule in applied_rules):
+            return target.id
+    return None
 
 
 def list_asr_engines() -> AsrEngineList:

@@ -187,7 +187,8 @@ def _leave_out_ineffective_settings(
                 or one.spec.role is OptionRole.ARGUMENT
             ):
                 continue
-            default = _get_value_without_effect(one)
+            # The value with which the option asks for nothing.
+            default = () if one.shape.is_multiple else False if one.shape.item_type is bool else one.default
             is_ineffective = one.name in excluded or find_option_problem(
                 options, {one.name}, value_by_option, is_for_command_line=True
             )
@@ -225,13 +226,6 @@ def _announce_ineffective_variables(
             and value_by_option[one.name] != effective_values[one.name]
         ):
             print_escaped(f"{variable} has no effect with {excluding}", to_stderr=True)
-
-
-def _get_value_without_effect(declared: DeclaredOption) -> Any:
-    """Return the value with which an option asks for nothing."""
-    if declared.shape.is_multiple:
-        return ()
-    return False if declared.shape.item_type is bool else declared.default
 
 
 def _build_request(request_type: type[Any], value_by_option: Mapping[str, Any], given_names: Container[str]) -> Any:

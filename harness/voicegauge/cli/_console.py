@@ -124,9 +124,11 @@ def print_table(console: Console, table: Table) -> None:
     by side, each row becomes a block of lines, `heading: value`. If `has_unlimited_width(console)` is true, the table
     is instead as wide as it needs to be, up to `MAX_NON_TERMINAL_TABLE_WIDTH`, so that no line is broken.
     """
+    from rich.measure import Measurement
+
     word_widths, cell_widths = _measure_columns(console, table)
     _set_column_widths(table, cell_widths)
-    needed_width = _measure_table(console, table)
+    needed_width = Measurement.get(console, console.options.update(max_width=UNLIMITED_WIDTH), table).maximum
     if not has_unlimited_width(console):
         widths = _divide_width_among_columns(
             console.width - (needed_width - sum(cell_widths)), table, word_widths, cell_widths
@@ -160,13 +162,6 @@ def _measure_columns(console: Console, table: Table) -> tuple[list[int], list[in
         word_widths.append(min(max(cell.minimum for cell in cells), MAX_UNBROKEN_WORD_WIDTH))
         cell_widths.append(max(cell.maximum for cell in cells))
     return word_widths, cell_widths
-
-
-def _measure_table(console: Console, table: Table) -> int:
-    """Return the width of a table whose columns have widths, with padding and title."""
-    from rich.measure import Measurement
-
-    return Measurement.get(console, console.options.update(max_width=UNLIMITED_WIDTH), table).maximum
 
 
 def _set_column_widths(table: Table, widths: Sequence[int | None]) -> None:

@@ -58,7 +58,7 @@ _RECORDING_KEY_PATTERN = re.compile(
 
 @request
 class InitOptions(JsonOutput):
-    """The inputs from which a contract is proposed, and the folder to which it is written."""
+    """What a contract is proposed from, which part of it, and the file to which it is written."""
 
     document_or_recording: str = argument(
         kw_only=False,

@@ -412,6 +412,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
         is_any_valid = True
         if operation_names or find_speech_field(fields, "text") is not None:
             audio = _find_response_audio(schemas, node[method])
+            body = schemas.resolve_reference(node[method].get("requestBody", {}))[0]
             first = audio[0] if audio else None
             # An operation that responds with audio starts no job, even if its response has an id as well.
             started = {} if audio else list_response_fields(schemas, node[method])
@@ -430,7 +431,7 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
                 frozenset(
                     filter(_is_audio_media_type, next(_iterate_success_response_contents(schemas, node[method]), {}))
                 ),
-                _has_binary_request(schemas, node[method]),
+                any(map(_is_audio_media_type, body.get("content", {}))),
                 tuple(dict.fromkeys(unfit_default_pointers)),
                 job,
             )
@@ -460,11 +461,6 @@ def _iterate_request_fields(
             schema = content[media_type].get("schema", {})
             yield from list_body_fields(schemas, schema)
             return
-
-
-def _has_binary_request(schemas: Schemas, operation_data: Mapping[str, Any]) -> bool:
-    content = schemas.resolve_reference(operation_data.get("requestBody", {}))[0].get("content", {})
-    return any(map(_is_audio_media_type, content))
 
 
 def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:

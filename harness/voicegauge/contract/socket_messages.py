@@ -20,7 +20,7 @@ from voicegauge.contract.extension.sockets import (
     ServerMessage,
     SocketSpec,
 )
-from voicegauge.contract.schemas import Schemas, SchemaViolation
+from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import UnreadableBodyError, is_utf8, read_finite_number, read_json
 from voicegauge.formats.located_yaml import split_json_pointer
 from voicegauge.formats.locations import MISSING, Location, read_pointer, write_value_at_pointer
@@ -352,7 +352,9 @@ class SocketChannel:
             return
         assert closest.schema_pointer is not None
         for violation in self.schemas.iterate_violations(closest.schema_pointer, message):
-            yield _build_message_violation(closest, violation)
+            where = f" at {violation.value_pointer}" if violation.value_pointer else ""
+            message_text = f"({closest.name}){where}: {violation.message}"
+            yield MessageViolation(message_text, violation.keyword_pointer, violation.value_pointer)
 
     def find_server_messages(self, message_data: bytes, *, is_binary: bool) -> frozenset[str]:
         """Return the names of the documented messages of the service that a message fits."""
@@ -469,10 +471,3 @@ def _read_times(values: Any, unit_s: float) -> tuple[float, ...]:
     """Return the numbers in a list of times, in seconds; what is not a number that a float can hold is left out."""
     times = map(read_finite_number, values) if isinstance(values, list) else ()
     return tuple(time * unit_s for time in times if time is not None)
-
-
-def _build_message_violation(schema: MessageSchema, violation: SchemaViolation) -> MessageViolation:
-    where = f" at {violation.value_pointer}" if violation.value_pointer else ""
-    return MessageViolation(
-        f"({schema.name}){where}: {violation.message}", violation.keyword_pointer, violation.value_pointer
-    )

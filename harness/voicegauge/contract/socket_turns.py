@@ -142,7 +142,10 @@ def _matches_constant(value: Any, constant: Any) -> bool:
 
 def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Location, Any]:
     """Return the values at the locations of constants in the handshake and in the client's first messages."""
-    wanted = set(_iterate_constant_locations(operation))
+    assert operation.socket is not None, "only channels have sockets"
+    targets = operation.socket.spec.targets.values()
+    wanted = {location for one in targets for location in one.request_constants}
+    wanted |= {location for one in targets for audio in one.formats.values() for location in audio.request_constants}
     url = urlsplit(traffic.request.url)
     match = operation.match_path_end(url.path)
     values_by_part: dict[str, Mapping[str, str]] = {
@@ -169,14 +172,6 @@ def _read_sent_values(operation: Operation, traffic: SocketTraffic) -> dict[Loca
                     values[location] = value
                     waiting.discard(location)
     return values
-
-
-def _iterate_constant_locations(operation: Operation) -> Iterator[Location]:
-    assert operation.socket is not None, "only channels have sockets"
-    for target in operation.socket.spec.targets.values():
-        yield from target.request_constants
-        for audio_format in target.formats.values():
-            yield from audio_format.request_constants
 
 
 @dataclass
@@ -254,7 +249,7 @@ class SocketConversation:
 
 
 class TurnReader:
-    """Reads turns message by message, while the connection is open."""
+    """Reads the turns that a service speaks, message by message, while the connection is open."""
 
     def __init__(self, channel: SocketChannel) -> None:
         """Create a reader that has read no message."""
@@ -489,7 +484,7 @@ MAX_COMPARED_WORDS = 2_000
 
 
 class TranscriptReader:
-    """Reads turns message by message, while the connection is open."""
+    """Reads the turns that a service transcribes, message by message, while the connection is open."""
 
     def __init__(self, channel: SocketChannel) -> None:
         """Create a reader that has read no message."""

@@ -61,7 +61,9 @@ def compare_field_presence(
         if any(path.startswith(f"{parent}/") for parent in rules):
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
-        values = {side: _find_first_value_of_field(body_pairs, path, side)}
+        bodies = [body for pair in body_pairs for body in (pair.new_bodies if side == "new" else pair.old_bodies)]
+        first_value = next((one.value for body in bodies for one in body.values if one.path == path), None)
+        values = {side: first_value}
         yield build_field_change(response_group_key, rule, path, _find_examples_of_presence(body_pairs, path), values)
 
 
@@ -162,15 +164,6 @@ def _find_examples_of_presence(
 
 def _has_field(body: FlattenedBody, field_path: str) -> bool:
     return any(value.path == field_path for value in body.values)
-
-
-def _find_first_value_of_field(body_pairs: Sequence[PairedBodies], field_path: str, searched_side: str) -> JsonScalar:
-    for pair in body_pairs:
-        for body in pair.old_bodies if searched_side == "old" else pair.new_bodies:
-            for value in body.values:
-                if value.path == field_path:
-                    return value.value
-    return None
 
 
 # Compares the types and the values that the fields of bodies have in two recordings.

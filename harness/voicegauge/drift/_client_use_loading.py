@@ -403,7 +403,10 @@ def load_client_uses(client_use_paths: Sequence[str], old_document: Document, ne
         path = Path(source)
         if not path.exists():
             raise UsageError(f"--uses {source}: no such file or folder")
-        files = _list_recordings(path) if path.is_dir() else [path]
+        files = [path]
+        if path.is_dir():
+            found = (file for file in path.rglob("*") if file.suffix in _RECORDING_SUFFIXES and file.is_file())
+            files = require_files_in_folder(sorted(found), path)
         if path.is_dir() and not files:
             raise UsageError(f"--uses {source}: contains no recording")
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
@@ -425,11 +428,6 @@ def _add_uses_of_file(
             raise
         client_uses.unreadable_file_messages.append(str(error))
         return 0
-
-
-def _list_recordings(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix in _RECORDING_SUFFIXES and path.is_file())
-    return require_files_in_folder(found, folder)
 
 
 def _read_declaration(path: Path) -> Document | None:

@@ -58,7 +58,7 @@ class TextInsertion(NamedTuple):
 
 
 class AdditionNotPossibleError(Exception):
-    """The addition is not possible, for example because there is no mapping or list at the pointer."""
+    """Raised for an addition that is not possible, for example because there is no mapping or list at the pointer."""
 
 
 class YamlEditor:
