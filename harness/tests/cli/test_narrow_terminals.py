@@ -44,7 +44,8 @@ def test_sentences_are_broken_between_words_and_commands_nowhere(
     out, err = (re.sub(r"\x1b\[[?\d;]*[a-zA-Z]", "", text).replace("\r", "\n") for text in printed)
     assert " ".join(out.split()) == expected
     too_long = [line for line in (out + err).splitlines() if len(line) > 60]
-    assert {line.split()[0] for line in too_long} == {"voicegauge"}
+    # The place of a finding has no space to break at, and is as long as the folder of the checkout.
+    assert {line.split()[0] for line in too_long} - {"at"} == {"voicegauge"}
 
 
 def test_compare_shows_both_values_and_the_change(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
