@@ -7,6 +7,7 @@ submits, polls and downloads (`client/client.py`) over the same connection.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import nullcontext
@@ -491,7 +492,8 @@ class CaseSender:
             repeats_earlier_request=earlier_idempotency_key is not None,
             usage_priced_request=usage_priced_request,
         ) as exchanges:
-            for wait_s in (*iterate_retry_waits_s(self._contract.provider.retry_policy, client.retry_random), None):
+            waits_s = iterate_retry_waits_s(self._contract.provider.retry_policy, client.retry_random)
+            for wait_s in itertools.chain(waits_s, (None,)):
                 await client.wait_for_rate_limit(operation)
                 exchanges.append(await client.send(request, operation.id))
                 response = exchanges[-1].response

@@ -156,6 +156,8 @@ class RequestConstraints:
         constraints = tuple(iterate_constraints(operation))
         self.names = tuple(dict.fromkeys(constraint.name for constraint in constraints))
         """The name of each constraint once, because the media types of one body share most constraints."""
+        self.header_names = tuple(one.name for one in operation.parameters if one.message_part == "header")
+        """The names of the headers that are parameters."""
         # Constraints of one value are together, so that the value is read once for the dozen keywords of its schema.
         groups: dict[Any, list[Constraint]] = {}
         for constraint in constraints:
@@ -164,6 +166,11 @@ class RequestConstraints:
         self._groups = tuple(groups.values())
         self._body_pointer, self._requires_body = f"{operation.pointer}/requestBody", _requires_body(operation)
         self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
+
+    def find_tried_and_violated(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
+        """Return the constraints that a request tries, and JSON pointers to the keywords that it violates."""
+        request = ConstrainedRequest(call)
+        return self.find_tried_constraints(request), self.list_violated_pointers(request)
 
     def find_tried_constraints(self, request: ConstrainedRequest) -> TriedConstraints:
         """Return the constraints that `request` tries: the same object for all requests of its shape."""
@@ -210,32 +217,26 @@ class ComparedRequests:
     def __init__(self) -> None:
         """Create an object without requests."""
         self._result_by_request: dict[Hashable, tuple[TriedConstraints, frozenset[str]]] = {}
-        self._header_parameters: dict[Operation, tuple[str, ...]] = {}
-        """By operation, the names of the headers that are parameters."""
+        self._constraints_by_operation: dict[Operation, RequestConstraints] = {}
 
     def find_tried_and_violated_constraints(self, call: Call) -> tuple[TriedConstraints, frozenset[str]]:
         """Return the constraints that a request tries, and JSON pointers to the keywords that it violates."""
         operation, request = call.operation, call.exchange.request
+        constraints = self._constraints_by_operation.get(operation)
+        if constraints is None:
+            constraints = self._constraints_by_operation[operation] = get_request_constraints(operation)
         if len(request.body) > MAX_COMPARED_BODY_BYTES:
-            return _compare_with_constraints(call)
-        headers = self._header_parameters.get(operation)
-        if headers is None:
-            names = (one.name for one in operation.parameters if one.message_part == "header")
-            headers = self._header_parameters[operation] = tuple(names)
+            return constraints.find_tried_and_violated(call)
         # All that constraints limit, as it was sent: reading the parameters of the path and the query from the URL
         # takes longer than to compare it.
-        sent = operation, request.body, request.url, request.media_type, *map(request.find_header, headers)
+        headers = [request.find_header(name) for name in constraints.header_names]
+        sent = operation, request.body, request.url, request.media_type, *headers
         found = self._result_by_request.get(sent)
         if found is None:
-            found = _compare_with_constraints(call)
+            found = constraints.find_tried_and_violated(call)
             if len(self._result_by_request) < MAX_COMPARED_REQUESTS:
                 self._result_by_request[sent] = found
         return found
-
-
-def _compare_with_constraints(call: Call) -> tuple[TriedConstraints, frozenset[str]]:
-    constraints, request = get_request_constraints(call.operation), ConstrainedRequest(call)
-    return constraints.find_tried_constraints(request), constraints.list_violated_pointers(request)
 
 
 _CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()

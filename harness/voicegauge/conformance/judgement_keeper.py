@@ -34,6 +34,8 @@ from voicegauge.version import __version__
 
 def _iterate_statuses_before_repetitions(sent_case: SentCase, contract: Contract) -> Iterator[int]:
     """Yield the status of each response of a busy service after which the same request was sent again."""
+    if len(sent_case.exchanges) < 2:
+        return
     busy = {*TRANSIENT_STATUSES, *contract.provider.retry_policy.retried_statuses}
     for earlier, later in itertools.pairwise(sent_case.exchanges):
         requests = [(one.request.method, one.request.url, one.request.body) for one in (earlier, later)]

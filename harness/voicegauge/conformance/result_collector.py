@@ -75,8 +75,8 @@ class FindingClips:
         A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
         if the clips together would be larger than `MAX_TOTAL_CLIP_BYTES`.
         """
-        delivery = _find_delivery(subject)
-        if delivery is None or not findings:
+        delivery = _find_delivery(subject) if findings else None
+        if delivery is None:
             return findings
         clip_by_start_s: dict[float, FindingClip | None] = {}
         clipped = []

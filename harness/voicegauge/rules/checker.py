@@ -107,16 +107,14 @@ class Checker:
             build_reproduction_command: see `iterate_findings`.
         """
         subjects = list(subjects)
+        outcomes = [subject for subject in subjects if isinstance(subject, CaseOutcome)]
         failed_calls = {
-            outcome.call
-            for outcome in subjects
-            if isinstance(outcome, CaseOutcome) and outcome.is_server_error and "server-error" in self.rules
+            outcome.call for outcome in outcomes if outcome.is_server_error and "server-error" in self.rules
         }
         disguised_calls = {
             outcome.call
-            for outcome in subjects
-            if isinstance(outcome, CaseOutcome)
-            and outcome.has_error_with_success_status
+            for outcome in outcomes
+            if outcome.has_error_with_success_status
             and outcome.expected_response.case_kind != "authentication"
             and _RULE_ID_BY_ACCEPTANCE.get(outcome.expected_response.acceptance) in self.rules
         }

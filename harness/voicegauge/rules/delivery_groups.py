@@ -146,7 +146,7 @@ class DeliveryMeasurements(Record, frozen=True, kw_only=True):
     """Digest of the target and of the request without its speed; empty without a speed."""
 
 
-def _list_unjudged_sound(subject: SpeechDelivery | DeliveryPair) -> Iterator[str]:
+def _list_unjudged_sound(subject: CheckSubject) -> Iterator[str]:
     """Yield the rules about sound that cannot judge a subject, each with its reason."""
     search = subject.dropout_search if isinstance(subject, SpeechDelivery) else None
     if search is not None and search.unjudged_reason is not None:
@@ -180,9 +180,10 @@ class DeliveriesOfRun:
         extended: list[CheckSubject] = []
         for subject in subjects:
             extended.append(subject)
-            if isinstance(subject, SpeechDelivery | DeliveryPair):
-                self.unjudged_sound_count_by_reason.update(_list_unjudged_sound(subject))
-            if not isinstance(subject, SpeechDelivery | SpokenTurn):
+            if not isinstance(subject, SpeechDelivery | DeliveryPair | SpokenTurn):
+                continue
+            self.unjudged_sound_count_by_reason.update(_list_unjudged_sound(subject))
+            if isinstance(subject, DeliveryPair):
                 continue
             compared: DeliveryAmongOthers | TurnAmongOthers | None
             if isinstance(subject, SpeechDelivery):

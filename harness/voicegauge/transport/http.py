@@ -168,10 +168,10 @@ class Transport:
         Nothing is opened for HTTP/2, which needs only one connection, or through a proxy. If the host cannot be
         reached, no error is raised: the later requests report it.
         """
-        parsed = _parse_url(url)
+        parsed, host = _parse_url(url)
         if self._app is not None or self._http2 or find_proxy(url) is not None:
             return
-        key = ConnectionPoolKey(None, None, f"{parsed.scheme}://{parsed.netloc.decode('ascii')}")
+        key = ConnectionPoolKey(None, None, f"{parsed.scheme}://{host}")
         missing = min(count, self._max_connections) - self._pools.count_idle(key)
         free_handshakes = asyncio.Semaphore(MAX_HANDSHAKES_AT_ONCE)
 
@@ -262,8 +262,7 @@ class Transport:
         """
         await self._wait_until_due()
         trace = ExchangeTrace(has_body=bool(request.body))
-        url = _parse_url(request.url)
-        host = url.netloc.decode("ascii")
+        url, host = _parse_url(request.url)
         total_s = self._timeouts.total_s if max_total_s is None else min(max_total_s, self._timeouts.total_s)
         try:
             async with asyncio.timeout(total_s):
@@ -414,15 +413,18 @@ def _is_uncompressed_event_stream(headers: Headers) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _parse_url(url: str) -> httpx.URL:
-    """Parse an absolute URL. The result is cached, because the requests of a run share a small number of URLs."""
+def _parse_url(url: str) -> tuple[httpx.URL, str]:
+    """Parse an absolute URL, and return it with its host and port.
+
+    The result is cached, because the requests of a run share a small number of URLs.
+    """
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         raise build_unsendable_request_error(describe_httpcore_error(error)) from error
     if not parsed.host:
         raise build_unsendable_request_error("its URL names no host")
-    return parsed
+    return parsed, parsed.netloc.decode("ascii")
 
 
 # Downloads one file over https, with limits of size and time.
