@@ -29,7 +29,7 @@ _WEB_PAGE_SIGN = "HTML"
 
 
 class WrongBaseUrlError(UsageError):
-    """The base URL of a server is wrong, and another one is right."""
+    """Raised if the API is not at the base URL of a server, but at another one that was tried."""
 
     def __init__(self, reason: str, right_base_url: str) -> None:
         """Store `right_base_url`, at which the server has the operation, and explain `reason`."""

@@ -107,9 +107,9 @@ class SocketPayment:
         """Note that text or audio was sent over a connection, which is charged."""
         self._note_response_status(link.build_traffic().status, BillingStatus.ACCEPTED)
 
-    def _note_response_status(self, http_status: int, billing: BillingStatus) -> None:
+    def _note_response_status(self, http_status: int, billing_status: BillingStatus) -> None:
         """Note what the outcome says about the charge, and notify the observer."""
-        self._settlement.status = billing
+        self._settlement.status = billing_status
         if self._observer is not None:
             self._observer.after_submit(http_status, self._settlement, None)
 

@@ -129,7 +129,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         return self._client.mask_secrets(close.describe())
 
     def describe_unknown_messages(self, since_ms: float) -> str:
-        """Return how many messages of the service the document does not describe, in brackets; empty for none.
+        """Return a phrase in brackets: how many messages of the service the document does not describe; empty for none.
 
         Args:
             since_ms: when to begin, in milliseconds after the connection was opened.

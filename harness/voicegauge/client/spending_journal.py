@@ -553,7 +553,7 @@ class Journal:
             raise self._write_error
 
     def _truncate_and_reject_writes(self, error: OSError, size: int) -> NoReturn:
-        """Remove what is after the first `size` bytes, and write nothing more."""
+        """Remove what follows the first `size` bytes of the journal, and raise `error`, now and at each later write."""
         os.ftruncate(self._file.fileno(), size)
         self._write_error = StorageError(
             f"cannot write {self.path}: {error.strerror}: free some disk space, then repeat the command"

@@ -254,7 +254,7 @@ def split_into_stems(samples: Samples, sample_rate_hz: int, stem_count: int) -> 
 
 
 def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
-    """Estimate key, scale and tempo, and return them under their names in `x-conversion.response.fact_locations`."""
+    """Return the estimated key, scale and tempo of music, by name in `x-conversion.response.fact_locations`."""
     root, scale = _estimate_musical_key(samples, sample_rate_hz)
     position_by_key = _build_camelot_wheel_positions()
     key_by_position = {position: key for key, position in position_by_key.items()}

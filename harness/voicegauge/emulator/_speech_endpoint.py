@@ -98,7 +98,7 @@ class StreamPacer:
     """Values of the event that ends the stream in success, such as the tokens used, by location in the event."""
 
     def split_into_pieces(self, body: bytes) -> list[StreamPiece]:
-        """Split `body` into the pieces to send."""
+        """Return the pieces in which the audio `body` is sent, each with the wait before it."""
         waits = self._generate_waits_s()
         spec = self.stream_spec
         if spec is None:

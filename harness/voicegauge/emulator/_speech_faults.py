@@ -122,7 +122,7 @@ def create_speed_variation() -> _SynthesisChanger:
     FaultCondition("requests to a target may ask for a speed that is clearly above 2", _allows_high_speeds),
 )
 def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
-    """Speak no faster than `_HIGHEST_EFFECTIVE_SPEED`, without an error."""
+    """Return the value of a speech field unchanged, but a speed of at most `_HIGHEST_EFFECTIVE_SPEED`."""
     del request, target
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return min(value, _HIGHEST_EFFECTIVE_SPEED) if field == "speed" and is_number else value
@@ -135,7 +135,7 @@ def limit_speed(request: ParsedRequest, target: Target, field: SpeechField, valu
     FaultCondition("a target documents the format of requests that name none", _documents_default_format),
 )
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
-    """Deliver another format than the documented default to requests that name none."""
+    """Return another format than the documented default if the request names none, else `value`."""
     mapping = target.speech.request_fields.get(field)
     if field != "format" or mapping is None or request.read_value(mapping.location) not in (MISSING, None):
         return value
@@ -325,7 +325,7 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
 
 @declare_fault("change_synthesis", "wrong-format", "The audio has another format than declared.")
 def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio in another format than the Content-Type declares."""
+    """Return the synthesis with another audio format than the Content-Type of the response declares."""
     return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
 
 
@@ -339,7 +339,7 @@ def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
     ),
 )
 def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio at half of its sample rate, or at the nearest lower rate that MP3 supports."""
+    """Return the synthesis at half of its sample rate, or at the nearest lower rate that MP3 supports."""
     rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
     rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
     return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
@@ -355,7 +355,7 @@ def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
     ),
 )
 def halve_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode MP3 with half of the documented bit rate."""
+    """Return the synthesis with half of the documented bit rate of its MP3; unchanged if none is documented."""
     bitrate_kbps = synthesis.bitrate_kbps
     return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
 
@@ -468,7 +468,7 @@ _TIME_SHIFT_S = 0.15
 
 
 def stretch_times(timings: list[SpeechTiming], factor: float) -> list[SpeechTiming]:
-    """Multiply all times by `factor`."""
+    """Return the timings with all times multiplied by `factor`."""
     return [_move_timing(timing, timing.start_s * factor, (timing.end_s or 0.0) * factor) for timing in timings]
 
 
@@ -491,7 +491,7 @@ _HAS_TIMESTAMPS = FaultCondition[Target](
     "change_speech_timings", "timestamps-unordered", "The first character or word starts last.", _HAS_TIMESTAMPS
 )
 def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Give the first character or word the time of the last one."""
+    """Return the timings with the time of the last character or word for the first one."""
     if not timings:
         return timings
     return [timings[0]._replace(start_s=timings[-1].start_s, end_s=timings[-1].end_s), *timings[1:]]
@@ -501,7 +501,7 @@ def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTimi
     "change_speech_timings", "timestamps-shifted", "Every character or word is stated 150 ms late.", _HAS_TIMESTAMPS
 )
 def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """State every time 150 ms late."""
+    """Return the timings with every time 150 ms later."""
     return [
         _move_timing(timing, timing.start_s + _TIME_SHIFT_S, (timing.end_s or 0.0) + _TIME_SHIFT_S)
         for timing in timings
@@ -515,7 +515,7 @@ def shift_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     _HAS_TIMESTAMPS,
 )
 def distribute_times_evenly(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Give every character the same duration, from the first start to the last end."""
+    """Return the timings with the same duration for every character, from the first start to the last end."""
     if not timings:
         return timings
     gap = 0 if all(len(timing.text) == 1 for timing in timings) else 1  # words have a space between them
@@ -535,7 +535,7 @@ def distribute_times_evenly(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     _HAS_TIMESTAMPS,
 )
 def freeze_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Repeat the time of the middle character or word for all that follow."""
+    """Return the timings with the time of the middle character or word for all that follow it."""
     middle = timings[len(timings) // 2] if timings else None
     return [
         _move_timing(timing, middle.start_s, middle.start_s) if middle and timing.start_s > middle.start_s else timing

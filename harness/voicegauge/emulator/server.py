@@ -85,7 +85,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
     @property
     def request_state(self) -> RequestState:
-        """What the connection reads now."""
+        """What the connection reads now: headers, a body, or nothing before the response."""
         raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -194,7 +194,7 @@ class ClientLimitingMixin(asyncio.Protocol):
 
 
 class _ClientLimitingH11Protocol(ClientLimitingMixin, H11Protocol):
-    """uvicorn's protocol for HTTP/1.1 with these limits, for servers that name no protocol class."""
+    """uvicorn's protocol for HTTP/1.1 with limits for each client, for servers that name no protocol class."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -278,26 +278,28 @@ class RelayApp:
         elif scope["type"] == "websocket":
             await self._relay_socket(_AsgiRequest(scope, receive, send))
 
-    async def _relay_socket(self, client: _AsgiRequest) -> None:
-        await client.receive()  # websocket.connect
-        rejection = find_forwarding_rejection(client.scope)
+    async def _relay_socket(self, asgi_request: _AsgiRequest) -> None:
+        await asgi_request.receive()  # websocket.connect
+        rejection = find_forwarding_rejection(asgi_request.scope)
         if rejection is None and self._open_socket_count >= MAX_OPEN_SOCKETS:
             rejection = 503, f"passes {MAX_OPEN_SOCKETS} WebSockets at the same time"
         if rejection is not None:
-            await _reject_handshake(client.send, *rejection)
+            await _reject_handshake(asgi_request.send, *rejection)
             return
-        scope, captured_messages = client.scope, CapturedMessages(self.body_limit)
+        scope, captured_messages = asgi_request.scope, CapturedMessages(self.body_limit)
         query = scope["query_string"].decode("latin-1")
         origin, target = self.upstream.find_socket_origin_and_request_target(scope["raw_path"].decode("latin-1"), query)
         headers = decode_headers(select_forwarded_headers(scope["headers"], is_request=True))
         handshake = Request(method="GET", url=f"{origin}{target}", headers=headers)
-        relay = SocketRelay(handshake, client.receive, client.send, captured_messages, scope.get("extensions", {}))
+        relay = SocketRelay(
+            handshake, asgi_request.receive, asgi_request.send, captured_messages, scope.get("extensions", {})
+        )
         self._open_socket_count += 1
         try:
             await relay.run()
         except TransportError as error:
             self.observer.on_request_failed(str(error))
-            await _reject_handshake(client.send, find_failure_status(error), str(error))
+            await _reject_handshake(asgi_request.send, find_failure_status(error), str(error))
             captured_messages.release()
             return
         finally:
@@ -323,10 +325,10 @@ class _AsgiRequest(NamedTuple):
 class _RequestRelay:
     """Forwards one request and passes its response back."""
 
-    def __init__(self, app: RelayApp, request: _AsgiRequest) -> None:
+    def __init__(self, app: RelayApp, asgi_request: _AsgiRequest) -> None:
         self._observer, self._transport = app.observer, app.transport
-        self._scope, self._receive, self._send = request
-        scope = request.scope
+        self._scope, self._receive, self._send = asgi_request
+        scope = asgi_request.scope
         self._method = str(scope["method"])
         self._raw_path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")

@@ -106,7 +106,7 @@ class CapturedBody:
         self._content = io.BytesIO()
 
     def release(self) -> None:
-        """Free the memory of the copy."""
+        """Drop the copy, and free the memory that is reserved for it."""
         self.discard()
         self._limit.release(self.size_bytes)
         self.size_bytes = 0
@@ -156,7 +156,7 @@ class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
 
 
 class JudgeSettings(Record, frozen=True, kw_only=True):
-    """The settings of the judging process."""
+    """What the judging process needs to begin: the contract, the names of a server, and where and how to record."""
 
     contract_path: str
     """Path of the contract of the service behind the proxy."""
