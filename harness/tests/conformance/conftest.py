@@ -55,13 +55,6 @@ def inject_faults(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[...
     _control(voicegauge_emulator, "POST", "reset", {})
 
 
-@pytest.fixture(scope="session")
-def whole_plan(voicegauge_catalogue: Catalogue) -> CasePlan:
-    """Every case of every target of all bundled contracts, as for the emulator."""
-    targets = voicegauge_catalogue.select_targets([])
-    return plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
-
-
 @pytest.fixture
 def check(voicegauge_catalogue: Catalogue) -> Check:
     """Check targets against an emulator in this process: all cases, or those that `only` chooses.

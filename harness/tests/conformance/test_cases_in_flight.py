@@ -135,7 +135,7 @@ def without_times_and_ids(report: CheckReport) -> CheckReport:
     return msgspec.structs.replace(report, created_at="", resources=resources, findings=findings)
 
 
-@pytest.mark.parametrize("name", ["voices", "jobs"])
+@pytest.mark.parametrize("name", [pytest.param("voices", marks=pytest.mark.slow), "jobs"])
 def test_results_and_their_order_do_not_depend_on_the_cases_in_flight(name, voices) -> None:
     contract = voices if name == "voices" else load_stand_in_contract()
     plan, targets = plan_all(contract), list(contract.targets.values())

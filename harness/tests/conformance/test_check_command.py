@@ -115,6 +115,7 @@ def test_a_severity_may_be_given_by_its_name() -> None:
     assert report.count_findings(Severity.ERROR) == 0
 
 
+@pytest.mark.slow
 def test_other_statuses_of_a_service_that_ignores_the_key_are_one_finding() -> None:
     names = ("elevenlabs/multilingual-v2", "elevenlabs/getVoiceSettings", "elevenlabs/deleteDub")
     cases = [f"{name}: a request without a key" for name in names]

@@ -45,6 +45,7 @@ def test_a_body_that_is_one_text_is_fuzzed(check) -> None:
     assert report.exchange_count_by_provenance["emulated"] >= 5
 
 
+@pytest.mark.slow
 def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check) -> None:
     def search() -> CheckReport:
         faults = ["accepts-invalid@pixelapi"]

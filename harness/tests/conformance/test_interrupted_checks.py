@@ -157,7 +157,11 @@ def test_a_check_whose_report_was_not_printed_reports_the_same_without_a_request
 
 @pytest.mark.parametrize(
     "changed",
-    [pytest.param(("--severity", "status-undocumented=info"), marks=pytest.mark.slow), ("--new-run",), ("other key",)],
+    [
+        pytest.param(("--severity", "status-undocumented=info"), marks=pytest.mark.slow),
+        ("--new-run",),
+        pytest.param(("other key",), marks=pytest.mark.slow),
+    ],
 )
 def test_a_check_of_something_else_does_not_go_on(acme, arguments, check, changed, monkeypatch) -> None:
     kill_after(acme, arguments, 6)
@@ -523,7 +527,10 @@ def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
 
 @pytest.mark.parametrize(
     "event_type",
-    [pytest.param(SubmitStartedEvent, marks=pytest.mark.slow), SubmitCompletedEvent, CaseFinishedEvent],
+    [
+        SubmitCompletedEvent,
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (SubmitStartedEvent, CaseFinishedEvent)),
+    ],
 )
 def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkeypatch, event_type) -> None:
     write = Journal.write

@@ -28,13 +28,6 @@ def is_lifecycle_or_list(case) -> bool:
     return case.is_lifecycle or (case.operation == "submitBatch" and "items" in case.expected_response.description)
 
 
-def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue, whole_plan) -> None:
-    operations = [operation for contract in voicegauge_catalogue for operation in contract.operations.values()]
-    with_lifecycle = {one.id for one in operations if one.resource or one.batch or one.submit}
-    assert {case.operation for case in whole_plan.cases if case.is_lifecycle} == with_lifecycle
-    assert {"createUserVoice", "createEmbedding", "chat", "submitBatch", "longRunningRecognize"} <= with_lifecycle
-
-
 def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:
     report = check(TARGETS, only=is_lifecycle_or_list)
     assert report.findings == ()

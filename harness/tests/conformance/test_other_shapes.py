@@ -104,7 +104,7 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in ("formats", "timestamps") else ()) for name in FOUND_BY],
+    [pytest.param(name, marks=() if name == "lines" else pytest.mark.slow) for name in FOUND_BY],
 )
 def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
     report = check_shape(name)

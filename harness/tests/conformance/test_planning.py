@@ -37,9 +37,9 @@ def test_the_base_request_of_every_target_is_valid(target) -> None:
 
 
 @pytest.fixture(scope="module")
-def plan(whole_plan: CasePlan) -> CasePlan:
+def plan() -> CasePlan:
     """Every case of every target."""
-    return whole_plan
+    return plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
 
 
 def test_a_plan_is_deterministic() -> None:
@@ -73,6 +73,13 @@ def test_expectations_agree_with_the_schema(plan) -> None:
         operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
         if "parameters" not in case.expected_response.contract_pointer:
             assert is_valid_body(operation, case.request) is (case.expected_response.acceptance == "accepted"), case.id
+
+
+def test_every_resource_and_batch_has_a_lifecycle_case(plan) -> None:
+    operations = [operation for contract in CATALOGUE for operation in contract.operations.values()]
+    with_lifecycle = {one.id for one in operations if one.resource or one.batch or one.submit}
+    assert {case.operation for case in plan.cases if case.is_lifecycle} == with_lifecycle
+    assert {"createUserVoice", "createEmbedding", "chat", "submitBatch", "longRunningRecognize"} <= with_lifecycle
 
 
 def test_every_case_points_to_a_line_of_its_contract(plan) -> None:

@@ -323,7 +323,7 @@ def _record(contract, *exchanges):
 @pytest.mark.parametrize(
     ("provider", "operation_id", "body", "voice"),
     [
-        ("elevenlabs", "listAllVoices", {"voices": [{"voice_id": "mine"}]}, "mine"),
+        pytest.param("elevenlabs", "listAllVoices", {"voices": [{"voice_id": "mine"}]}, "mine", marks=pytest.mark.slow),
         ("elevenlabs", "listAllVoices", {"voices": []}, None),
         ("openai-compatible", "listVoices", {"voices": ["zoe", "max"]}, "zoe"),
         ("openai-compatible", "listVoices", {"voices": "none"}, None),

@@ -92,6 +92,7 @@ async def measure_timing(target: BaseTarget, emulator: RunningEmulator) -> Trans
     return delivery.transcript_timing
 
 
+@pytest.mark.slow
 async def test_faults_that_break_no_document_show_in_the_times_of_a_benchmark(voicegauge_catalogue: Catalogue) -> None:
     (target,) = voicegauge_catalogue.select_targets(["deepgram/flux-listen"])
     faults = ("socket-transcript-end-late", "socket-transcript-cut-early", "socket-transcript-words-flip")
