@@ -9,8 +9,10 @@ from .operation_edits import BASE, OPERATION_EDITS, OperationEdit
 
 @pytest.mark.parametrize(
     ("edit", "undone"),
-    OPERATION_EDITS,
-    ids=lambda value: "+".join(value.rules) if isinstance(value, OperationEdit) else "",
+    [
+        pytest.param(edit, undone, marks=pytest.mark.slow if number % 3 else (), id="+".join(edit.rules))
+        for number, (edit, undone) in enumerate(OPERATION_EDITS)
+    ],
 )
 def test_a_change_of_an_operation_has_its_rule(drift: Drift, edit: OperationEdit, undone: bool) -> None:
     old, new = BASE, edited(BASE, *edit.edits)

@@ -37,7 +37,13 @@ def in_each(
     return found
 
 
-@pytest.mark.parametrize("edit", SCHEMA_EDITS, ids=lambda edit: edit.action)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(edit, marks=pytest.mark.slow if number % 4 else (), id=edit.action)
+        for number, edit in enumerate(SCHEMA_EDITS)
+    ],
+)
 def test_a_schema_change_has_its_rule_in_every_position(drift: Drift, edit: SchemaEdit) -> None:
     for place, (found,) in in_each(drift, edit.places or POSITIONS, edit.old, edit.new, edit.media_type).items():
         assert (found.rule, found.level) == expected(place, edit)

@@ -39,6 +39,8 @@ NOT_OFFERED = {
 """Operations that the official client for Python lacks, with the reason."""
 PLAIN_HTTP = ("google", "azure", "rime", "xai")
 """Providers whose operations are called without a client here."""
+FEW_CLIENTS = ("openai", "cartesia", "google")
+"""Providers in the fast tests."""
 
 
 @pytest.fixture(scope="module")
@@ -392,7 +394,11 @@ CLIENTS: dict[str, Callable[[str, httpx.Client], Any]] = {
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("provider", CLIENTS)
+@pytest.mark.parametrize(
+    # Importing a client takes up to a second.
+    "provider",
+    [pytest.param(name, marks=() if name in FEW_CLIENTS else pytest.mark.slow) for name in CLIENTS],
+)
 def test_the_official_client_calls_every_operation(
     provider: str, emulator: RunningEmulator, http: httpx.Client, request: pytest.FixtureRequest
 ) -> None:

@@ -28,7 +28,9 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+@pytest.mark.parametrize(
+    "rate", [pytest.param(22_050, marks=pytest.mark.slow), 44_100, pytest.param(48_000, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
 def test_format_rate_and_channels_are_those_of_the_target(name, rate, channels) -> None:
     source = encode_at_bitrate(stereo(), RATE_HZ, "wav")
