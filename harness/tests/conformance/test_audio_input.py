@@ -196,6 +196,7 @@ def test_every_documented_format_is_uploaded(cases, check) -> None:
     assert not report.findings
 
 
+@pytest.mark.slow
 def test_a_service_that_takes_every_format_is_sent_no_other(tmp_path: Path) -> None:
     document = copy.deepcopy(DOCUMENT)
     limits = document["paths"]["/clone"]["post"]["x-limits"]["upload_limits"]["sample"]

@@ -26,7 +26,6 @@ FAST_FAULT_IDS = (
     "html-as-audio",
     "ignored-key",
     "missing-header",
-    "renamed-field",
     "seed-ignored",
     "silent-audio",
     "speech-cut",

@@ -81,7 +81,10 @@ def test_every_target_of_a_plan_can_be_checked_alone() -> None:
 
 @pytest.mark.parametrize(
     ("name", "operations"),
-    [("stt-faster-whisper", {"transcribe"}), ("stems-spleeter", {"separateAudio", "downloadResult"})],
+    [
+        pytest.param("stt-faster-whisper", {"transcribe"}, marks=pytest.mark.slow),
+        ("stems-spleeter", {"separateAudio", "downloadResult"}),
+    ],
 )
 def test_a_target_that_takes_audio_is_checked_alone(name, operations) -> None:
     report = check(f"ttsai/{name}", emulated=True, max_calls=4)

@@ -114,7 +114,14 @@ def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
     assert {case.verdict for case in deliveries} == {"passed"}
 
 
-@pytest.mark.parametrize(("name", "fault"), [(name, fault) for name, faults in FOUND_BY.items() for fault in faults])
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        pytest.param(name, fault, marks=pytest.mark.slow if fault in ("other-bit-rate", "other-sample-rate") else ())
+        for name, faults in FOUND_BY.items()
+        for fault in faults
+    ],
+)
 def test_a_fault_is_found_by_its_rule(name, fault, load_shape, check_shape) -> None:
     assert any(FAULTS[fault].applies_to(target) for target in _list_targets_of_shape(load_shape(name)))
     assert FOUND_BY[name][fault] in {finding.rule for finding in check_shape(name, fault).findings}
