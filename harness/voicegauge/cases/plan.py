@@ -196,8 +196,7 @@ def plan_cases(
         if _is_included_in_plan(
             case, allows_large_uploads=allows_large_uploads, include_all_billable_cases=include_all_billable_cases
         ):
-            cases.setdefault(case.id, case)
-    # Equal ids mean that several targets of an operation give the same case of the operation; the first is kept.
+            cases.setdefault(case.id, case)  # the targets of an operation give some cases of it more than once
     plan = CasePlan(
         cases=tuple(order_cases(cases.values(), max_billable_requests)),
         skipped_cases=tuple(skipped.values()),

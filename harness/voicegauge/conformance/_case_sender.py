@@ -474,16 +474,14 @@ class CaseSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        ledger, client = self._service.ledger, self._client
+        ledger, client, retry_policy = self._service.ledger, self._client, self._contract.provider.retry_policy
         idempotency_key = earlier_idempotency_key or create_idempotency_key(operation)
         parts = add_idempotency_key(operation, request_parts, idempotency_key)
         request = client.build_request(operation, parts, key=key, server_name=server_name)
         price_name = case.target_name if operation.id == case.operation and case.target_name else operation.id
-        reservation = (
-            ledger.reserve(price_usd, f"{case.provider}/{price_name}")
-            if ledger is not None and price_usd is not None
-            else None
-        )
+        reservation = None
+        if ledger is not None and price_usd is not None:
+            reservation = ledger.reserve(price_usd, f"{case.provider}/{price_name}")
         with settle_request(
             reservation,
             operation,
@@ -492,14 +490,13 @@ class CaseSender:
             repeats_earlier_request=earlier_idempotency_key is not None,
             usage_priced_request=usage_priced_request,
         ) as exchanges:
-            waits_s = iterate_retry_waits_s(self._contract.provider.retry_policy, client.retry_random)
-            for wait_s in itertools.chain(waits_s, (None,)):
+            for wait_s in itertools.chain(iterate_retry_waits_s(retry_policy, client.retry_random), (None,)):
                 await client.wait_for_rate_limit(operation)
                 exchanges.append(await client.send(request, operation.id))
                 response = exchanges[-1].response
-                is_retry_requested = should_send_again(response.status, self._contract.provider.retry_policy)
                 # A case that tests exactly this response would otherwise send it until its retries are used up.
-                if wait_s is None or not is_retry_requested or response.status in case.expected_response.statuses:
+                is_expected = response.status in case.expected_response.statuses
+                if wait_s is None or is_expected or not should_send_again(response.status, retry_policy):
                     break
                 if not await self._wait_as_requested(response, wait_s):
                     break
