@@ -88,6 +88,7 @@ def test_the_official_digests_are_openai_whispers() -> None:
         find_official_weights("bass.en")
 
 
+@pytest.mark.slow
 def test_a_folder_without_the_file_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(UsageError, match=r"tiny\.en\.pt: No such file"):
