@@ -192,3 +192,28 @@ def test_a_clock_that_is_set_leaves_times_between_opening_and_reading(
     opened_s = time.perf_counter()
     *_, arrived_s, read_s = read_once(monkeypatch, clock_step_s=clock_step_s)
     assert opened_s <= arrived_s <= read_s
+
+
+def test_a_loop_that_uses_the_descriptor_alone_is_not_woken_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvicorn uses uvloop where it is installed")
+    adopt, adopted, found = PacketTimingSocket.adopt_connection, list[socket.socket](), list[object]()
+
+    def note_adopted_socket(connected: socket.socket, *, has_packet_times: bool = True) -> PacketTimingSocket:
+        adopted.append(taken := adopt(connected, has_packet_times=has_packet_times))
+        return taken
+
+    def look_for_events(_request: bytes) -> None:
+        poller = select.poll()
+        poller.register(adopted[0], select.POLLIN)
+        time.sleep(0.02)
+        found.extend(poller.poll(0))
+
+    async def send_one_request(url: str) -> Exchange:
+        async with Transport() as transport:
+            return await send(transport, url)
+
+    monkeypatch.setattr(PacketTimingSocket, "adopt_connection", note_adopted_socket)
+    with respond_from_thread(look_for_events) as url:
+        timing = uvloop.run(send_one_request(url)).timing
+    assert not found, "times of sent packets keep the loop busy until the response arrives"
+    assert timing.ttfb_ms >= 20, "the time of arrival is that of the data, not that of the connection"

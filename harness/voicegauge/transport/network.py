@@ -127,8 +127,14 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
                 # would be said to be time of the service (Nagle's algorithm and delayed acknowledgements).
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # Before asyncio has the socket: it keeps the object whose `recv` and `send` it calls.
-                timed = PacketTimingSocket.adopt_connection(connected)
-                transport, protocol = await loop.create_connection(lambda: _StreamProtocol(timed), sock=timed)
+                # Other loops than those of asyncio, such as uvloop, use the descriptor without calling the socket. So
+                # nothing would take the times of sent packets from it, and these wake the loop until they are taken:
+                # it would keep a processor busy while the service works.
+                calls_socket = isinstance(loop, asyncio.SelectorEventLoop)
+                timed = PacketTimingSocket.adopt_connection(connected, has_packet_times=calls_socket)
+                transport, protocol = await loop.create_connection(
+                    lambda: _StreamProtocol(timed, is_called_by_loop=calls_socket), sock=timed
+                )
         return _TimedNetworkStream(transport, protocol)
 
     async def sleep(self, seconds: float) -> None:
@@ -163,8 +169,8 @@ class _ReceivedBytes(NamedTuple):
 class _StreamProtocol(asyncio.Protocol):
     """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
-    def __init__(self, connected_socket: PacketTimingSocket) -> None:
-        self.socket = connected_socket
+    def __init__(self, connected_socket: PacketTimingSocket, *, is_called_by_loop: bool) -> None:
+        self.socket, self.is_called_by_loop = connected_socket, is_called_by_loop
         self.received: deque[_ReceivedBytes] = deque()
         self.is_ended = False
         self.ended_s = 0.0
@@ -183,7 +189,8 @@ class _StreamProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Not the time at which `read` returns: with many requests in flight, the task that reads may run milliseconds
         # after the bytes arrived.
-        self.received.append(_ReceivedBytes(data, self.socket.arrival_time_s))
+        arrival_time_s = self.socket.arrival_time_s if self.is_called_by_loop else time.perf_counter()
+        self.received.append(_ReceivedBytes(data, arrival_time_s))
         self._buffered_bytes += len(data)
         # Without a limit a server could send faster than its response is read, until memory is full: asyncio's
         # protocols have no flow control of their own, unlike its streams.
@@ -319,7 +326,7 @@ class _TimedNetworkStream(httpcore.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
         """Return a stream over TLS on this connection."""
-        protocol = _StreamProtocol(self._protocol.socket)
+        protocol = _StreamProtocol(self._protocol.socket, is_called_by_loop=self._protocol.is_called_by_loop)
         try:
             with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
                 async with asyncio.timeout(timeout):

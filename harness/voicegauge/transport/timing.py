@@ -162,8 +162,11 @@ class PacketTimingSocket(socket.socket):
     """Whether the operating system states when bytes of this socket were passed to the network."""
 
     @classmethod
-    def adopt_connection(cls, connected_socket: socket.socket) -> Self:
-        """Return a socket with the connection of `connected_socket`, which can no longer be used."""
+    def adopt_connection(cls, connected_socket: socket.socket, *, has_packet_times: bool = True) -> Self:
+        """Return a socket with the connection of `connected_socket`, which can no longer be used.
+
+        Without `has_packet_times`, the operating system is not asked for the times at which packets leave and arrive.
+        """
         timeout_s = connected_socket.gettimeout()  # a new object for the same descriptor has the default, which blocks
         taken = cls(
             connected_socket.family,
@@ -174,7 +177,7 @@ class PacketTimingSocket(socket.socket):
         taken.settimeout(timeout_s)
         taken.arrival_time_s = taken.sent_time_s = time.perf_counter()
         taken._has_arrival_times = taken._has_send_times = False
-        if HAS_PACKET_TIMES:
+        if HAS_PACKET_TIMES and has_packet_times:
             with contextlib.suppress(OSError):
                 taken.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 taken._has_arrival_times = True
