@@ -201,7 +201,7 @@ class ComparedTimes(NamedTuple):
 
     @property
     def all_times(self) -> list[TimeInSession]:
-        """The times of the samples of all runs of the side."""
+        """The times of the samples of all runs of this side of the comparison."""
         return [timed for times in self.times_by_run for timed in times]
 
     def select_texts(self, text_ids: set[str]) -> ComparedTimes:

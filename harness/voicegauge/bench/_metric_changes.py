@@ -66,14 +66,14 @@ class MetricChange(ABC):
 
     @abstractmethod
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the smallest true worsening that is found with probability `REQUIRED_POWER`.
+        """Return the smallest true worsening of the metric that is found with probability `REQUIRED_POWER`.
 
-        That probability is computed for the test that is made, with an estimated standard error, and not for a normal
-        approximation.
+        It is stated as `change` is; `None` with too few data, or if no worsening would be found. That probability is
+        computed for the test that is made, with an estimated standard error, and not for a normal approximation.
 
         Args:
             tail_probability: probability of a false alarm at which the change is tested, in one direction.
-            min_change: smaller measured changes are ignored.
+            min_change: smaller measured changes are ignored; stated as `change` is.
         """
 
 
@@ -93,7 +93,7 @@ class BoundedChange(MetricChange):
         """Return `None`, because the bounds do not come from samples."""
         return None
 
-    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float]:
         """Return the bounds of the change, which are certain, whatever the probability of a tail."""
         del tail_probability
         return self.smallest_change, self.largest_change
@@ -187,8 +187,8 @@ class EstimatedChange(MetricChange):
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest worsening whose estimate is significant, and above `min_change`, with `REQUIRED_POWER`.
 
-        `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN` would be found, or a rate that is higher by 1 (or by
-        ten times `min_change`, if that is more).
+        `None` with too few data, or if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN` would be found, or a rate that
+        is higher by 1 (or by ten times `min_change`, if that is more).
         """
         standard_error, predict = self.standard_error, self.predict_standard_error
         if standard_error is None:
@@ -238,16 +238,19 @@ class TwiceTestedChange(MetricChange):
         return cls(**chosen.get_common_fields(), chosen_estimate=chosen, other_estimate=other)
 
     def compute_p_value(self) -> float | None:
-        """Return twice the smaller p-value."""
+        """Return twice the smaller p-value of the two tests, at most 1; `None` with too few data."""
         p_value = self.chosen_estimate.compute_p_value()
         return None if p_value is None else min(2 * p_value, 1.0)
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the interval of the chosen test, at half the probability of a tail."""
+        """Return the interval of `chosen_estimate` at half of `tail_probability`; `None` with too few data."""
         return self.chosen_estimate.compute_interval(tail_probability / 2)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the smaller detectable change of the two tests."""
+        """Return the smaller detectable change of the two tests, each at half of `tail_probability`.
+
+        `None` if neither test would find a change.
+        """
         sizes = [
             one.compute_detectable_change(tail_probability / 2, min_change)
             for one in (self.chosen_estimate, self.other_estimate)
@@ -268,7 +271,10 @@ class PolledTimeChange(MetricChange):
     """Change if every time of the baseline is at its lower bound, and every time of the run at its upper bound."""
 
     def compute_p_value(self) -> float | None:
-        """Return the p-value of the possible change that is nearest to "nothing changed"; 1 if the change may be 0."""
+        """Return the p-value of the possible change that is nearest to "nothing changed"; 1 if the change may be 0.
+
+        `None` with too few data.
+        """
         if self.smallest_change.difference > 0:
             return self.smallest_change.compute_p_value()
         if self.largest_change.difference < 0:
@@ -278,6 +284,8 @@ class PolledTimeChange(MetricChange):
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return an interval that contains the confidence intervals of the smallest and of the largest change.
 
+        `None` with too few data.
+
         Args:
             tail_probability: the probability of one tail: 0.025 for a 95% interval.
         """
@@ -286,7 +294,14 @@ class PolledTimeChange(MetricChange):
         return (smallest[0], largest[1]) if smallest and largest else None
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the worsening that is found with `REQUIRED_POWER` even if `smallest_change` is the true change."""
+        """Return the worsening of the time that is found with `REQUIRED_POWER` even if its `smallest_change` is true.
+
+        It is relative, as `change` is; `None` with too few data, or if no worsening would be found.
+
+        Args:
+            tail_probability: as in `MetricChange`.
+            min_change: as in `MetricChange`.
+        """
         # The smallest change is what is tested, and the change that is shown is larger by a constant ratio.
         size = self.smallest_change.compute_detectable_change(tail_probability, min_change)
         return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest_change.change) - 1
@@ -320,7 +335,7 @@ class FailureRateChange(MetricChange):
             run_sample_count=run_samples,
         )
 
-    def compute_p_value(self) -> float | None:
+    def compute_p_value(self) -> float:
         """Return the larger of two p-values: that of Newcombe's interval and that of Fisher's exact test."""
         return 1.0 if self.change == 0 else max(self._compute_newcombe_p_value(), 2 * self._compute_mid_p_value())
 
@@ -346,7 +361,7 @@ class FailureRateChange(MetricChange):
             return float(2 * norm.sf(MAX_NORMAL_QUANTILE))
         return float(2 * norm.sf(brentq(compute_distance_from_zero, 0.0, MAX_NORMAL_QUANTILE)))
 
-    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float]:
         """Return Newcombe's confidence interval of `change`.
 
         It is extended to 0 if it excludes 0 although the exact test is not significant.

@@ -63,7 +63,7 @@ class FailedExchangeQuoter:
         """Prepare to quote exchanges of a run.
 
         Args:
-            key_by_provider: API keys in use, which are masked wherever they appear.
+            key_by_provider: API keys in use, by provider id, which are masked wherever they appear; `None` for no key.
             earlier_samples: samples of an interrupted run that is continued.
         """
         self._secrets = {provider: list_secrets(key) for provider, key in key_by_provider.items()}
@@ -275,7 +275,7 @@ def build_unmeasured_audio(audio: bytes, media_type: str | None, file_path: str)
 
     Args:
         audio: the audio.
-        media_type: its media type as the response declares it.
+        media_type: its media type as the response declares it; `None` if it declares none.
         file_path: path of its file relative to the folder of the run; empty if it is not saved yet.
     """
     digest = hashlib.sha256(audio).hexdigest()
@@ -283,7 +283,7 @@ def build_unmeasured_audio(audio: bytes, media_type: str | None, file_path: str)
 
 
 def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
-    """Return the fields of a sample that the plan determines."""
+    """Return the fields of a `Sample` that the plan determines, by name."""
     return {
         "id": planned_sample.id,
         "target": planned_sample.target,

@@ -317,7 +317,7 @@ TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 def move_to_gpu_if_available(asr: Asr, cluster: ClusterConnection | None) -> Asr:
     """Return `asr` configured for a GPU, if it can use one and this machine or a worker of the cluster has one.
 
-    Otherwise `asr` is returned unchanged.
+    Otherwise `asr` is returned unchanged. Without a cluster (`None`), only this machine counts.
 
     Raises:
         VoicegaugeError: the cluster cannot be used; see `ClusterConnection.client`.
@@ -344,8 +344,9 @@ def transcribe_clips(
         asr: ASR engine that is sent to the processes; each process loads the model once.
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
-        cluster: Dask cluster whose workers are used instead.
-        report_progress: called after each group of clips. Without a GPU, each group has one clip.
+        cluster: Dask cluster whose workers are used instead; `None` for this machine.
+        report_progress: called after each group of clips; `None` for no reports. Without a GPU, each group has one
+            clip.
 
     Raises:
         DataError: a clip is missing or was changed.

@@ -123,7 +123,8 @@ def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
     """Whether `data` is raw audio whose encoding no document states.
 
-    Such audio cannot be decoded, which does not count as a failure of the sample.
+    Such audio cannot be decoded, which does not count as a failure of the sample. If the response declares no media
+    type (`None`), `data` does not count as raw audio.
     """
     head = data[:_MAX_INSPECTED_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
@@ -179,7 +180,10 @@ def _add_audio_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> S
 
 
 def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
-    """Return the encoding that the contract declares for audio without a header; `None` if it declares none."""
+    """Return the encoding that the contract declares for audio without a header.
+
+    `None` if it declares none, or without a target (`None`).
+    """
     if isinstance(target, Target):
         documented = _find_default_audio_format(target)
         if documented is not None and documented.sample_rate_hz is not None:
@@ -326,6 +330,10 @@ def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float |
     """Return the chunks, and the gaps between them; `None` without arrivals.
 
     Arrivals less than `MAX_MERGED_GAP_MS` apart are one chunk.
+
+    Args:
+        arrivals: for each arrival, its time in ms and the number of bytes received until then.
+        first_event_ms: time of the first event of an event stream; `None` for another response.
     """
     if not arrivals:
         return None

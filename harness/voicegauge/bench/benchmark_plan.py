@@ -76,7 +76,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
     @property
     def is_warmup(self) -> bool:
-        """Whether the sample is left out of every result."""
+        """Whether the sample is sent to warm up, and left out of every result."""
         return self.repetition_number < 1
 
 
@@ -128,7 +128,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
 
     @property
     def cost_usd(self) -> float:
-        """Total of the known prices in dollars."""
+        """Total of the known prices of the requests, in dollars; unknown prices count as 0."""
         return sum_usd(target.usd or 0.0 for target in self.target_costs)
 
     @property
@@ -213,7 +213,7 @@ def plan_benchmark_requests(
         user_price_usd_by_target: the user's own prices in dollars per request, by target id. They replace the prices
             of the contracts.
         base_urls: base URLs set by the user.
-        voice_sample: the voice sample sent to cloning targets.
+        voice_sample: the user's own voice sample, sent to cloning targets; `None` for the bundled one.
         requested_languages: the languages that the user asks for, which are also sent to targets without documented
             languages.
 
@@ -265,7 +265,7 @@ def _check_request_count(text_count: int, target_count: int, settings: BenchPlan
 def _quote_prices(
     target: BaseTarget, texts: Iterable[SuiteText], settings: BenchPlanSettings, user_price_usd: float | None
 ) -> dict[SuiteText, PriceQuote]:
-    """Return the price of each text."""
+    """Return the price of one request for each text; the user's own price per request unless that is `None`."""
     return {
         text: quote_turn_price(
             target,
@@ -393,7 +393,7 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
 
     Args:
         target: the target to describe.
-        user_price_usd: the user's own price per request, which replaces the contract's.
+        user_price_usd: the user's own price per request, which replaces the contract's unless it is `None`.
     """
     # Users run the server themselves if the contract says so, or if its own server is on this machine.
     host = urlsplit(target.operation.server.url).hostname or ""
@@ -423,7 +423,7 @@ def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> 
 
 
 def _list_price_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:
-    """Return what documents state about the price; the user's own price if there is one, which nobody disputes."""
+    """Return what documents state about the price; the user's own price unless it is `None`, which nobody disputes."""
     if user_price_usd is None:
         return tuple(one.claim for one in list_all_claims(target))
     part = PricePart(unit="request", usd_per_unit=user_price_usd, units_per_request=1, max_units_per_request=1)
@@ -495,7 +495,7 @@ class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
     def build_table(self) -> SummaryTable:
-        """Return a row for each target."""
+        """Return a table of what the plan costs, with a row for each target."""
         return SummaryTable(
             title=f"{format_count(self.request_count, 'request')}, {format_price_usd(self.cost_usd)} expected, "
             f"at most {format_price_usd(self.reserved_usd)}",

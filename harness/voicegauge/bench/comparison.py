@@ -108,7 +108,7 @@ def check_no_run_is_repeated(runs: Sequence[Run]) -> None:
 
 
 def check_run_has_samples(run: Run) -> None:
-    """Raise an error if a run has no sample that counts."""
+    """Raise a `DataError` if a run has no sample that counts (`Sample.is_counted`)."""
     if not any(sample.is_counted for sample in run.samples):
         reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
         raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
@@ -212,7 +212,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         baseline: one run or several. Several runs, such as those of several nights, show how much the metrics differ
             without a change.
         run: the new run.
-        settings: statistical settings.
+        settings: statistical settings; `None` for the defaults.
 
     Raises:
         DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
@@ -274,7 +274,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
     Args:
         run: a run of at least two targets.
         baseline_target: id of the target that the others are compared with.
-        settings: statistical settings; `assumed_variation` is not used.
+        settings: statistical settings, `None` for the defaults; `assumed_variation` is not used.
 
     Raises:
         DataError: the run has no such target, no other target, or no sample.
@@ -313,7 +313,10 @@ def _build_comparison(
     scores: ScoreSet | None,
     listening_note: str,
 ) -> RunComparison:
-    """Return the result of a comparison in which all targets are on both sides, and nothing else is left out."""
+    """Return the result of a comparison in which all targets are on both sides, and nothing else is left out.
+
+    `scores` are those of `run`; `None` if it was not scored.
+    """
     old_texts = {text for target in targets for one in target.baseline_samples for text in one.text_ids}
     new_texts = {text for target in targets for text in target.run_samples.text_ids}
     if not old_texts & new_texts:
@@ -487,8 +490,8 @@ def measure_spreads(
     Args:
         runs: runs of different nights without a change of the service.
         assumed_night_spread: spread of nights that is assumed if the runs do not show it.
-        compared_run: the run that is compared with `runs`. It must be comparable, but shows no spread, because the
-            service may have changed before it.
+        compared_run: the run that is compared with `runs`; `None` if there is none yet. It must be comparable, but
+            shows no spread, because the service may have changed before it.
 
     Raises:
         DataError: the runs are not comparable, have no text in common, or one is given twice.

@@ -92,7 +92,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     """Seed of the random draws of the comparison."""
 
     def get_threshold(self, metric: MetricId) -> ChangeThreshold:
-        """Return the smallest changes of `metric` that matter."""
+        """Return the smallest changes of `metric` that matter, as these settings give them."""
         thresholds = {
             **dict.fromkeys(("wer", "cer"), self.error_rate_threshold),
             **dict.fromkeys(("failures", "wrong_audio"), self.failure_rate_threshold),
@@ -255,12 +255,12 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not compared, and which clips do not count."""
+        """Sentences on what is not compared, and on which clips do not count."""
         return (*filter(None, (self.listening_note, self.quality_note, self.voice_note)), *self.clips_left_out)
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
-        """The metrics that regressed."""
+        """The comparisons of the metrics that regressed."""
         return tuple(metric for metric in self.metrics if metric.verdict == "regression")
 
     @property
@@ -396,6 +396,13 @@ def compute_holm_significance_levels(p_values: Sequence[float | None], alpha: fl
 
     The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. All p-values after the
     first one that is not significant are tested at the level of that one.
+
+    Args:
+        p_values: the p-values; `None` for a test that was not made, which does not count as one of the m.
+        alpha: the probability of a false alarm that all tests share.
+
+    Returns:
+        The levels in the order of `p_values`; `alpha` for `None`.
     """
     tested = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     levels, level = [alpha] * len(p_values), alpha
@@ -413,7 +420,7 @@ def compute_false_discovery_significance_levels(p_values: Sequence[float | None]
     """Return the significance level of each test by the procedure of Benjamini and Hochberg (1995).
 
     A change is found if half its two-sided p-value is below its level, which is the same for all. Of the changes found
-    in each direction, a share of at most `alpha` is false on average.
+    in each direction, a share of at most `alpha` is false on average. A p-value of `None` is not counted as a test.
     """
     tested = sorted(p for p in p_values if p is not None)
     found = [rank for rank, p in enumerate(tested, 1) if p / 2 < rank * alpha / len(tested)]
@@ -432,7 +439,8 @@ def compute_family_significance_levels(
 ) -> tuple[list[float], list[float]]:
     """Return two significance levels for each p-value: that of Holm's procedure in its family, and the strictest one.
 
-    The strictest level of a family is the one at which the procedure tests the smallest p-value.
+    The strictest level of a family is the one at which the procedure tests the smallest p-value. `metrics`, the
+    p-values and both lists have the same order; a p-value of `None` is not counted as a test.
     """
     families: dict[str, list[int]] = {}
     for index, metric in enumerate(metrics):

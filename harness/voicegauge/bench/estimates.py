@@ -132,7 +132,7 @@ def estimate_median(values: ValuesWithTextIds | SampledValues) -> Estimate | Non
 def find_quantile_interval(
     lower_bounds: SampledValues, upper_bounds: SampledValues, fraction: float
 ) -> tuple[float | None, float | None, str]:
-    """Return the ends of the interval of a quantile, and why one is missing.
+    """Return the ends of the interval of a quantile, and why one is missing (`None`); empty if none is.
 
     Args:
         lower_bounds: a lower bound of the value of each sample; the values themselves if they are known.
@@ -350,7 +350,7 @@ def _estimate_ratio(
         sums_by_text: for each text, its numerator and its denominator.
         value: the ratio over all texts.
         sample_count: number of samples.
-        smallest_positive_value: as in `estimate_mean`.
+        smallest_positive_value: as in `estimate_mean`; `None` if there is none.
         denominator_of_min_upper_end: denominator of the smallest upper end; `None` for the sum of the denominators.
     """
     text_count = len(sums_by_text)

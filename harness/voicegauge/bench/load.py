@@ -67,7 +67,8 @@ async def send_closed_loop(
         rounds: the samples, in the order of sending.
         concurrency: number of requests in flight.
         send_sample: sends one sample.
-        limit_by_target: the limit of each target's provider, by target id; targets without a limit are absent.
+        limit_by_target: the limit of each target's provider, by target id; targets without a limit are absent. `None`
+            if no provider has a limit.
     """
     # A task for each request, not one for each slot: which sample is next depends on whose request has ended.
     turns = _SampleQueue(rounds, limit_by_target or {})
@@ -91,7 +92,7 @@ class _SampleQueue:
 
     @property
     def has_unsent_samples(self) -> bool:
-        """Whether there are samples to send."""
+        """Whether samples of the plan have not been sent yet."""
         return bool(self._rounds)
 
     def take_next(self) -> PlannedSample | None:
@@ -216,7 +217,7 @@ class LoadGate:
 
     @property
     def is_full(self) -> bool:
-        """Whether a request has to wait until another one ends."""
+        """Whether as many requests are in flight as allowed, so that the next one waits until one of them ends."""
         return self._semaphore is not None and self._semaphore.locked()
 
     def set_limit(self, requests_in_flight: int | None) -> None:

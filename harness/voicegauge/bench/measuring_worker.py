@@ -427,7 +427,7 @@ class _WorkerRun:
         return open_benchmark_transport(uses_http2=self._setup.uses_http2)
 
     async def prepare_connections(self, target_ids: tuple[str, ...], request_count: int) -> None:
-        """Open connections for a number of requests in flight."""
+        """Open connections to the targets for a number of requests in flight."""
         assert self._session is not None, "a session begins first"
         targets = [self._targets[name] for name in target_ids]
         await prepare_connections_of_targets(targets, self._session.clients, request_count)

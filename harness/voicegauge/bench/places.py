@@ -225,7 +225,7 @@ class MeasuringWorkers:
     async def _call_on_worker(
         self, worker: ClusterWorker, function: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        """Call a function on a worker, once.
+        """Call `function` with the arguments on a worker, once, and return its result.
 
         Raises:
             OrderNotGivenError: the worker could not be reached.
@@ -287,8 +287,7 @@ class MeasuringWorkers:
     async def borrow_worker(self, place: str) -> AsyncIterator[ClusterWorker]:
         """Yield the worker at `place` with the fewest requests in flight; it counts as one more.
 
-        If the place has lost its workers, and none comes back within `CLUSTER_WORKER_TIMEOUT_S`, a worker at another
-        place is used.
+        If the place has no worker, and gets none within `CLUSTER_WORKER_TIMEOUT_S`, one at another place is used.
 
         Raises:
             UnreachableError: the cluster has lost all of its workers.
@@ -465,6 +464,8 @@ class PlaceSender:
         slot_wait_ms: float,
     ) -> MeasuredSample:
         """Pay for a sample, and let a worker measure it; it has its place, and was started by this machine's clock.
+
+        `upload` is `None` if text is sent, and `request_to_repeat` if no request of an earlier command is repeated.
 
         Raises:
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.

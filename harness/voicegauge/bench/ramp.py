@@ -61,7 +61,7 @@ class GoalCondition(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The condition without its limit, such as "ttfb:p95"."""
+        """The metric and the percentile of the condition, without its limit, such as "ttfb:p95"."""
         return self.metric if self.percentile is None else f"{self.metric}:p{self.percentile:g}"
 
 
@@ -77,7 +77,7 @@ class Goal(Record, frozen=True, kw_only=True):
         return {one.name: _measure_condition(one, samples) for one in self.conditions}
 
     def is_met(self, samples: Sequence[Sample]) -> bool:
-        """Whether `samples` meet every condition."""
+        """Whether `samples` meet every condition of the goal."""
         return all(_meets_condition(one, _measure_condition(one, samples)) for one in self.conditions)
 
     def count_samples_meeting_goal(self, samples: Sequence[Sample]) -> int:
@@ -508,7 +508,7 @@ class _LoadSearch:
     def _detect_saturation(
         self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
     ) -> bool:
-        """Return whether the service is saturated under a load; if so, estimate its capacity."""
+        """Whether a load saturates the service; if so, estimate its capacity. No rate does without growth (`None`)."""
         if self._load_type == "rate":
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False
@@ -594,7 +594,7 @@ class _LoadSearch:
         return msgspec.structs.replace(result, outcome=result.find_outcome(), outcome_reason=result.describe())
 
     def _find_lowest_load_of_valid_miss(self) -> float | None:
-        """Return the lowest load above the highest one that met the goal at which a valid step missed it."""
+        """Return the lowest load above the highest that met the goal at which a valid step missed it, or `None`."""
         highest_met = self._planned_load_of_highest_met_load or 0.0
         missed = (step for step in self._steps if step.is_valid and step.request_count and not step.meets_goal)
         return min((step.load for step in missed if step.load > highest_met), default=None)

@@ -268,7 +268,7 @@ def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSam
     Args:
         target: the target; fields that the target's contract does not map are left out.
         text: the text and its language.
-        voice_sample: the user's own voice sample, sent only to targets that need one. Without it, the bundled
+        voice_sample: the user's own voice sample, sent only to targets that need one. With `None`, the bundled
             recording is sent to targets that need a file.
     """
     mapped_fields, needs = target.speech.request_fields, target.target_spec.required_fields
@@ -285,6 +285,11 @@ def validate_requests_can_be_built(
     plan: BenchPlan, targets: Mapping[str, BaseTarget], voice_sample: VoiceSample | None
 ) -> None:
     """Build one request per target and language, so that an unusable input is reported before anything is sent.
+
+    Args:
+        plan: the plan with the texts.
+        targets: the targets by id.
+        voice_sample: the user's own voice sample; `None` for the bundled one.
 
     Raises:
         UsageError: a target needs an input that is missing, or does not accept the voice sample or a text.
@@ -342,7 +347,7 @@ class DeliveryRequester:
     """Requests deliveries, and keeps WebSockets open for the next turn as long as its context lasts."""
 
     def __init__(self, settings: DeliverySettings, socket_deliveries: SocketDeliveries | None) -> None:
-        """Request deliveries as `settings` say. `socket_deliveries` is needed if a target speaks over a WebSocket."""
+        """Request deliveries as `settings` say. `socket_deliveries` is `None` if no target speaks over a WebSocket."""
         self._settings, self._socket_deliveries = settings, socket_deliveries
 
     @classmethod
@@ -423,7 +428,15 @@ class DeliveryRequester:
 
 
 def select_delivery_audio(delivery: Delivery, upload: SpokenUpload | None) -> tuple[bytes | None, str | None]:
-    """Return the audio of a delivery with its media type: the received audio, or the sent audio for a transcript."""
+    """Return the audio of a delivery with its media type: the received audio, or the sent audio for a transcript.
+
+    Args:
+        delivery: the delivery.
+        upload: the audio that was sent; `None` if text was sent.
+
+    Returns:
+        The audio and its media type; each is `None` if there is none, or none is declared.
+    """
     if delivery.transcript is not None and upload is not None:
         return upload.file.data, upload.file.media_type
     return delivery.audio, delivery.media_type

@@ -79,7 +79,8 @@ class SampledValues:
 
         Args:
             values: pairs of a text id and a value.
-            text_ids: ids of all texts, in the order in which they are numbered; by default in order of appearance.
+            text_ids: ids of all texts, in the order in which they are numbered; `None` numbers the texts of `values` in
+                order of appearance.
         """
         text_id_by_value = [text_id for text_id, _ in values]
         numbers = {text: number for number, text in enumerate(dict.fromkeys(text_ids or text_id_by_value))}
@@ -91,7 +92,7 @@ class SampledValues:
         self.text_count = len(numbers)
 
     def __len__(self) -> int:
-        """Return the number of values."""
+        """Return the number of sampled values."""
         return len(self.values)
 
     def compute_quantile(self, fraction: float) -> float:
@@ -365,7 +366,7 @@ class ComparisonTables(NamedTuple):
 
 
 def build_comparison_tables(targets: Sequence[TargetMeasurements]) -> ComparisonTables:
-    """Return the tables that are compared, and at which level."""
+    """Return the tables of latencies and error rates that are compared, and the level of their statements."""
     texts = list(
         dict.fromkeys(str(one[0]) for target in targets for one in (*target.latencies_ms, *target.error_counts))
     )
@@ -388,7 +389,7 @@ def flag_targets_not_clearly_higher(
     The result is `False` for a target without a value.
 
     Args:
-        point_estimates: the value of each target, as tables show it.
+        point_estimates: the value of each target, as tables show it; `None` if it has none.
         differences: the differences between the targets.
     """
     known = [i for i, value in enumerate(point_estimates) if value is not None]

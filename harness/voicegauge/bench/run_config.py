@@ -68,7 +68,7 @@ class ConfidenceSequence:
         self._squares = 0.0
 
     def add_observation(self, observation: float) -> None:
-        """Add one observation."""
+        """Include one more observation in the mean and the variance."""
         # Welford's algorithm: a sum of squares less the square of the sum would lose digits.
         self.count += 1
         deviation = observation - self.mean
@@ -150,7 +150,7 @@ class StopRule:
             comparison.add_finished_pairs(self._log_latency_by_sample)
 
     def build_early_stop(self, request_count: int) -> EarlyStop:
-        """Return what is decided after `request_count` requests."""
+        """Return what is decided about the targets after `request_count` requests of the run."""
         return EarlyStop(
             baseline_target=self._baseline,
             equivalence_margin=self._margin,
@@ -317,7 +317,18 @@ def open_clients(
 ) -> dict[str, Client]:
     """Open one client per provider; all clients share one transport, one clock and one time limit.
 
-    Requests are paid from `ledgers`, by provider id; a provider without a ledger costs nothing.
+    Args:
+        contracts: the contracts of the providers.
+        access_by_provider: keys, base URLs and rate limiters, by provider id.
+        transport: an open transport; the caller closes it.
+        ledgers: the budgets from which requests are paid, by provider id; a provider without one costs nothing.
+        seed: seed of random waits between attempts.
+        clock: clock for waits between polls and retries; `None` for the real one.
+        max_wait_s: maximum time of one delivery in seconds; `None` for as long as the contract documents.
+        staggers_polls: whether polls of similar jobs are sent at different ages; see `ProviderConnection`.
+
+    Returns:
+        The clients by provider id.
     """
     return {
         contract.id: Client(
@@ -473,7 +484,7 @@ class RunConfig:
 
     @property
     def delivery_settings(self) -> DeliverySettings:
-        """How samples are requested."""
+        """The part of the configuration that says how samples are requested."""
         return DeliverySettings(
             user_price_usd_by_target=dict(self.user_price_usd_by_target),
             voice_sample=self.voice_sample,
@@ -505,7 +516,7 @@ class StopSignal:
         """Whether the user stopped the run by a time limit."""
 
     def request_stop(self, error: VoicegaugeError | None = None) -> None:
-        """Request the stop. If it is requested several times, the first error is reported."""
+        """Request the stop because of `error`; `None` if the user stops. The first of several errors is reported."""
         self.error = self.error or error
         self.requested = True
 

@@ -200,7 +200,7 @@ class SeriesKey(Record, frozen=True, kw_only=True):
 
     @property
     def origin(self) -> str | None:
-        """From where the values were measured: the place, or else the region."""
+        """From where the values were measured: the place, or else the region; `None` if neither is known."""
         return self.place if self.place is not None else self.region
 
 
@@ -459,7 +459,7 @@ def read_run_history(
 
     Args:
         folder: the folder with the folders of runs.
-        settings: statistical settings.
+        settings: statistical settings; `None` for the defaults.
         report_progress: see `ProgressReporter`.
 
     Raises:
@@ -592,7 +592,7 @@ def find_lost_samples(runs: Sequence[HistoryRun]) -> list[LostSamples]:
 
 
 def _iterate_tracked_facts(run: HistoryRun) -> Iterator[tuple[EventKind, str | None, str]]:
-    """Yield the facts whose changes are events: what kind each is, the target that it is about, and its value."""
+    """Yield facts whose changes are events: their kind, the target (`None` if they are of none), and their value."""
     yield "voicegauge", None, run.voicegauge_version
     for target in run.targets:
         yield "price", target.target_id, target.price_text

@@ -334,6 +334,8 @@ def _combine_places_of_continued_run(
 ) -> tuple[str, ...]:
     """Return the places of a run that is continued: its earlier places, and new places of the cluster, with a notice.
 
+    `cluster` is `None` if the command that continues the run has no cluster.
+
     Raises:
         UsageError: only the run has places, or only the command has a cluster.
     """

@@ -60,14 +60,27 @@ class SamplePurchases(PurchaseHistory):
         *,
         is_companion: bool = False,
     ) -> None:
-        """Record that another submit begins, so that the sample does not count as finished."""
+        """Record that another submit begins, so that the sample does not count as finished.
+
+        Args:
+            submitted_at: time of the submit: UTC, ISO 8601.
+            price_usd: its price in dollars; `None` if it is not known.
+            idempotency_key: the key that it is sent with; `None` if it has none.
+            is_companion: as in `Purchase`.
+        """
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.finished_sample = self.sample_with_open_job = None
 
     def record_sample_finished(
         self, sample: Sample, billing: BillingStatus, unreadable_charge: str | None = None
     ) -> None:
-        """Record the finished sample, and what is known about the charge for its last submit."""
+        """Record the finished sample, and what is known about the charge for its last submit.
+
+        Args:
+            sample: the sample with its result.
+            billing: whether the submit is charged.
+            unreadable_charge: the implausible charge that the response states, in words; `None` if there is none.
+        """
         self.finished_sample, self.sample_with_open_job = sample, None
         if self.purchases:
             last = self.purchases[-1]
@@ -99,7 +112,12 @@ class JournalState(PurchaseAccount[SamplePurchases]):
     def __init__(
         self, purchases_by_sample: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False
     ) -> None:
-        """Store the purchases of each sample, by sample id."""
+        """Create the state of a run from what its journal says.
+
+        Args:
+            purchases_by_sample: the purchases of each sample, by sample id; `None` if nothing was bought yet.
+            is_emulated: whether a response identified itself as coming from voicegauge's emulator.
+        """
         super().__init__(purchases_by_sample)
         self.is_emulated = is_emulated
         """Whether a response identified itself as coming from voicegauge's emulator."""

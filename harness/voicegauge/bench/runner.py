@@ -90,8 +90,8 @@ async def run_plan(
     Args:
         config: the plan, the targets and the access to them.
         run_folder: folder of the run, which must exist.
-        earlier_journal_state: journal of an interrupted run of the same plan; its samples are not paid for again.
-        stop_signal: signal that the caller and the run itself can request.
+        earlier_journal_state: what an interrupted run of this plan has paid for, not paid again; `None` if it is new.
+        stop_signal: signal that the caller and the run itself can request; `None` if the caller does not.
         on_sample: called with each sample as it finishes.
         on_ramp_step: called when a step of a ramp begins.
 
@@ -397,7 +397,7 @@ class _PlanRunner:
     async def _measure_sample_or_request_stop(
         self, planned_sample: PlannedSample, clients: Mapping[str, Client], due_s: float | None
     ) -> None:
-        """Measure one sample. A failed delivery affects only this sample.
+        """Measure one sample, at `due_s` of the clock or at once (`None`). A failed delivery affects only this sample.
 
         A charge above the price ends the requests to its target. Any other error that voicegauge raises, such as a full
         disk, stops the run, but not the requests in flight.

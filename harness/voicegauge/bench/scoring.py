@@ -98,10 +98,10 @@ def score_run(
         run: the run to score. Samples in a language that the ASR engine does not support get no
             score; `ScoreSet.unsupported_languages` lists these languages.
         asr_spec: value of the --asr option; see `speech.asr_engines.choose_asr`.
-        workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
+        workers: number of processes; if `None`, one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
             this machine has a GPU that the ASR engine can use.
-        cluster: address of a Dask scheduler whose workers transcribe instead.
-        report_progress: called after each clip.
+        cluster: address of a Dask scheduler whose workers transcribe instead; `None` for this machine.
+        report_progress: called after each clip; `None` for no reports.
 
     Returns:
         The scores; `None` if `choose_scoring_asr` finds no ASR engine.
@@ -289,12 +289,12 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
 
     @property
     def judged_count(self) -> int:
-        """Number of samples with a verdict."""
+        """Number of samples with a verdict on their audio: right, wrong or doubtful."""
         return self.right_count + self.wrong_count + self.doubtful_count
 
     @property
     def is_doubtful_throughout(self) -> bool:
-        """Whether some samples are doubtful, and all others wrong."""
+        """Whether some of the samples are judged doubtful, and all others wrong."""
         return bool(self.doubtful_count) and not self.right_count + self.not_judged_count
 
 
@@ -312,7 +312,7 @@ def listen_to_run(
     Args:
         run_folder: folder of the run, with its audio.
         run: the run. Warm-up samples and failed ones are left out.
-        report_progress: called after each clip.
+        report_progress: called after each clip; `None` for no reports.
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
@@ -334,7 +334,7 @@ def listen_to_run(
 
 
 def summarize_listening(samples: Iterable[Sample], listening: ListeningSet | None) -> ListeningSummary | None:
-    """Count the verdicts on samples of one target; `None` if nobody listened to the run."""
+    """Count the verdicts on samples of one target; `None` if nobody listened to the run (`listening` is `None`)."""
     if listening is None:
         return None
     ids = {sample.id for sample in samples}
@@ -353,7 +353,7 @@ def summarize_listening(samples: Iterable[Sample], listening: ListeningSet | Non
 
 
 def describe_unjudged_clips(summaries: Iterable[ListeningSummary | None]) -> str:
-    """Return how many clips of all targets were not judged, and why; empty if all were."""
+    """Say how many clips of all targets were not judged, and why; empty if all were, or nobody listened (`None`)."""
     reasons = Counter[str]()
     for one in summaries:
         reasons.update(one.not_judged_count_by_reason if one is not None else {})
@@ -443,7 +443,10 @@ def _find_other_texts(samples: Sequence[Sample], judgements: Sequence[ClipJudgem
 def _judge_pace(
     clip_judgement: ClipJudgement, pace: float | None, other_paces: Iterable[float | None]
 ) -> ClipJudgement:
-    """Return the judgement on a clip; it is doubtful if the pace is unusual among `other_paces` of the same voice."""
+    """Return the judgement on a clip; it is doubtful if the pace is unusual among `other_paces` of the same voice.
+
+    Paces are in letters per second; an unknown one (`None`) is not compared.
+    """
     compared = compare_pace(pace, [one for one in other_paces if one is not None]) if pace is not None else None
     if compared is None or not compared.is_unusual:
         return clip_judgement

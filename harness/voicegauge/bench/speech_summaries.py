@@ -113,7 +113,7 @@ class ReadingSummary(Record, frozen=True, kw_only=True):
 
 
 def list_reading_normalizers(summaries: Iterable[ReadingSummary | None]) -> str:
-    """Return the names and versions of the accepted readings, as text; empty if no text has entities."""
+    """Return the names and versions of the accepted readings, as text; empty if no text has entities (`None`)."""
     names = [name for one in summaries if one is not None and one.entity_count for name in one.normalizers]
     return ", ".join(dict.fromkeys(names))
 

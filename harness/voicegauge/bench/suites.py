@@ -77,7 +77,7 @@ class Suite(Record, frozen=True, kw_only=True):
         Args:
             languages: language codes to select, spelled as in the suite; all languages if empty.
             categories: categories to select; all categories if empty.
-            max_texts: maximum number of texts of each language, taken from the start of the suite.
+            max_texts: maximum number of texts of each language, taken from the start of the suite; `None` for all.
 
         Raises:
             UnknownNameError: no text has that language or category.
@@ -144,7 +144,7 @@ def explain_unusable_text(text: str) -> str | None:
 
 
 def list_suite_names() -> list[str]:
-    """Return the names of the bundled suites."""
+    """Return the names of the suites that come with voicegauge."""
     return sorted(path.stem for path in (find_bundled_folder("benchmarks") / "suites").glob("*.yaml"))
 
 

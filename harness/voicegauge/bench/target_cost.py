@@ -313,7 +313,10 @@ def _describe_account_plan(plan: PlanClaim, unit: str) -> str:
 def _compute_price_range_per_request(
     claims: Sequence[PriceClaim], samples: Sequence[Sample], usd_per_request: float | None
 ) -> PriceRange:
-    """Return the mean price of delivered samples by all claims. By the best claim, it is `usd_per_request` if known."""
+    """Return the range of the mean price of delivered samples by all claims, in dollars per request.
+
+    By the best claim, the price is `usd_per_request` unless that is `None`.
+    """
     delivered = [sample for sample in samples if not sample.failure]
     if not delivered:
         return PriceRange()
@@ -552,7 +555,7 @@ def _compute_text_price(price: TargetPrice, compute_amount: Callable[..., float 
 
 
 def build_exact_change(baseline_value: float | None, run_value: float | None, note: str) -> BoundedChange | None:
-    """Return the relative change of an amount that is known exactly; `None` if a side has no amount."""
+    """Return the relative change of an amount that is known exactly; `None` if a side has no amount (`None`)."""
     if baseline_value is None or run_value is None:
         return None
     change = _compute_relative_change(baseline_value, run_value)

@@ -131,7 +131,7 @@ class LeftOutClips(Record, frozen=True, kw_only=True):
     """Number of clips that are the same file as an earlier clip of the target. They say nothing new about it."""
 
     def __bool__(self) -> bool:
-        """Whether any clip is left out."""
+        """Whether any clip of the target is left out."""
         return bool(self.wrong_count or self.copy_count)
 
     def __str__(self) -> str:
@@ -245,7 +245,7 @@ class TargetSamples:
         ]
 
     def count_failures_and_samples(self) -> tuple[int, int]:
-        """Return the number of failures and of samples."""
+        """Return the number of failed samples, and of all samples of the target."""
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
     def count_wrong_and_judged(self) -> tuple[int, int]:
@@ -334,6 +334,8 @@ def group_target_samples(
 def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDifferences:
     """Compare all targets of a run with each other, as `collect_target_measurements` returns what was measured of them.
 
+    Without a score set (`None`), error rates are not compared.
+
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
@@ -348,7 +350,7 @@ def collect_target_measurements(run: Run, score_set: ScoreSet | None) -> list[Ta
 
     Args:
         run: the run; warm-up samples are left out.
-        score_set: one of the run's score sets.
+        score_set: one of the run's score sets; `None` if error rates are not compared.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
@@ -397,7 +399,7 @@ class PlaceSummary(Record, frozen=True, kw_only=True):
 
     @property
     def requested_count(self) -> int:
-        """Number of samples that were sent from this place, with lost ones."""
+        """Number of samples that were sent from this place, without warm-up: delivered, failed and lost ones."""
         return self.sample_count + self.lost_count
 
     def describe_deliveries(self, separator: str) -> str:

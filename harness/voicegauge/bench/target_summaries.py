@@ -210,7 +210,10 @@ class TargetSummary(Record, frozen=True, kw_only=True):
 
     @property
     def requested_count(self) -> int:
-        """Number of samples that were sent, with lost ones and without warm-up."""
+        """Number of samples that were sent to the target, without warm-up: delivered, failed and lost ones.
+
+        For a ramp, these are the samples at the loads of `Run.select_counted_samples`.
+        """
         return self.sample_count + self.lost_count
 
 
@@ -226,10 +229,10 @@ def summarize_targets(
 
     Args:
         run: the run to summarize; its counted samples are used (`Run.select_counted_samples`).
-        score_set: one of the run's score sets; without a score set, the summaries have no error rates.
+        score_set: one of the run's score sets; with `None`, the summaries have no error rates.
         text_length: text length at which the price per million characters is stated.
         characters_per_month: number of characters of a month, which decides which account plan is the cheapest.
-        differences: the result of `measure_target_differences` for the same arguments, if the caller has it.
+        differences: the result of `measure_target_differences` for the same arguments; `None` computes it.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
@@ -493,7 +496,10 @@ def _collect_real_time_factors(samples_with_ready_time: Iterable[tuple[Sample, C
 
 
 def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float) -> Estimate | None:
-    """Estimate a quantile of times: of the times themselves if all are known exactly, else from their bounds."""
+    """Estimate a quantile of times: of the times themselves if all are known exactly, else from their bounds.
+
+    `None` with too few times for this quantile.
+    """
     if all(time.low_ms == time.high_ms for time in times):
         return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction)
     return estimate_censored_quantile(times, fraction)

@@ -113,7 +113,7 @@ async def measure_timing_error(
 
 
 def _repeat_delays(count: int) -> list[int]:
-    """Return each of `LOOPBACK_DELAYS_MS`, `count` times."""
+    """Return a list of delays in ms: each of `LOOPBACK_DELAYS_MS`, `count` times."""
     return list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in LOOPBACK_DELAYS_MS))
 
 
@@ -121,12 +121,12 @@ class LoopbackTimes:
     """Measured times to first byte of the loopback server, and the true delays, which its later responses state."""
 
     def __init__(self) -> None:
-        """Create an object that has no responses yet."""
+        """Create an object without the times of any response."""
         self._measured_ms_by_number: dict[int, float] = {}
         self._delay_ms_by_number: dict[int, float] = {}
 
     def __len__(self) -> int:
-        """Return the number of responses."""
+        """Return the number of responses whose times were added."""
         return len(self._measured_ms_by_number)
 
     def add(self, exchange: Exchange) -> None:
@@ -280,7 +280,14 @@ def summarize_timing_errors(
     *,
     is_measured_during_run: bool = False,
 ) -> TimingError:
-    """Return the median and the 99th percentile of the absolute errors."""
+    """Return the median and the 99th percentile of the absolute errors, in ms.
+
+    Args:
+        timing_errors_ms: the measured time less the true time of each request.
+        concurrency: number of requests in flight.
+        requests_per_s: rate at which the requests were sent; `None` for a closed loop.
+        is_measured_during_run: whether the requests were sent during a run.
+    """
     ordered = sorted(map(abs, timing_errors_ms))
 
     def find_percentile(fraction: float) -> float:
@@ -350,7 +357,10 @@ class EventLoopLag:
 
 
 def is_timing_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
-    """Whether a lag is too long for a sample with this latency."""
+    """Whether the longest lag of this process, in ms, is too long for a sample with this latency.
+
+    A latency of `None` is unknown, and counts as 0.
+    """
     return max_lag_ms > max(MAX_LAG_OF_UNDISTURBED_SAMPLE_MS, (latency_ms or 0.0) * MAX_LAG_SHARE_OF_LATENCY)
 
 

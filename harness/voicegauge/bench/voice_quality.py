@@ -82,7 +82,8 @@ def predict_run_quality(
     Args:
         run_folder: folder of the run, with its audio.
         run: the run. Warm-up samples and failed ones are left out, as is audio that cannot be decoded.
-        report_progress: called after each different clip, with their number so far and the number of all of them.
+        report_progress: called after each different clip, with their number so far and the number of all of them;
+            `None` for no reports.
 
     Raises:
         MissingExtraError: the extra "quality" is not installed.
@@ -136,7 +137,7 @@ def _measure_clips(
 
 
 def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
-    """Return the mean ratings of the voice of one target; `None` if none was predicted."""
+    """Return the mean ratings of the voice of one target; `None` if none was predicted (`quality` is `None`)."""
     if quality is None:
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}
@@ -221,7 +222,8 @@ def compare_run_voices(
         run_folder: folder of the run, with its audio.
         run: the run. Warm-up samples and failed ones are left out, as is audio with too little speech.
         encoder: computes the vectors of voices.
-        report_progress: called after each different clip, with their number so far and the number of all of them.
+        report_progress: called after each different clip, with their number so far and the number of all of them;
+            `None` for no reports.
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
@@ -352,7 +354,10 @@ def _synthesize_in_espeak_variant(text: str, language: str, variant: str) -> Sam
 
 
 def summarize_voices(voice: VoiceSamples, voices: VoiceSet | None, *, clones_voice: bool) -> VoiceSummary | None:
-    """Return whether a target speaks with the voice of the voice sample; `None` if it clones none."""
+    """Return whether a target speaks with the voice of the voice sample; `None` if it clones none.
+
+    It is also `None` if the voices of the run were not compared (`voices` is `None`).
+    """
     if voices is None or not clones_voice:
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}

@@ -400,7 +400,7 @@ _ROMAN_PATTERN = re.compile(r"X{0,3}(?:IX|IV|V?I{0,3})")
 
 
 def read_letters(letters: str) -> Expression:
-    """Return the readings of letters: as a word, or one by one."""
+    """Return the ways to say letters: as a word, or one by one."""
     folded = fold_case_and_accents(letters)
     return choice([WordSequence((folded,)), WordSequence(tuple(folded))])
 
@@ -567,7 +567,7 @@ def _read_clock_time(hour: int, minute: int, language: str) -> Expression:
 
 
 def _list_spoken_clock_readings(hour: int, minute: int, language: str) -> list[Expression]:
-    """Return readings such as "half past ten"."""
+    """Return readings of a time of day other than as two numbers, such as "half past ten"."""
     words = WORDS_BY_LANGUAGE[language]
     patterns = {30: words.half_past, 15: words.quarter_past, 45: words.quarter_to}.get(minute, "")
     patterns = "|".join(filter(None, [patterns, words.minutes_past, words.minutes_to]))

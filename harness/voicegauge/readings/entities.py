@@ -128,13 +128,13 @@ def _build_patterns(language: str) -> tuple[_EntityPattern, ...]:
         return _EntityPattern(entity_kind, re.compile(regex, flags), reader)
 
     def build_signed_pattern(entity_kind: EntityKind, regex: str, reader: _MatchReader) -> _EntityPattern:
-        """Build a pattern of a number before which a sign may stand."""
+        """Build a pattern of a number before which a plus or minus sign may stand."""
         return _EntityPattern(entity_kind, re.compile(_SIGN_BEFORE_NUMBER + regex), _build_signed_match_reader(reader))
 
     def build_whole_match_pattern(
         entity_kind: EntityKind, regex: str, reader: Callable[[str, str], Expression | None]
     ) -> _EntityPattern:
-        """Build a pattern whose whole match `reader` reads."""
+        """Build a pattern whose matches `reader` reads as a whole, as (matched text, language)."""
         return _EntityPattern(entity_kind, re.compile(regex), lambda match, language: reader(match[0], language))
 
     # What contains numbers comes before numbers, and the longer form before the shorter: at "3/4/2026" there is a date
@@ -187,7 +187,7 @@ _EntityPatternBuilder = Callable[..., _EntityPattern]
 
 
 def _build_month_patterns(language: str, build_pattern: _EntityPatternBuilder) -> list[_EntityPattern]:
-    """Return the patterns of dates with the name of a month."""
+    """Return the patterns of dates with the name of a month in `language`."""
     names = [one for names in WORDS_BY_LANGUAGE[language].months for one in names.split("|")]
     # Names that are cut to three letters need a full stop, or "mar" would be a month in Spanish texts; in
     # English, where months begin with capital letters, the end of the word is enough.

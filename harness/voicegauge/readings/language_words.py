@@ -77,7 +77,7 @@ def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
 
 
 def _split_month_names(text: str) -> tuple[str, ...]:
-    """Return the names of months, which spaces separate."""
+    """Return the names of months in `text`, which spaces separate."""
     return tuple(text.split())
 
 

@@ -177,7 +177,7 @@ class WordLattice:
         self.end = last
 
     def __len__(self) -> int:
-        """Number of nodes."""
+        """Number of nodes of the lattice."""
         return len(self.words)
 
     def _append_expression(self, expression: Expression, previous_node: int, part_index: int) -> int:

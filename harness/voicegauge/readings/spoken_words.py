@@ -97,7 +97,7 @@ def split_into_characters(expression: Expression) -> Expression:
 
 
 def list_words(expression: Expression) -> frozenset[str]:
-    """Return every word of every alternative."""
+    """Return every word of every alternative of `expression`."""
     match expression:
         case WordSequence(words):
             return frozenset(words)
@@ -230,7 +230,7 @@ def read_cardinal(number: int, language: str) -> Expression:
 
 
 def read_digit(digit: str, language: str) -> Expression:
-    """Return how one digit is said, as in a telephone number."""
+    """Return how one digit is said in `language`, as in a telephone number."""
     if language == "zh":
         # Digits with a second name, by which nobody confuses them on the telephone: 幺 and 两, meia, zwo.
         return phrase({"0": "零|〇", "1": "一|幺", "2": "二|两"}.get(digit, _CHINESE_DIGITS[int(digit) + 1]))
@@ -244,7 +244,7 @@ def read_digit(digit: str, language: str) -> Expression:
 
 
 def read_digits(digits: str, language: str) -> Expression:
-    """Return how a number is said digit by digit."""
+    """Return how the digits of a number are said one by one in `language`."""
     return sequence(*(read_digit(digit, language) for digit in digits))
 
 
@@ -438,7 +438,7 @@ def _build_portuguese_reading(number: int) -> Expression:
 
 
 def _build_han_reading(number: int, language: str) -> Expression:
-    """Return the readings of a number in Chinese or Japanese."""
+    """Return the ways to say a number in Chinese or Japanese."""
     if number == 0:
         return read_digit("0", language)
     if number >= 10**4:  # numbers are grouped by ten thousands, not by thousands

@@ -343,7 +343,7 @@ class ScatterPoint(NamedTuple):
 
     @property
     def is_moved(self) -> bool:
-        """Whether the circle is visibly away from the true position."""
+        """Whether the circle is drawn visibly away from the true position of the point."""
         return math.hypot(self.x - self.true_x, self.y - self.true_y) > 3
 
 
@@ -385,7 +385,7 @@ def filter_plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[Tar
 
 
 def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
-    """Return axes that fit all of `targets`."""
+    """Return axes of a scatter plot that fit the values of all `targets`."""
     plottable = filter_plottable_targets(targets)
     times = [end for _, time, _ in plottable for end in (time.value, time.low, time.high) if end is not None]
     rates = [end for _, _, rate in plottable for end in (rate.value, rate.high) if end is not None]

@@ -143,7 +143,7 @@ def rank_targets(
     Args:
         targets: all targets of the run, in the order of `differences`.
         differences: the differences between the targets.
-        weights: how much each measure counts; by default those of `Ranking.weights`.
+        weights: how much each measure counts; `None` for those of `Ranking.weights`.
         has_comparable_errors: whether the error rates of the targets are of the same texts, and may be interpreted.
         has_tied_errors: as in `Ranking`.
         quality_name: word for what error rates measure, for `Ranking.decision`.
@@ -201,7 +201,7 @@ class _PointTable(NamedTuple):
     has_enough_texts: bool
 
     def compute_weighted_points(self, weights: RankingWeights) -> list[float | None]:
-        """Return the weighted mean of the points of each target."""
+        """Return each target's weighted mean of its points; `None` if one that counts is missing, or none counts."""
         return [
             _compute_weighted_mean([measure[i] for measure in self.points], weights) for i in range(len(self.names))
         ]
@@ -209,7 +209,8 @@ class _PointTable(NamedTuple):
     def rank_by_weights(self, weights: RankingWeights) -> tuple[list[int], list[int | None]]:
         """Return the numbers of the targets, best first, and the group of each target.
 
-        A group has a first target and all later ones that it is not certainly ahead of.
+        A group has a first target and all later ones that it is not certainly ahead of. Groups are numbered from 1;
+        the group is `None` for a target without points, and for all targets if there are not enough texts.
         """
         points = self.compute_weighted_points(weights)
         order = sorted(range(len(points)), key=lambda i: (points[i] is None, -(points[i] or 0.0), self.names[i]))
@@ -307,7 +308,7 @@ def _compute_price_point_ranges(prices: Sequence[PriceRange]) -> list[tuple[floa
     lowest = min((price.usd for price in prices if price.usd), default=0.0)
 
     def compute_points(usd: float | None) -> float:
-        """Return the points for a price, compared with the lowest price above 0."""
+        """Return the points for a price, compared with the lowest price above 0; 0 for `None`, an unknown price."""
         # The lower end of a range may be below the lowest price of all, which has all points.
         return 0.0 if usd is None else MAX_RANKING_POINTS * min(lowest / usd if usd else 1.0, 1.0)
 

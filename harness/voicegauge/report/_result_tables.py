@@ -140,7 +140,7 @@ def _build_time_column(
     get_time: Callable[[TargetSummary], Estimate | None],
     standalone_heading: str = "",
 ) -> TableColumn:
-    """Return a column of times in ms, of which less is better."""
+    """Return a column of the times that `get_time` gives, in ms, of which less is better."""
     return TableColumn(
         key, group_heading, heading, "ms", -1, lambda target: _build_time_cell(get_time(target)), standalone_heading
     )
@@ -238,7 +238,7 @@ def _build_stream_and_speed_columns() -> tuple[TableColumn, ...]:
 
 
 def _build_price_columns(text_length: int, characters_per_month: int) -> tuple[TableColumn, ...]:
-    """Return the columns of prices."""
+    """Return the columns of prices: for texts of `text_length`, and for `characters_per_month`."""
 
     def build_price_column(
         key: str, heading: str, unit: str, build_cell: Callable[[TargetSummary], TableCell], standalone_heading: str
@@ -398,7 +398,7 @@ def _describe_sample_count(estimate: Estimate) -> str:
 
 
 def format_time_bounds(bounds: BoundEstimates | None) -> str:
-    """Format the lower and upper bound, in ms, of a time that is known only to lie between two polls."""
+    """Format the lower and upper bound, in ms, of a time that is known only to lie between polls; a dash for `None`."""
     if bounds is None:
         return MISSING_TEXT
     return f"{format_ms(bounds.low.value)}{RANGE_DASH}{format_ms(bounds.high.value)}"
@@ -424,7 +424,13 @@ def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
 
 
 def _build_price_cell(price: PriceRange, unit: PriceUnit | None = None, account_plan: str | None = None) -> TableCell:
-    """Return a cell with a price and its remark. A price that cannot be compared has no number to sort by."""
+    """Return a cell with a price and its remark. A price that cannot be compared has no number to sort by.
+
+    Args:
+        price: the price, which may be a range.
+        unit: as `TableCell.price_unit`; `None` if the price does not depend on the length of the text.
+        account_plan: name of the plan that the price is of; `None` if it is of none.
+    """
     return TableCell(
         price.format_amount(), price.usd, price.format_remark(), price_unit=unit, account_plan=account_plan or ""
     )

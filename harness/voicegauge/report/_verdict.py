@@ -558,7 +558,7 @@ def _mark_rehearsal(run: MeasuredRun, sentence: str) -> str:
 
 
 def _join_headline(statements: tuple[VerdictStatement, ...]) -> str:
-    """Join the summaries of `statements` into one sentence."""
+    """Join the summaries of a verdict's `statements` into one sentence."""
     return "; ".join(statement.summary for statement in statements if statement.summary) + "."
 
 

@@ -116,14 +116,20 @@ def _shorten_text(text: str) -> str:
 
 
 def format_location(location: FileLocation | None) -> str:
-    """Return a location as "file:line"; the path is relative if the file is below the working folder."""
+    """Return a location as "file:line"; the path is relative if the file is below the working folder.
+
+    Empty for `None`.
+    """
     if location is None:
         return ""
     return str(FileLocation(file=location.make_path_relative_to(Path.cwd()) or location.file, line=location.line))
 
 
 def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
-    """Return the violated line of a file and its neighbours; empty if the file cannot be read."""
+    """Return the violated line of a file and its neighbours; empty if the file cannot be read, or there is no location.
+
+    The location, or its line, is `None` if the finding is not about a line of a file.
+    """
     if location is None or location.line is None:
         return ()
     lines = _read_lines(location.file)

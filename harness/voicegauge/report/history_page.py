@@ -134,7 +134,7 @@ def label_configurations(series: Sequence[MetricSeries]) -> ConfigurationLabels:
 
 
 def _append_origin_in_brackets(name: str, region_or_place: str | None) -> str:
-    """Return a name with the region or the place of its runs, if they have one: "acme/voice [eu]"."""
+    """Return a name with the region or the place of its runs, unless that is `None`: "acme/voice [eu]"."""
     return name if region_or_place is None else f"{name} [{region_or_place}]"
 
 

@@ -154,7 +154,7 @@ class RunView(NamedTuple):
 
     @property
     def ranking_note(self) -> str:
-        """The criteria of the default ranking in words."""
+        """The criteria of the default ranking of the targets, in words."""
         return describe_weights(self.run_report.ranking).replace("intelligibility", self.quality_name.lower())
 
     @property
@@ -451,7 +451,7 @@ class SiteEntry(NamedTuple):
 
     @property
     def request_count(self) -> int:
-        """Number of measured requests."""
+        """Number of measured requests of all targets, with failed ones and without lost ones."""
         return sum(target.sample_count for target in self.run_report.targets)
 
     @property
@@ -461,7 +461,7 @@ class SiteEntry(NamedTuple):
 
     @property
     def failure_count(self) -> int:
-        """Number of measured requests that failed."""
+        """Number of measured requests of all targets that failed."""
         return sum(target.failure_count for target in self.run_report.targets)
 
     @property

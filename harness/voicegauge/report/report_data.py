@@ -194,7 +194,7 @@ def _join_listening_sets(listening_sets: Sequence[ListeningSet]) -> ListeningSet
 
 
 def _join_quality_sets(quality_sets: Sequence[QualitySet | None]) -> QualitySet | None:
-    """Return the predictions of all runs; `None` if some have none, or others by another method."""
+    """Return the predictions of all runs; `None` if some have none (`None`), or others by another method."""
     known_sets = [one for one in quality_sets if one is not None]
     if len(known_sets) < len(quality_sets) or len({one.method for one in known_sets}) != 1:
         return None
@@ -303,7 +303,7 @@ class BenchReport(TabularResult, frozen=True, kw_only=True):
     runs: tuple[RunReport, ...]
 
     def build_table(self) -> SummaryTable:
-        """Return a row for each target of each run."""
+        """Return a table of the results, with a row for each target of each run."""
         rows = [
             (
                 run.manifest.run_id,

@@ -93,7 +93,7 @@ def iterate_drift_metrics(report: DriftReport) -> Iterator[MetricValue]:
 
 
 def iterate_benchmark_metrics(result: BenchResult) -> Iterator[MetricValue]:
-    """Yield the numbers of each target that are known."""
+    """Yield the metrics of each target of a benchmark whose values are known."""
     for target in result.targets:
         values = {
             "requests": target.sample_count,
@@ -170,7 +170,7 @@ def summarize(result: Any, *, fails: bool | None = None) -> ResultSummary:
 
     Args:
         result: a report of `check` or `find_drift`, a result of `benchmark` or `compare`, or a history.
-        fails: whether the command fails with this result; by default, whether it would fail without any option.
+        fails: whether the command fails with this result; `None` if it is to be decided as without any option.
 
     Raises:
         TypeError: it is not a result that can be summed up.
@@ -217,9 +217,9 @@ def summarize_check(
 
     Args:
         report: the report of the check.
-        fails: whether the command fails; by default with a failing finding or an unmet limit.
+        fails: whether the command fails; `None` if a failing finding or an unmet limit is to decide.
         fail_on_warnings: whether warnings are failures.
-        unmet_limits: what else failed, a sentence for each name. Each becomes a note.
+        unmet_limits: what else failed, a sentence for each name; `None` for nothing. Each becomes a note.
     """
     findings = export_check_report(report, fail_on_warnings=fail_on_warnings).findings
     table = SummaryTable(

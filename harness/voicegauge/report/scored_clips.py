@@ -283,7 +283,7 @@ class WrongClip(Record, frozen=True, kw_only=True):
 
 
 def select_wrong_clips(samples: Sequence[Sample], listening: ListeningSet | None) -> tuple[WrongClip, ...]:
-    """Return the clips whose audio is wrong, then those in doubt; empty if nobody has listened.
+    """Return the clips whose audio is wrong, then those in doubt; empty without verdicts (`listening` is `None`).
 
     There are a few per target, beginning with clips that break different rules.
     """

@@ -43,12 +43,12 @@ def capitalize_sentence(text: str) -> str:
 
 
 def format_number(value: float | None, decimals: int = 0) -> str:
-    """Format a number with thousands separators: "1,234"."""
+    """Format a number with thousands separators and some decimals: "1,234"; a dash for `None`."""
     return MISSING_TEXT if value is None else f"{value:,.{decimals}f}"
 
 
 def format_ms(value: float | None) -> str:
-    """Format milliseconds with one decimal below 10, because an integer would be too coarse, and none above."""
+    """Format milliseconds: one decimal below 10, where an integer would be too coarse, else none; a dash for `None`."""
     # 9.95 and above would be printed as 10.0.
     return format_number(value, 1 if value and value < 9.95 else 0)
 
@@ -68,12 +68,12 @@ def format_seconds(duration_s: float) -> str:
 
 
 def format_percent(rate: float | None) -> str:
-    """Format a rate as a percentage without the percent sign: 1 becomes "100.0"."""
+    """Format a rate as a percentage without the percent sign: 1 becomes "100.0"; a dash for `None`."""
     return format_number(None if rate is None else rate * 100, 1)
 
 
 def format_usd(value: float | None) -> str:
-    """Format a price as `format_price_usd` does; a dash if it is missing."""
+    """Format a price as `format_price_usd` does; a dash for `None`, a missing price."""
     return MISSING_TEXT if value is None else format_price_usd(value)
 
 
@@ -83,7 +83,7 @@ def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None =
     Args:
         estimate: the estimate with its interval.
         scale: factor applied to both ends; 100 for percentages.
-        decimals: number of decimals of both ends; by default as in `format_ms`.
+        decimals: number of decimals of both ends; `None` for as many as `format_ms` shows.
     """
     if estimate.low is None and estimate.high is None:
         return ""
@@ -165,7 +165,7 @@ def format_target_names(targets: Sequence[str], first_target: str) -> str:
 
 
 def format_factor(interval: DifferenceInterval) -> str:
-    """Format an interval of a factor: "1.8 to 2.1 times"."""
+    """Format an interval of a factor, such as of latencies: "1.8 to 2.1 times"."""
     low, high = (_format_factor_value(end) for end in interval)
     if low == "1.00":
         return f"up to {high} times"

@@ -275,7 +275,7 @@ class WhisperEngine(ABC):
 
 
 def fits_into_window(samples: Samples) -> bool:
-    """Whether audio at 16 kHz fits into one window."""
+    """Whether audio at 16 kHz fits into one window of Whisper (`WINDOW_DURATION_S`)."""
     return len(samples) <= WINDOW_DURATION_S * ASR_SAMPLE_RATE_HZ
 
 

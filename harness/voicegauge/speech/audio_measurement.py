@@ -287,8 +287,8 @@ class EncodedAudio:
 
         Args:
             audio_bytes: the encoded audio as it was received.
-            media_type: media type that the provider declares for the audio.
-            raw_format: format of the samples if they have no header.
+            media_type: media type that the provider declares for the audio; `None` if it declares none.
+            raw_format: format of the samples if they have no header; `None` if it is not known.
         """
         self.data, self.media_type, self.raw_format = audio_bytes, media_type, raw_format
 

@@ -87,7 +87,7 @@ def find_container_of_media_type(media_type: str | None) -> str | None:
     """Return the container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
     Parameters after a semicolon are ignored. The result is `None` if the media type is not a known audio type, as for
-    "application/octet-stream".
+    "application/octet-stream", or is missing (`None`).
     """
     return _CONTAINER_BY_MEDIA_TYPE.get((media_type or "").split(";")[0].strip().lower())
 
@@ -200,11 +200,11 @@ class _PrefixedReader(io.RawIOBase):
         return True
 
     def readable(self) -> bool:
-        """Return that bytes can be read."""
+        """Return `True`, because bytes can be read."""
         return True
 
     def tell(self) -> int:
-        """Return the position."""
+        """Return the position in bytes from the start of the prefix."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
@@ -457,7 +457,7 @@ def discard_decoder_messages() -> Iterator[None]:
 
 
 def _writes_to_stderr_fd(stream: TextIO | None) -> bool:
-    """Whether `stream` writes to file descriptor 2. Streams of test runners and terminals often do not."""
+    """Whether `stream` writes to file descriptor 2: not if it is `None`, and often not in test runners or terminals."""
     try:
         return stream is not None and stream.fileno() == _STDERR_FD
     except (OSError, ValueError, AttributeError):

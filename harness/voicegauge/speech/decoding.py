@@ -332,7 +332,7 @@ def decode(audio_bytes: FileContent, *, declared_format: RawAudioFormat | None =
 
     Args:
         audio_bytes: the encoded audio as it was received.
-        declared_format: format of the samples if they have no header.
+        declared_format: format of the samples if they have no header; `None` if it is not known.
 
     Raises:
         UndecodableAudioError: `audio_bytes` is not audio, has an unsupported container, contains no samples, or is

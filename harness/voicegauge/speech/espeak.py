@@ -416,7 +416,7 @@ class _EspeakProcess:
             process.stdout.close()
 
     def stop(self) -> None:
-        """Stop the process."""
+        """Stop the process of espeak-ng."""
         with self._lock:
             self._end_process()
 

@@ -122,7 +122,7 @@ def load_lexicon() -> Lexicon:
 
 
 def save_lexicon(path: Path) -> None:
-    """Compute the lexicon and write it to a file."""
+    """Compute the lexicon of English words and write it to the file `path`."""
     lines = _find_data_file(_WORD_FILE_NAME).read_text(encoding="utf-8-sig").splitlines()
     counts = {word: int(count) for word, count in map(str.split, lines)}
     words = sorted(counts, key=lambda word: (-counts[word], word))
@@ -421,7 +421,7 @@ class LexiconAsr:
         return " ".join(decode_words(log_probabilities, load_lexicon()))
 
     def transcribe_batch(self, clips: Sequence[Samples], language: str) -> list[str]:
-        """Transcribe clips one after another."""
+        """Transcribe clips at 16 kHz one after another, as `transcribe` does."""
         return [self.transcribe(samples, language) for samples in clips]
 
     def list_known_words(self) -> frozenset[str]:

@@ -131,7 +131,7 @@ class PaceComparison(NamedTuple):
         return not 1 / UNUSUAL_PACE_FACTOR <= self.pace / self.usual_pace <= UNUSUAL_PACE_FACTOR
 
     def describe(self) -> str:
-        """Return both paces in words."""
+        """Return the pace and the usual one in words, in letters per second."""
         others = f"{self.usual_pace:.1f} in {self.compared_count} other deliveries with the same settings"
         return f"{self.pace:.1f} letters per second; {others}"
 
@@ -169,7 +169,10 @@ def listen_to_clip(audio: EncodedAudio, text: str, language: str | None) -> Clip
 
 
 def _judge_sound(decoded_audio: DecodedAudio, dropout: Silence | None) -> ClipJudgement | None:
-    """Return the verdict on a clip that is not speech, is interrupted or is too loud; `None` for any other clip."""
+    """Return the verdict on a clip that is not speech, is interrupted or is too loud; `None` for any other clip.
+
+    `dropout` is the interruption; `None` if none was found.
+    """
     if is_steady_sound(decoded_audio.samples, decoded_audio.sample_rate_hz):
         return ClipJudgement("wrong", f"{decoded_audio.duration_s:.2f} s of a steady sound", "audio-not-speech", 0.0)
     share = measure_clipped_share(decoded_audio.samples)
@@ -181,7 +184,10 @@ def _judge_sound(decoded_audio: DecodedAudio, dropout: Silence | None) -> ClipJu
 
 
 def _judge_text(decoded_audio: DecodedAudio, text: str, language: str | None) -> ClipJudgement:
-    """Return the verdict on the words of a clip and its silences."""
+    """Return the verdict on the words of a clip and its silences.
+
+    `language` is the code of the text's language; with `None` or "auto", the language is recognized by the words.
+    """
     is_ordinary = is_ordinary_text(text)
     reason = explain_why_not_judged(text, language, None) if is_ordinary else "the text consists of few or no words"
     spoken_judgement = None
@@ -465,7 +471,7 @@ def _find_first_phonemes(words: Sequence[str], whole_phonemes: Sequence[int]) ->
 
 
 def measure_differences(words: Sequence[StatedWord], aligned_s: NDArray[np.float64]) -> TimeDifferences:
-    """Compare stated times with those of the alignment."""
+    """Compare the stated start times of words with those of the alignment, `aligned_s`, in seconds."""
     stated = np.array([word.start_s for word in words])
     slope = _estimate_slope(aligned_s, stated)
     rest = stated - slope * aligned_s

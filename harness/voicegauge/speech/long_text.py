@@ -77,7 +77,7 @@ class LongTextDifference(NamedTuple):
     row, any may be the one that is left out or said again."""
 
     def describe(self) -> str:
-        """Return what differs, and when, in words."""
+        """Return in words what differs between audio and text, and when."""
         if not self.is_place_known:
             verb = "not said" if self.kind == "left out" else "said again"
             place = "the text repeats itself, so that the audio does not show where"
@@ -112,7 +112,7 @@ class LongTextComparison(NamedTuple):
 
     @property
     def is_recognized(self) -> bool:
-        """Whether enough phonemes agree to trust the differences."""
+        """Whether enough phonemes of text and audio agree to trust the differences."""
         return self.agreeing_phoneme_share >= MIN_AGREEING_PHONEME_SHARE
 
 

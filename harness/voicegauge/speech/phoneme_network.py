@@ -211,7 +211,7 @@ def _apply_gelu(x: Array) -> Array:
 
 @functools.cache
 def _build_position_vectors(frame_count: int, width: int) -> Array:
-    """Return Whisper's sinusoids of shape (frames, width)."""
+    """Return the sinusoids by which Whisper encodes positions, of shape (frames, width)."""
     scales = np.exp(-math.log(10_000) / (width // 2 - 1) * np.arange(width // 2))
     angles = np.arange(frame_count)[:, None] * scales[None]
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

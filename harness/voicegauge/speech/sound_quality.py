@@ -194,7 +194,7 @@ class SoundChange(NamedTuple):
     """Size of the change: in dB for the level, as a fraction for pitch and pace."""
 
     def describe(self) -> str:
-        """Return the change in words."""
+        """Return the size and the time of the change in words."""
         amount = f"{self.change:+.1f} dB" if self.sound_property == "level" else f"{self.change:+.0%}"
         return f"the {self.sound_property} changes by {amount} at about {self.start_s:.1f} s"
 

@@ -486,7 +486,7 @@ def find_measured_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = 
 
     Args:
         audio_bytes: the encoded audio as it was received.
-        raw_format: format of the samples if they have no header.
+        raw_format: format of the samples if they have no header; `None` if it is not known.
     """
     key = audio_bytes, raw_format
     with _recent_audio_lock:

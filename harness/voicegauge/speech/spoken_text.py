@@ -350,7 +350,7 @@ class _TextComparison(NamedTuple):
         return (float(np.mean(self.other_deficits)) - self.deficit) / spread
 
     def describe(self) -> str:
-        """Return the deficits in words."""
+        """Return in words by how much the audio deviates from the text, and from other texts."""
         if not self.has_phonemes:
             return "no speech was recognized"
         if not math.isfinite(self.deficit):
@@ -594,6 +594,6 @@ def _soften_probabilities(log_probabilities: LogProbabilities) -> LogProbabiliti
 
 @functools.lru_cache(maxsize=64)
 def _list_other_phonemes(count: int) -> tuple[tuple[int, ...], ...]:
-    """Return `count` phonemes of each of `_OTHER_TEXTS`."""
+    """Return `count` phonemes of each of `_OTHER_TEXTS`, which is repeated as needed."""
     spoken = (pronounce(text).phonemes for text in _OTHER_TEXTS)
     return tuple((one * (count // len(one) + 1))[:count] for one in spoken)

@@ -459,12 +459,12 @@ class VoiceScale(NamedTuple):
 
     @property
     def upper_cosine(self) -> float:
-        """The cosine that corresponds to the similarity 1."""
+        """The cosine to the voice sample that corresponds to the similarity 1."""
         return float(np.mean(self.ceiling))
 
     @property
     def lower_cosine(self) -> float:
-        """The cosine that corresponds to the similarity 0."""
+        """The cosine to the voice sample that corresponds to the similarity 0."""
         return float(np.mean(list(self.floor_by_speaker.values())))
 
     def explain_why_unusable(self) -> str | None:

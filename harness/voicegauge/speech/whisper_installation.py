@@ -177,7 +177,7 @@ class OfficialWeights(NamedTuple):
 
     @property
     def file_name(self) -> str:
-        """Name of the checkpoint file."""
+        """Name of the checkpoint file, which is the last part of its URL."""
         return self.url.rpartition("/")[2]
 
 
@@ -220,7 +220,7 @@ def install_weights(model_name: str, source_path: Path | None = None, progress: 
     Args:
         model_name: name of an official model, such as "base.en".
         source_path: folder or file to copy from. If `None`, the weights are downloaded.
-        progress: function that is called while copying or downloading.
+        progress: function that is called while copying or downloading; `None` for no calls.
 
     Returns:
         The path of the weights. Nothing is copied or downloaded if they were already installed.
@@ -243,6 +243,8 @@ def install_weights(model_name: str, source_path: Path | None = None, progress: 
 def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
     """Download `weights` to `path`. The file does not appear before it is complete and verified.
 
+    `progress` is called as bytes arrive, unless it is `None`.
+
     Raises:
         UsageError: the download failed, or the received bytes differ from the official weights.
     """
@@ -263,6 +265,8 @@ def copy_weights(
     weights: OfficialWeights, source_path: Path, path: Path, progress: ProgressCallback | None = None
 ) -> Path:
     """Copy the file `source_path` to `path`. The copy does not appear before it is complete and verified.
+
+    `progress` is called as bytes are copied, unless it is `None`.
 
     Raises:
         UsageError: the file cannot be read, or differs from the official weights.
