@@ -55,7 +55,7 @@ def plan_audio_input_cases(
     Args:
         operation: an operation with `x-transcription` or `x-conversion`.
         cases: the cases that are planned for every operation with a request body, here for `operation`.
-        default_target: the target of a case whose request selects none of the operation's targets; by default the
+        default_target: the target of a case whose request selects none of the operation's targets; `None` for the
             first of these targets.
     """
     targets = operation.audio_input_targets

@@ -100,7 +100,15 @@ def plan_schema_branch_cases(
 def _iterate_boundary_value_cases(
     operation: Operation, request: RequestParts, schema: Any, schema_pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    """Yield a case for each value at or beyond a bound of the schema, if it is certain how the service must respond."""
+    """Yield a case for each value at or beyond a bound of the schema, if it is certain how the service must respond.
+
+    Args:
+        operation: the operation that is called.
+        request: a valid request to it, in which one value is replaced.
+        schema: the schema of its body, or of one branch of it.
+        schema_pointer: JSON pointer to `schema`.
+        target: the target of the request; `None` for an operation without targets.
+    """
     path_by_description: dict[str, tuple[str, ...]] = {}
     for boundary_value in list_boundary_values(operation.contract.schemas, schema, schema_pointer):
         if _is_too_long_to_speak(operation, boundary_value):
@@ -253,7 +261,10 @@ def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bo
 def _iterate_missing_field_cases(
     operation: Operation, request: RequestParts, media_type: MediaType, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    """Yield a case for each field without which the request is invalid."""
+    """Yield a case for each field of the body without which `request` is invalid.
+
+    `target` is the target of the request; `None` for an operation without targets.
+    """
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     pointer = media_type.schemas.resolve_reference(
         media_type.part_data.get("schema", {}), media_type.schema_pointer or ""
@@ -274,7 +285,8 @@ def _iterate_example_cases(
 ) -> Iterator[ConformanceCase]:
     """Yield a case for each documented request body that does not name a resource of a single account.
 
-    The required parameters, which no example of a body contains, are taken from `valid_request`.
+    The required parameters, which no example of a body contains, are taken from `valid_request`. `target` is the target
+    of a body that selects none; `None` for an operation without targets.
     """
     required = {one.name for one in operation.parameters if one.message_part == "query" and one.is_required}
     parameters = RequestParts(

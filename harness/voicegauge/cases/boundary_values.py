@@ -145,7 +145,7 @@ class BoundaryValue(NamedTuple):
 
     @property
     def keyword(self) -> str:
-        """The schema keyword that the value tests."""
+        """The schema keyword that the value tests, such as "maxLength"."""
         return self.keyword_pointer.rpartition("/")[2]
 
 

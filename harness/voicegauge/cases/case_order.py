@@ -22,7 +22,7 @@ def find_partially_checked_contracts(
 
     Args:
         targets: the targets to check.
-        fully_checked_providers: ids of the providers of which every operation is checked; by default those whose speech
+        fully_checked_providers: ids of the providers of which every operation is checked; `None` for those whose speech
             targets are all among `targets`.
     """
     by_contract: dict[Contract, list[BaseTarget]] = {}
@@ -46,7 +46,8 @@ def find_excluded_operations(
 
     Args:
         targets: the targets to check.
-        fully_checked_providers: see `find_partially_checked_contracts`.
+        fully_checked_providers: ids of the providers of which every operation is checked; `None` for those whose speech
+            targets are all among `targets`.
     """
     excluded_operation_names: list[str] = []
     for contract, chosen in find_partially_checked_contracts(targets, fully_checked_providers).items():
@@ -163,7 +164,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | N
 
     Args:
         cases: the cases as planned, by operation.
-        max_billable_requests: largest number of billable requests to keep; all of them by default.
+        max_billable_requests: largest number of billable requests to keep; `None` to keep all.
     """
     by_turn: dict[SendingTurn, list[ConformanceCase]] = {turn: [] for turn in get_args(SendingTurn)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
@@ -292,7 +293,10 @@ def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str],
 
 
 def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
-    """Return the values of a request by name, wherever they are sent; a field of the body hides an equal header."""
+    """Return the values of a request by name, wherever they are sent; a field of the body hides an equal header.
+
+    The result is empty if there is no request (`None`), as for a delivery.
+    """
     if request is None:
         return {}
     body = request.body if isinstance(request.body, dict) else {}

@@ -43,7 +43,13 @@ _CANDIDATE_UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-00000
 def plan_parameter_cases(
     operation: Operation, request: RequestParts, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    """Yield a case for each boundary value of a query or header parameter, and for its documented example."""
+    """Yield a case for each boundary value of a query or header parameter, and for its documented example.
+
+    Args:
+        operation: the operation that is called.
+        request: a valid request to it, in which one parameter is replaced.
+        target: the speech target of the request; `None` for an operation without speech targets.
+    """
     for parameter in operation.parameters:
         if parameter.message_part not in ("query", "header"):
             continue
@@ -277,7 +283,7 @@ def plan_rejection_reason_cases(
     Args:
         operation: the operation that is called.
         request: a valid request to it.
-        target: the target of the request.
+        target: the speech target of the request; `None` for an operation without speech targets.
         other_cases: the other cases of the operation. Reasons that they test are left out.
     """
     kinds = {case.expected_response.case_kind for case in other_cases}
@@ -367,7 +373,11 @@ def _iterate_valid_and_invalid_cases(
     is_emulated: bool,
     include_billable_cases: bool,
 ) -> Iterator[ConformanceCase]:
-    """Yield the cases of an operation whose requests need no existing id: a valid request, boundary values, uploads."""
+    """Yield the cases of an operation whose requests need no existing id: a valid request, boundary values, uploads.
+
+    `request` is a valid request to it. See `plan_operation_cases` for the other arguments; `target` is `None` for
+    requests as the schema alone requires them.
+    """
     yield build_case(operation, expect_acceptance("a plain request", operation.pointer), request=request)
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)

@@ -168,13 +168,13 @@ def plan_cases(
         include_all_billable_cases: whether billable valid requests are planned beyond one delivery per target.
         spoken_text: the text of requests whose text does not matter.
         max_billable_requests: the maximum number of billable requests, of which the most informative ones are planned;
-            by default all are planned.
-        include_large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
+            `None` to plan all.
+        include_large_uploads: whether uploads of tens of megabytes are planned; `None`: only for the emulator.
         include_all_creations: whether every valid request that creates something in the account is planned, such as a
             voice that can be deleted, instead of one lifecycle for each operation, and none for what an account may
-            have few of (`x-resource.is_scarce`); by default only at the emulator.
+            have few of (`x-resource.is_scarce`); `None`: only for the emulator.
         include_webhooks: whether requests with a webhook URL are planned.
-        fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
+        fully_checked_providers: ids of the providers of which every operation is called; `None` for those whose speech
             targets are all among `targets`.
         ids_without_price: targets, and operations that start jobs without audio, that are left out because nobody knows
             what a request to them costs: <provider>/<target or operation>.

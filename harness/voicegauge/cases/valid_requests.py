@@ -204,7 +204,7 @@ def replace_file_names(
 
 
 def build_voice_sample_upload(filename: str | None = None) -> UploadedFile:
-    """Return the bundled recording of a voice as a file to upload, with its own name by default."""
+    """Return the bundled recording of a voice as a file to upload; it keeps its own name if `filename` is `None`."""
     voice = load_voice_sample()
     return UploadedFile(filename=filename or voice.filename, media_type=voice.media_type, data=voice.data or b"")
 

@@ -240,7 +240,7 @@ class RequestAuthenticator:
             UsageError: the credentials for a token were rejected.
             TransportError: there was no response to the request for a token; the request itself was not sent.
         """
-        text = self._find_placeholder(request)
+        text = self._find_credential_placeholder(request)
         if text is None:
             return request
         key, scheme = self._credential_by_placeholder[text]
@@ -263,7 +263,7 @@ class RequestAuthenticator:
 
     def forget_access_token(self, request: Request) -> bool:
         """Forget the token of a rejected request; return whether the request had a token."""
-        text = self._find_placeholder(request)
+        text = self._find_credential_placeholder(request)
         return text is not None and self._tokens.pop(text, None) is not None
 
     def hide_credentials(self, exchange: Exchange, request_with_placeholder: Request) -> Exchange:
@@ -282,7 +282,7 @@ class RequestAuthenticator:
             response = msgspec.structs.replace(response, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request_with_placeholder, response=response)
 
-    def _find_placeholder(self, request: Request) -> str | None:
+    def _find_credential_placeholder(self, request: Request) -> str | None:
         value = request.find_header("authorization") or ""
         return next((text for text in self._credential_by_placeholder if value.endswith(f" {text}")), None)
 

@@ -289,10 +289,10 @@ class CaseRunner:
             service: the service to check.
             rules: the rules to apply, by id.
             collector: collects findings, results and spending.
-            billable_request_limit: the number of billable requests that `run_cases` may send; unlimited by default.
+            billable_request_limit: the number of billable requests that `run_cases` may send; `None` for any number.
                 With a limit, one case is sent at a time, because whether a case is sent depends on those before it.
             delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
-                More than one runner of the same service may share them.
+                More than one runner of the same service may share them. `None` if there are none.
             concurrency: number of cases that `run_cases` has in flight.
         """
         self.service, self._collector, self._limit = (
@@ -311,9 +311,13 @@ class CaseRunner:
     async def run_cases(
         self, cases: Sequence[ConformanceCase], on_case_started: Callable[[ConformanceCase], None] | None = None
     ) -> None:
-        """Run `cases`, and call `on_case_started` before each of them. Results are collected in their order.
+        """Run `cases`, and collect their results in the order of `cases`.
 
         A case that may cost more than is left of the budget is skipped.
+
+        Args:
+            cases: the cases to send.
+            on_case_started: is called with each case before it is sent; `None` if nothing is to be called.
 
         Raises:
             UnreachableError: the service cannot be reached.
@@ -358,7 +362,7 @@ class CaseRunner:
         return None if reason is None else SentCase(case, no_verdict_reason=reason, is_skipped=True)
 
     def _may_cost_money(self, case: ConformanceCase) -> bool:
-        """Whether requests of the case may be charged to the budget."""
+        """Whether requests of `case` may be charged to the budget: false if the check has no budget."""
         if self.service.ledger is None or find_priced_item(self._contract, case) is None:
             return False
         return not self._is_free_case(case)
@@ -441,7 +445,10 @@ class CaseRunner:
         self._collector.add_skipped_case(case, str(error))
 
     def _record_judged_case(self, sent_case: SentCase, findings: Sequence[Finding], target: Target | None) -> None:
-        """Write the judgement of a case to the journal, so that a resumed check does not send the case again."""
+        """Write the judgement of a case to the journal, so that a resumed check does not send the case again.
+
+        `target` is the target that the request addresses; `None` if it addresses none, or if there are no findings.
+        """
         if not self._judgements.keeps_judgements:
             self._record_case_finished(sent_case.case, sent_case.no_verdict_reason)
             return
@@ -465,7 +472,10 @@ class CaseRunner:
     def _record_case_finished(
         self, case: ConformanceCase, no_verdict_reason: str | None, judgement: CaseJudgement | None = None
     ) -> None:
-        """Note in the journal that the results of all requests of `case` are known."""
+        """Note in the journal, if there is one, that the results of all requests of `case` are known.
+
+        `no_verdict_reason` is `None` if the case has a verdict, and `judgement` is `None` if none is kept.
+        """
         if self.service.case_journal is not None:
             self.service.case_journal.record_case_finished(case.id, no_verdict_reason, judgement)
 
@@ -488,7 +498,10 @@ class CaseRunner:
     def _judge_and_count(
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> list[Finding]:
-        """Judge a case, and count its requests and spending."""
+        """Judge a case, count its requests and spending, and return its findings, which are not collected.
+
+        `read_subjects` returns the subjects of an exchange; `None` to judge the subjects of `sent_case`.
+        """
         self._judgements.begin_judging()
         try:
             return self._judge.judge_case(sent_case, read_subjects)
@@ -554,7 +567,7 @@ class CaseRunner:
 
         Args:
             case: the case to send.
-            read_subjects: returns the subjects of the exchange if there is a verdict; by default the call and its
+            read_subjects: returns the subjects of the exchange if there is a verdict; `None` for the call and its
                 outcome.
 
         Raises:
@@ -574,7 +587,7 @@ class CaseRunner:
         return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
 
     def collect_findings(self, findings: Sequence[Finding]) -> None:
-        """Collect findings that `send_and_judge` returned."""
+        """Add findings that `send_and_judge` returned to the report of the check."""
         self._collector.add_findings(findings)
 
     def _find_addressed_target(self, case: ConformanceCase) -> Target | None:

@@ -103,7 +103,7 @@ class CaseSender:
 
         Args:
             case: the case to send.
-            earlier_result: is returned, and nothing is sent, if it is given.
+            earlier_result: the known result of the case, which is returned without sending; `None` if it is not known.
             is_paid: whether the case may cost money, so that Ctrl-C waits for its responses.
         """
         if earlier_result is not None:
@@ -426,7 +426,7 @@ class CaseSender:
     def _send_request_of_call(
         self, case: ConformanceCase, target: Target | None
     ) -> Coroutine[Any, Any, Sequence[Exchange]]:
-        """Send the request of a case that is a single call; see `_send_request`."""
+        """Send the request of a single call to `target`, `None` if it addresses no target; see `_send_request`."""
         earlier_key = self._find_reusable_idempotency_key(case)
         is_priced_by_usage = target is not None and target.id not in self._service.settings.price_usd_by_name
         return self._send_request(

@@ -281,7 +281,14 @@ def _requires_body(operation: Operation) -> bool:
 def _add_name_prefix(
     constraint: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
-    """Return `constraint` with `name_prefix`, the location of the value that it limits, before its keyword."""
+    """Return `constraint` with `name_prefix`, the location of the value that it limits, before its keyword.
+
+    Args:
+        constraint: the constraint, whose name is a keyword without a location.
+        name_prefix: the location, such as "body#/text".
+        media_type: media type of the request body; `None` for a parameter.
+        parameter: the parameter that has the schema; `None` for a request body.
+    """
     suffix = (
         f"/{escape_pointer_token(constraint.required_name)} required"
         if constraint.required_name is not None

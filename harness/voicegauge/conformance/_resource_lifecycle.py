@@ -48,7 +48,7 @@ class ResourceUseVariant(NamedTuple):
 
 
 def set_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
-    """Return `request` with the id of a resource at `location`."""
+    """Return a copy of `request` with `resource_id`, the id of a resource, at `location`."""
     if location.message_part == "body":
         return set_body_value(request, location.pointer_tokens, resource_id)
     if location.message_part == "header":
@@ -101,7 +101,10 @@ def build_resource_use_variants(
 
 
 def _build_request_without_resource(operation: Operation) -> RequestParts | None:
-    """Return a plain valid request, in which the fields that a resource replaces have their usual values."""
+    """Return a plain valid request, in which the fields that a resource replaces have their usual values.
+
+    The result is `None` if no value is known for a required parameter or field.
+    """
     target = _find_first_target(operation)
     if target is None:
         return build_operation_request(operation)[0]
@@ -310,7 +313,13 @@ class ResourceLifecycle:
     def _expect_accepted_outcome(
         self, call: Call, description: str, contract_pointer: str | None = None
     ) -> CaseOutcome:
-        """Return the outcome of a call that must be accepted; by default it tests the `x-resource` as a whole."""
+        """Return the outcome of a call that must be accepted.
+
+        Args:
+            call: the call.
+            description: what the call does, in words.
+            contract_pointer: JSON pointer to what the call tests; `None` for the `x-resource` as a whole.
+        """
         return CaseOutcome(call, expect_acceptance(description, contract_pointer or self._resource_spec_pointer))
 
     def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str) -> CaseOutcome:

@@ -130,7 +130,7 @@ class ResourceHistory:
 
     @property
     def created_count(self) -> int:
-        """Number of created resources whose id is known."""
+        """Number of created resources whose id is known, also of those that are deleted."""
         return len(self._created_ids)
 
     def is_known_resource(self, operation_id: str, resource_id: str) -> bool:
@@ -275,7 +275,10 @@ def lock_ended_journals(folder: Path) -> Iterator[Journal]:
 
 
 def compute_account_checksum(api_key: str | None) -> str:
-    """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed."""
+    """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed.
+
+    Without a key (`None`) it is the checksum of an empty text.
+    """
     # Four bytes tell the few keys of one user apart, and say next to nothing about a key that was made at random.
     return hashlib.blake2b((api_key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()
 

@@ -84,7 +84,7 @@ class SavedDelivery(Record, frozen=True, kw_only=True):
 def convert_to_saved_delivery(speech_delivery: SpeechDelivery, key: str | None) -> SavedDelivery | None:
     """Return what the comparison with later deliveries needs of a delivery; `None` if its request or audio has the key.
 
-    The journal is a file, and a key must never be written.
+    The journal is a file, and a key must never be written. `key` is `None` if requests are sent without one.
     """
     delivery, secrets = speech_delivery.delivery, list_secrets(key)
     named = (delivery.submit_exchange_index, delivery.audio_exchange_index)
@@ -112,7 +112,13 @@ def convert_to_saved_delivery(speech_delivery: SpeechDelivery, key: str | None) 
 
 
 def _remove_key_and_body(exchange: Exchange, target: Target, key: str | None) -> Exchange:
-    """Return an exchange without credentials and without the body of its response, which only repeats the audio."""
+    """Return an exchange without credentials and without the body of its response, which only repeats the audio.
+
+    Args:
+        exchange: an exchange of the delivery.
+        target: the target that was requested.
+        key: the API key to remove; `None` if the request was sent without one.
+    """
     request = exchange.request
     if key is not None:
         request = remove_credentials(request, target.operation, key)
@@ -160,7 +166,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
         )
 
     def iterate_exchanges(self) -> Iterator[tuple[Provenance, str]]:
-        """Yield provenance and operation of each judged exchange."""
+        """Yield the provenance of each judged exchange, and the id of its operation."""
         for provenance, operations in self.operations_by_provenance.items():
             for operation in operations:
                 yield Provenance(provenance), operation
@@ -202,7 +208,7 @@ class SentCase:
 
     @property
     def calls(self) -> list[Call]:
-        """The calls among the subjects."""
+        """The subjects that are calls: single requests with their responses."""
         return [subject for subject in self.subjects if isinstance(subject, Call)]
 
     @property
@@ -379,7 +385,13 @@ def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
 def _is_audio_reported_ready(
     submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None
 ) -> bool:
-    """Whether the service reports that the audio is ready."""
+    """Whether the service reports that the audio is ready: by the end of the job, or else by accepting the submit.
+
+    Args:
+        submit_call: the call that requested the audio; `None` if it was not observed.
+        poll_calls: the status requests about the job.
+        status_operation: the operation of the status requests; `None` if the target has no jobs.
+    """
     if status_operation is None or status_operation.job is None:
         return (
             submit_call is not None
@@ -395,7 +407,13 @@ def _is_audio_reported_ready(
 def _iterate_documented_states(
     submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation
 ) -> Iterator[JobState]:
-    """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
+    """Yield the documented states that were reported for a job, by polls or by the response to its submit.
+
+    Args:
+        submit_call: the call that submitted the job; `None` if it was not observed.
+        poll_calls: the status requests about the job.
+        status_operation: the operation of the status requests.
+    """
     job = status_operation.job
     assert job is not None, "only called for status operations"
     reports = [(poll, job.read_state) for poll in poll_calls]

@@ -139,7 +139,7 @@ class SocketCaseSender(ABC, Generic[_TargetT]):
 
     @abstractmethod
     def _iterate_sessions(self) -> Iterable[SocketSession | TranscriptionSession]:
-        """Yield the sessions that were opened."""
+        """Yield the sessions that were opened for the case, in the order of opening."""
 
     @abstractmethod
     def _add_subjects(self) -> None:
@@ -320,7 +320,10 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         return session
 
     async def _reuse_or_open_session(self, audio_format: SocketFormat | None = None) -> SocketSession:
-        """Return the latest session if another turn can be spoken in it, otherwise a new session."""
+        """Return the latest session if another turn can be spoken in it, otherwise a new session.
+
+        `audio_format` is the format of the audio; `None` for the default of the target.
+        """
         wanted = audio_format or self._target.default_format
         if self._sessions and not self._target.spec.turn.is_only_one:
             session, used = self._sessions[-1]

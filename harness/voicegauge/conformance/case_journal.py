@@ -107,7 +107,10 @@ class CaseHistory(PurchaseHistory):
         *,
         is_companion: bool = False,
     ) -> None:
-        """Note that the next submit of the case will be sent now. Until its result is saved, the case is unfinished."""
+        """Note that the next submit of the case will be sent now. Until its result is saved, the case is unfinished.
+
+        `price_usd` is `None` if it is not known, and `idempotency_key` is `None` if the request has none.
+        """
         super().record_submit(submitted_at, price_usd, idempotency_key, is_companion=is_companion)
         self.is_finished, self.judgement, self.reported_at = False, None, None
         # A request that is repeated with its key belongs to the current attempt.
@@ -313,7 +316,8 @@ class CaseJournal:
     ) -> None:
         """Record that a case is finished (`CaseFinishedEvent`).
 
-        A case without a billable request is only recorded with its judgement.
+        `no_verdict_reason` is `None` if the case has a verdict, and `judgement` is `None` if none is kept. A case
+        without a billable request is only recorded with its judgement.
         """
         if case_id in self._histories or judgement is not None:
             self._record(CaseFinishedEvent(case_id=case_id, no_verdict_reason=no_verdict_reason, judgement=judgement))
@@ -482,7 +486,7 @@ class CaseJournals:
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the journals."""
+        """Close the journals, also after an error. The arguments are `None` if there was no error."""
         self.close()
 
     @property

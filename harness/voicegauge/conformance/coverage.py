@@ -278,7 +278,7 @@ class CoverageCounter:
 
     @property
     def response_count_by_status(self) -> Mapping[int, int]:
-        """The number of responses by status."""
+        """The number of responses by their HTTP status."""
         statuses = Counter[int]()
         for (_, status), count in self._counters.responses.items():
             statuses[status] += count
@@ -413,14 +413,22 @@ class _ObservationCounts(NamedTuple):
         self.add_named_count(is_conforming, (entry_kind, _build_operation_name(operation), entry_name), count)
 
     def add_named_count(self, is_conforming: bool, key: tuple[CoverageKind, str, str], count: int) -> None:
-        """Add to the count of the entry with a key; see `add_count`."""
+        """Add `count` to the entry with a key: its kind, <provider>/<operation id>, and its name; see `add_count`."""
         counts = self.conforming_counts if is_conforming else self.violating_counts
         counts[key] += count
 
     def build_entry(
         self, entry_kind: CoverageKind, operation: Operation, entry_name: str, untried_reason: str | None
     ) -> CoverageEntry:
-        """Return an entry with its counts; `untried_reason` is why they are 0, for a constraint if both are."""
+        """Return an entry with its counts.
+
+        Args:
+            entry_kind: the kind of the entry.
+            operation: the operation that the entry is about.
+            entry_name: the operation id, the status, the state, or the name of the constraint.
+            untried_reason: why both counts are 0; ignored if one of them is not, except for a constraint. `None` if no
+                reason is known: then the entry of a constraint says which goal was not reached.
+        """
         key = entry_kind, _build_operation_name(operation), entry_name
         conforming_count, violating_count = self.conforming_counts[key], self.violating_counts[key]
         if entry_kind == "constraint":

@@ -50,7 +50,10 @@ def group_rejections_of_missing_targets(
 
 
 def _describe_rejection(status: int | None) -> str:
-    """Return how a service rejects requests, in words: by a status, or by an error sent with one of success."""
+    """Return how a service rejects requests, in words: by a status, or by an error sent with one of success.
+
+    `status` is the HTTP status of the rejection. Only a case without a response has none (`None`), and no rejection.
+    """
     if status is not None and 200 <= status < 300:
         return describe_error_with_success_status(status)
     return f"rejected with {status}"
@@ -324,7 +327,7 @@ def group_findings_of_service(
 
     Args:
         findings: findings that `merge_findings` has merged.
-        rank_by_case_id: see `merge_findings`.
+        rank_by_case_id: how unusual the request of each case is; `None` if no ranks are known, see `merge_findings`.
     """
 
     def find_cause(finding: Finding) -> object:
@@ -348,8 +351,12 @@ _HIGHEST_REQUEST_RANK = 1_000_000
 def rank_case(case: ConformanceCase, requested_values: RequestedValues | None) -> int:
     """Return how unusual the request of a case is.
 
-    The rank is 0 for a delivery, `_HIGHEST_REQUEST_RANK` for a request that should be rejected, and otherwise it grows
-    with the number of values in the request.
+    The rank is 0 for a delivery, `_HIGHEST_REQUEST_RANK` for a request that should not be accepted, and otherwise it
+    grows with the number of values in the request.
+
+    Args:
+        case: the case.
+        requested_values: the values in its request; `None` if the request should not be accepted.
     """
     if requested_values is None:
         return _HIGHEST_REQUEST_RANK
@@ -366,7 +373,8 @@ def merge_findings(
 
     Args:
         findings: findings in the order in which they were found.
-        rank_by_case_id: how unusual the request of each case is; a case without a rank counts as usual.
+        rank_by_case_id: how unusual the request of each case is; a case without a rank counts as usual, and if it is
+            `None`, every case does.
     """
     return _merge_findings_with_same_key(findings, lambda one: (one.fingerprint, one.severity), rank_by_case_id or {})
 

@@ -84,7 +84,8 @@ class CaseJudge:
 
         Args:
             sent_case: what was received.
-            read_subjects: returns the subjects to judge in place of those of `sent_case`.
+            read_subjects: returns the subjects of the exchange of a single call; `None` to judge the subjects of
+                `sent_case`.
 
         Raises:
             StorageError: the exchanges could not be saved.
@@ -187,7 +188,13 @@ class JudgingBasis:
     """
 
     def __init__(self, contract: Contract, rules: Mapping[str, Rule], key: str | None) -> None:
-        """Collect the parts of the basis; the account is recognized by a checksum of `key`."""
+        """Collect the parts of the basis.
+
+        Args:
+            contract: the contract of the service.
+            rules: the rules to apply, by id.
+            key: the API key, by whose checksum the account is recognized; `None` if requests have no key.
+        """
         parts = [__version__, contract.document.sha256, compute_account_checksum(key)]
         parts += [f"{name}={rule.severity}" for name, rule in sorted(rules.items())]
         self._prefix = "\n".join(parts).encode()

@@ -150,7 +150,7 @@ def judge_documented_examples(
 
     Args:
         contract: the contract.
-        rules: the rules to apply, by id; all by default.
+        rules: the rules to apply, by id; `None` for all rules.
         include_inferred_examples: whether to include examples that no document contains.
     """
     # Documents show bodies only, so each response would lack every required header.

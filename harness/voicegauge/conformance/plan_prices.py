@@ -381,7 +381,12 @@ def forecast_budgets(
     """Return which of `payments` fit into `budgets`.
 
     As when a plan is sent, each case or sample reserves the most that it may cost, and spends what it should cost when
-    its response is as expected. `refusal_error` is the error with which the command would end before it sends anything.
+    its response is as expected.
+
+    Args:
+        payments: the payments in the order in which their cases or samples are sent.
+        budgets: what is left of each limit of the budget.
+        refusal_error: the error with which the command would end before it sends anything; `None` if it would send.
     """
     all_payments = list(payments)
     return BudgetForecast(

@@ -88,6 +88,11 @@ class WebhookCaseReceiver:
     def __init__(self, case: ConformanceCase, callback_receiver: Receiver | None, *, is_emulated: bool) -> None:
         """Create a webhook URL for `case`.
 
+        Args:
+            case: the case, whose request has a parameter for the URL.
+            callback_receiver: the server that receives callbacks; `None` if there is none.
+            is_emulated: whether the emulator responds.
+
         Raises:
             UsageError: there is no receiver.
         """

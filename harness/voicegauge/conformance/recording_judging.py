@@ -69,7 +69,7 @@ def check_recordings(
         contracts: the contracts of the providers to judge.
         rules: the rules to apply, by id.
         collector: collects the findings.
-        now: the time from which the age of recordings is counted; the current time by default.
+        now: the time at which the age of recordings is computed; `None` for the current time.
         stale_recordings_fail: whether a recording that is too old is an error instead of a warning.
 
     Returns:

@@ -175,7 +175,8 @@ def plan_cases_to_record(
         is_emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         include_every_case: whether to record every case of a check, except large uploads and uploads that are within a
             limit.
-        fully_checked_providers: ids of the providers of which every operation is recorded; see `plan_cases`.
+        fully_checked_providers: ids of the providers of which every operation is recorded; `None` for those whose
+            speech targets are all among `targets`.
     """
     plan = plan_cases(
         targets,

@@ -189,7 +189,10 @@ class ResultCollector:
     def judge_subjects(
         self, checker: Checker, subjects: Iterable[CheckSubject], case_id: str | None = None
     ) -> list[Finding]:
-        """Apply the rules of `checker` to `subjects`, and add and return the findings."""
+        """Apply the rules of `checker` to `subjects`, and add and return the findings.
+
+        `case_id` is the id of the planned case that the subjects belong to; `None` if there is no planned case.
+        """
         judged = self.apply_rules(checker, subjects, case_id=case_id)
         findings = [finding for _, of_subject in judged for finding in of_subject]
         self._findings += findings
@@ -205,8 +208,14 @@ class ResultCollector:
     ) -> list[tuple[CheckSubject, list[Finding]]]:
         """Apply the rules of `checker` to `subjects` and to what compares them with earlier ones.
 
-        Return each subject with its findings, which have clips, but are not added: a search may shrink them first. See
-        `Checker.iterate_findings` for the other arguments.
+        Return each subject with its findings, which have clips, but are not added: a search may shrink them first.
+
+        Args:
+            checker: applies the rules.
+            subjects: the subjects of one case.
+            case_id: id of the planned case that the subjects belong to; `None` if there is no planned case.
+            build_reproduction_command: returns the shell command that reproduces a finding; `None` for the function of
+                `checker`.
         """
         judged = []
         for subject, found in checker.iterate_findings_by_subject(
@@ -230,7 +239,7 @@ class ResultCollector:
         self._findings = list(merge_findings(self._findings))
 
     def count_exchange(self, provenance: Provenance, provider: str, operation: str) -> None:
-        """Count one exchange with an operation."""
+        """Count one exchange; `provider` and `operation` are the ids of its contract and operation."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
 
@@ -304,7 +313,7 @@ class ResultCollector:
         self._not_judged.setdefault(item_name, {})[reason] = None
 
     def add_interruptions(self, case: ConformanceCase, interruptions: Sequence[Interruption]) -> None:
-        """Add how a target reacted to being interrupted."""
+        """Add how the target of `case` reacted to the interruptions of its speech."""
         if interruptions:
             target = f"{case.provider}/{case.target_name}"
             self._interruptions[target] = (*self._interruptions.get(target, ()), *interruptions)
@@ -348,7 +357,7 @@ class ResultCollector:
 
     @property
     def exchange_count(self) -> int:
-        """Number of exchanges that were counted."""
+        """Number of exchanges that were counted, of any provenance and provider."""
         return self._exchanges.total()
 
     def _group_findings(self) -> tuple[Finding, ...]:

@@ -405,7 +405,7 @@ def escape_workflow_command_message(text: str) -> str:
 
 
 def escape_workflow_command_property(text: str) -> str:
-    """Escape untrusted text for a property of a workflow command."""
+    """Escape untrusted text for a property of a workflow command of GitHub Actions, such as its title."""
     return escape_workflow_command_message(text).replace(":", "%3A").replace(",", "%2C")
 
 

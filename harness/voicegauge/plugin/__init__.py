@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options, all with the prefix `--vg-`."""
+    """Add the options of the plugin, all with the prefix `--vg-`, to the command line of pytest."""
     group = parser.getgroup("voicegauge", "conformance of speech APIs")
     group.addoption("--vg-target", action="append", default=[], metavar="TARGET", help="only these targets")
     for declared in list_plugin_options():
@@ -168,7 +168,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Let the workers of pytest-xdist spend from the same budget."""
+    """Let a worker of pytest-xdist, which `node` describes, spend from the budget of the test run."""
     share_budget_with_worker(node.config, node.workerinput)
 
 

@@ -392,7 +392,7 @@ class _ProfileJudge:
         self._cases = _remove_violations_of_busy_server(cases)
 
     def judge_requirement(self, requirement: Requirement) -> RequirementResult:
-        """Return the result of one requirement."""
+        """Return the result of one requirement of the profile, by the cases of the check."""
         if requirement.level == "not-scored":
             return self._build_result(requirement, "not-scored", verdict_reason=requirement.not_scored_reason)
         is_claimed = requirement.capability in self._claimed_capabilities

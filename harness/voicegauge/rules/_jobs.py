@@ -363,7 +363,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> set[str]:
 def _build_response_violation(
     job_history: JobHistory, call: Call, message: str, *keys: str, location: Location | None
 ) -> Violation:
-    """Return what the response to `call` violates: the value at `keys` of the `x-job`, by its own at `location`."""
+    """Return the violation of the `x-job` at `keys` by the response to `call`, at `location` if it is not `None`."""
     pointer = "/".join([f"{job_history.status_operation.pointer}/x-job", *map(escape_pointer_token, keys)])
     return Violation(message, pointer, _get_body_pointer(location), exchange=call.exchange)
 

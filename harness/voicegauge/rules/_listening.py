@@ -23,7 +23,7 @@ from voicegauge.speech.spoken_text import SpokenTextVerdict
 
 
 def _build_sound_violation(speech_delivery: SpeechDelivery, message: str, start_s: float | None = None) -> Violation:
-    """Return a violation about what is audible `start_s` seconds after the beginning, with the measures as evidence."""
+    """Return a violation that is audible from `start_s` seconds of the audio on; `None` for no particular time."""
     pointer = _get_x_speech_pointer(speech_delivery)
     return Violation(message, pointer, evidence=speech_delivery.audio_evidence, audio_start_s=start_s)
 

@@ -193,7 +193,7 @@ class Call(CheckSubject):
         return spec is not None and self.is_accepted and self.response_media_type == spec.response_media_type
 
     def read_response_value(self, location: Location | None) -> Any:
-        """Return the value at a location of the response; `MISSING` if there is none."""
+        """Return the value at `location` of the response; `MISSING` if there is none, or if `location` is `None`."""
         if location is None:
             return MISSING
         body = self.response_json if location.is_in_body else MISSING  # audio is not parsed to read a header
@@ -299,7 +299,7 @@ class CallSubject(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the call."""
+        """The target of the call; `None` if it is not known, or if the operation has none."""
         return self.call.target
 
     @property
@@ -314,7 +314,7 @@ class CallSubject(CheckSubject):
 
     @property
     def can_be_sent_again(self) -> bool:
-        """Whether the request of the call is known."""
+        """Whether a user could send the request of the call again. It is false if only the response is known."""
         return self.call.can_be_sent_again
 
 
@@ -426,7 +426,12 @@ class RecordingAge(CheckSubject):
 
 
 def quote_audio(decoded: DecodedAudio | None, text: str) -> str:
-    """Return the evidence of a violation about sound: what was measured, and for which text."""
+    """Return the evidence of a violation about sound: what was measured, and for which text.
+
+    Args:
+        decoded: the audio; `None` if it could not be decoded. Then the evidence is the text alone.
+        text: the requested text.
+    """
     from voicegauge.speech.audio_measurement import compute_rms_dbfs
 
     if decoded is None:
@@ -447,7 +452,7 @@ def find_request_schema(operation: Operation, location: Location, media_type: st
     Args:
         operation: the operation.
         location: the location of the value in a request.
-        media_type: media type of the request body; the first documented one by default.
+        media_type: media type of the request body; `None` for the first documented one.
     """
     if location.message_part != "body":
         wanted = location.name.lower()
@@ -467,7 +472,10 @@ def find_request_schema(operation: Operation, location: Location, media_type: st
 def find_documented_default(operation: Operation, location: Location, media_type: str | None = None) -> Any:
     """Return the default of the value at `location`; `MISSING` if none is documented.
 
-    The arguments are the same as those of `find_request_schema`.
+    Args:
+        operation: the operation.
+        location: the location of the value in a request.
+        media_type: media type of the request body; `None` for the first documented one.
     """
     return find_request_schema(operation, location, media_type).get("default", MISSING)
 

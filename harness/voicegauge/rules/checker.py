@@ -72,7 +72,7 @@ class Checker:
         Args:
             subject: the subject to which the rules are applied.
             case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
-            build_reproduction_command: replaces the checker's own function.
+            build_reproduction_command: replaces the checker's own function; `None` to use that.
         """
         findings: list[Finding] = []
         for rule in self._find_rules(subject):
@@ -103,8 +103,8 @@ class Checker:
 
         Args:
             subjects: the subjects; the same call may be part of several of them.
-            case_id: see `iterate_findings`.
-            build_reproduction_command: see `iterate_findings`.
+            case_id: id of the planned case that the subjects belong to; `None` if there is no planned case.
+            build_reproduction_command: replaces the checker's own function; `None` to use that.
         """
         subjects = list(subjects)
         outcomes = [subject for subject in subjects if isinstance(subject, CaseOutcome)]
@@ -213,7 +213,7 @@ class Checker:
 
 
 def _choose_severity(rule: Rule, subject: CheckSubject, violation: Violation, dispute: Dispute | None) -> Severity:
-    """Return the severity of a finding.
+    """Return the severity of a finding: disputed if there is a `dispute` about it, which is `None` otherwise.
 
     An error needs a fact that the provider's own documents state. A fact that is known only from public traffic or from
     client libraries may have changed, so its violation is a warning.

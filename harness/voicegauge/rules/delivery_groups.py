@@ -48,7 +48,7 @@ MAX_REMEMBERED_PACES = 60
 """Maximum number of deliveries by one voice whose pace is kept."""
 
 
-MAX_LATEST_MEASUREMENTS = 100
+MAX_REMEMBERED_MEASUREMENTS = 100
 """Maximum number of deliveries in `DeliveriesOfRun.latest_measurements`. A case has a few."""
 MIN_COMPARED_SPEED_CHANGE = 1.4
 """Smallest factor between two speeds that are compared. A smaller change is hidden by the variation between two
@@ -104,7 +104,7 @@ class DeliveryAmongOthers(CheckSubject):
         return self.speech_delivery.operation
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> Target:
         """The target of the speech request."""
         return self.speech_delivery.target
 
@@ -161,7 +161,7 @@ class DeliveriesOfRun:
 
     def __init__(self) -> None:
         """Create an object without measurements."""
-        self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_LATEST_MEASUREMENTS)
+        self.latest_measurements: deque[DeliveryMeasurements] = deque(maxlen=MAX_REMEMBERED_MEASUREMENTS)
         """Measurements of the latest deliveries, until the caller clears them."""
         # Ordered, so that the oldest entry can be forgotten when a table is full.
         self._text_by_digest: OrderedDict[tuple[str, str], str] = OrderedDict()

@@ -174,7 +174,8 @@ def register_rule(
         explanation: why the rule matters, with examples.
         needs: the part of an exchange that the rule cannot do without.
         shown_by: the faults of the emulator that break the rule, the one that shows it best first.
-        unshown_reason: why no fault breaks the rule, as a sentence. Either this or `shown_by` must be given.
+        unshown_reason: why no fault breaks the rule, as a sentence; `None` if `shown_by` names one. Either this or
+            `shown_by` must be given.
         severity: the severity of the rule's findings.
     """
 
@@ -212,7 +213,7 @@ def select_rules(
     Args:
         selected_ids: ids of the rules to select; empty for all rules.
         ignored_ids: ids of the rules to remove from the selection.
-        severity_by_rule_id: severities that replace those of the selected rules, by rule id.
+        severity_by_rule_id: severities that replace those of the selected rules, by rule id; `None` to replace none.
 
     Raises:
         UnknownNameError: a given id is not the id of a rule; the message suggests the most similar one.

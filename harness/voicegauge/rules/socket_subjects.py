@@ -44,7 +44,7 @@ class SocketSubject(CheckSubject):
 
     @functools.cached_property
     def exchange(self) -> Exchange:
-        """The handshake, with the messages that followed."""
+        """The handshake of the connection as an exchange, with the messages that followed."""
         return build_socket_exchange(self.traffic)
 
     @property
@@ -240,5 +240,5 @@ class TurnPair(SocketSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """The pointer to the description of the channel."""
+        """JSON pointer to the `x-socket` of the channel, at which a dispute can be recorded."""
         return (self.extension_pointer,)

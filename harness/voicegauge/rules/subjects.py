@@ -185,17 +185,17 @@ class JobHistory(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the request that submitted the job."""
+        """The target of the request that submitted the job; `None` if it is not known, or if there is none."""
         return self.submit_call.target
 
     @property
     def exchange(self) -> Exchange:
-        """The last exchange of the job."""
+        """The exchange of the last poll, or that of the submit if there was no poll."""
         return self.polls[-1].exchange if self.polls else self.submit_call.exchange
 
     @property
     def quoted_exchanges(self) -> Sequence[Exchange]:
-        """The submit and the last polls."""
+        """The exchanges that a finding quotes: the submit and the last polls."""
         return (self.submit_call.exchange, *(poll.exchange for poll in self.polls[-_MAX_QUOTED_EXCHANGES:]))
 
     @property
@@ -220,7 +220,7 @@ class ConcurrentJobs(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the latest job."""
+        """The target of the request that submitted `latest_job`; `None` if it is not known, or if there is none."""
         return self.latest_job.target
 
     @property
@@ -511,7 +511,7 @@ class DeliveryPair(CheckSubject):
         return self.changed_delivery.operation
 
     @property
-    def target(self) -> Target | None:
+    def target(self) -> Target:
         """The target of both requests."""
         return self.changed_delivery.target
 
@@ -542,7 +542,7 @@ class DeliveryPair(CheckSubject):
 
     @property
     def compared_parameter_pointer(self) -> str:
-        """JSON pointer to the parameter in the contract."""
+        """JSON pointer to the compared parameter in the `x-speech` of the operation."""
         fields = {"repetition": "seed", "markup": "text", "companion": "text"}
         field = fields.get(self.compared_parameter, self.compared_parameter)
         return f"{self.operation.pointer}/x-speech/request_fields/{field}"

@@ -42,7 +42,7 @@ class Callback(CheckSubject):
 
     @property
     def disputable_pointers(self) -> tuple[str, ...]:
-        """JSON pointer to the documented body."""
+        """JSON pointer to the documented body, at which a dispute can be recorded."""
         return (self.documented_body.pointer,)
 
     @property
@@ -78,7 +78,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def target(self) -> Target | None:
-        """The target of the request; `None` if the request was not observed."""
+        """The target of the request; `None` if the request was not observed, or if its target is not known."""
         return self.submit_call.target if self.submit_call is not None else None
 
     @property
@@ -178,7 +178,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def final_callback_bodies(self) -> list[Any]:
-        """The bodies of callbacks that report the end of the job."""
+        """The parsed bodies of the callbacks that report the end of the job, in the order of arrival."""
         return [body for body in self.callback_bodies if self.read_state_meaning(body) in ("success", "failure")]
 
     @property
