@@ -210,7 +210,14 @@ def _describe_field(body_path: tuple[str, ...]) -> str:
 def _list_nested_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
-    """Yield the boundary values of properties and list items."""
+    """Yield the boundary values of the properties and list items of a schema.
+
+    Args:
+        schemas: resolves the references in the schema.
+        schema: the schema of the value at `body_path` of a request body.
+        schema_pointer: JSON pointer to the schema.
+        body_path: keys and indexes that lead from the body to the value.
+    """
     for key, inner in schema.get("properties", {}).items():
         inner_path = (*body_path, key)
         is_required = key in schema.get("required", ())

@@ -266,7 +266,7 @@ def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Ite
 
 
 def _iterate_nested_objects(json_value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object in a JSON value."""
+    """Yield every object in a JSON value, the value itself first if it is an object."""
     if isinstance(json_value, dict):
         yield json_value
     for inner in (

@@ -169,10 +169,10 @@ def plan_cases(
         spoken_text: the text of requests whose text does not matter.
         max_billable_requests: the maximum number of billable requests, of which the most informative ones are planned;
             `None` to plan all.
-        include_large_uploads: whether uploads of tens of megabytes are planned; `None`: only for the emulator.
+        include_large_uploads: whether uploads of tens of megabytes are planned; `None` for the emulator only.
         include_all_creations: whether every valid request that creates something in the account is planned, such as a
             voice that can be deleted, instead of one lifecycle for each operation, and none for what an account may
-            have few of (`x-resource.is_scarce`); `None`: only for the emulator.
+            have few of (`x-resource.is_scarce`); `None` for the emulator only.
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; `None` for those whose speech
             targets are all among `targets`.
@@ -404,7 +404,7 @@ def _iterate_non_speech_operation_cases(
     is_emulated: bool,
     include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield the cases of the operations without speech targets."""
+    """Yield the cases of operations without speech targets, except `excluded_operations`; see `plan_cases`."""
     # Reversed, so that the first of several chosen targets of an operation is left in the dictionary.
     named = {target.operation: target for target in reversed(targets) if isinstance(target, AudioInputTarget)}
     for contract in {target.contract.id: target.contract for target in targets}.values():

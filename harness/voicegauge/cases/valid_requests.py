@@ -180,7 +180,7 @@ def _iterate_required_fields(
 
 
 def is_file_field(media_type: MediaType, schema: Any) -> bool:
-    """Whether a form field carries a file."""
+    """Whether a field with `schema`, in a request body of `media_type`, is a form field that carries a file."""
     schema, _ = media_type.schemas.resolve_reference(schema)
     is_binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
     return is_binary and media_type.name == "multipart/form-data"
@@ -314,7 +314,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
 
 
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
-    """Whether the body of `request` fits the documented schema."""
+    """Whether the body of `request` fits the schema of its media type, if that is documented for `operation`."""
     media = operation.request_media.get(request.media_type or "")
     return media is None or media.is_valid(convert_to_json_body(media, request.body))
 

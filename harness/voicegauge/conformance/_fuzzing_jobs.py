@@ -101,7 +101,7 @@ class StatefulJobs:
 
     @property
     def job_count(self) -> int:
-        """The number of jobs that were accepted."""
+        """The number of jobs that the service has accepted so far."""
         return len(self._jobs)
 
     @property

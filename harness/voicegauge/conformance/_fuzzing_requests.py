@@ -586,7 +586,7 @@ def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, schem
 
 
 def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
-    """Return a strategy of requests with one invalid value."""
+    """Return a strategy that draws `request`, a valid one to `target`, with one value of its body made invalid."""
     media = target.operation.request_media[request.media_type or ""]
     values = build_invalid_value_strategy(target.contract, media.schema, media.schema_pointer or media.pointer)
 

@@ -305,7 +305,7 @@ class CheckedService(NamedTuple):
 
     @property
     def is_emulated(self) -> bool:
-        """Whether the emulator responds."""
+        """Whether the emulator responds instead of the provider's service."""
         return self.settings.provenance is Provenance.EMULATED
 
     @property

@@ -486,7 +486,7 @@ def _describe_unreached_goal(conforming_count: int, violating_count: int) -> str
 
 
 def _find_subject_classes() -> dict[str, type[CheckSubject]]:
-    """Return all classes of subjects by their name."""
+    """Return all classes of what rules judge, the subclasses of `CheckSubject`, by the name of the class."""
     found: dict[str, type[CheckSubject]] = {}
     waiting: list[type[CheckSubject]] = [CheckSubject]
     while waiting:

@@ -327,7 +327,7 @@ def group_findings_of_service(
 
     Args:
         findings: findings that `merge_findings` has merged.
-        rank_by_case_id: how unusual the request of each case is; `None` if no ranks are known, see `merge_findings`.
+        rank_by_case_id: how unusual the request of each case is; `None` for no ranks; see `merge_findings`.
     """
 
     def find_cause(finding: Finding) -> object:

@@ -363,7 +363,7 @@ class PlannedPayment(NamedTuple):
 
     @property
     def provider(self) -> str:
-        """Id of the provider."""
+        """Id of the provider to which the case or sample is sent."""
         return self.id.partition("/")[0]
 
 

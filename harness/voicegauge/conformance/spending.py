@@ -394,7 +394,7 @@ class BillableRequestLimit:
         return self._limit is not None
 
     def count_case(self, case_spending: SpendingTotal) -> None:
-        """Count the billable requests of a case towards the limit."""
+        """Count the billable requests in `case_spending`, the spending of one case, towards the limit."""
         self._count += case_spending.billable_request_count
 
     def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
