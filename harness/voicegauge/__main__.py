@@ -67,6 +67,10 @@ def _interrupt_after_imports(_number: int, frame: FrameType | None) -> None:
 
     Python ignores what is raised in the callback that frees the lock of an import, modules of others catch it, and
     before 3.12 the definition of a class may turn it into a `RuntimeError`.
+
+    Args:
+        _number: number of the signal.
+        frame: innermost call that the signal interrupted; `None` if no Python code ran.
     """
     while frame is not None and frame.f_code is not main.__code__:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":

@@ -134,7 +134,7 @@ class Receiver:
         """Create a receiver that has no URLs and no callbacks yet.
 
         Args:
-            on_callback: called with each callback, in the server's thread.
+            on_callback: called with each callback, in the server's thread, unless it is `None`.
         """
         self.base_url = ""
         """URL under which providers reach the receiver: the receiver's own address, or the URL of a tunnel. Callbacks
@@ -294,10 +294,11 @@ def run_receiver(
 
     Args:
         port: port to listen on; 0 chooses a free one.
-        public_url: URL of a tunnel to this receiver, for providers that cannot reach this machine otherwise.
-        on_callback: called with each callback, in the server's thread.
-        client_limits: limits for slow senders and many connections; by default 10 s for headers, for a pause and for a
-            body, and 64 connections.
+        public_url: URL of a tunnel to this receiver, for providers that cannot reach this machine otherwise; `None`
+            if there is no tunnel.
+        on_callback: called with each callback, in the server's thread, unless it is `None`.
+        client_limits: limits for slow senders and many connections; by default (`None`) 10 s for headers, for a pause
+            and for a body, and 64 connections.
 
     Raises:
         UsageError: the port is not available, or `public_url` is not an https URL.

@@ -93,7 +93,7 @@ class UnknownNameError(UsageError):
             other_names: names of another kind that could have been meant. They may be suggested, but are not among the
                 known names that the error message lists or counts.
             listing_command: a command that lists the known names. The error message refers to it if the names are too
-                many to be listed.
+                many to be listed. `None` if there is none: then all names are listed.
             where: a phrase that says where the known names are, such as "in the suite smoke".
             advice: what to do if the name is right.
         """

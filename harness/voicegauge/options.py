@@ -73,7 +73,7 @@ class PathKind(enum.Enum):
 
     @property
     def is_output_folder(self) -> bool:
-        """Whether it is a folder that is written to."""
+        """Whether the path is that of a folder to write to."""
         return self in {PathKind.OUTPUT_FOLDER, PathKind.LATER_FOLDER}
 
 
@@ -265,7 +265,7 @@ class DeclaredOption:
 
     @property
     def setting(self) -> str:
-        """The name in a settings file."""
+        """The name of the option in a settings file."""
         return self.flag.lstrip("-")
 
     @property

@@ -139,7 +139,7 @@ def find_target_variant(
 
 
 def _find_target_of_same_name(contract: Contract, target: BaseTarget) -> BaseTarget:
-    """Return the target of `contract` with the name of `target`."""
+    """Return the target of `contract` that has the same name as `target`."""
     targets = {one.name: one for one in contract.iterate_targets()}
     if target.name not in targets:
         known = ", ".join(targets)

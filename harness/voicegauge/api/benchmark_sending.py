@@ -142,7 +142,7 @@ def _list_planned_payments(
 def _list_remaining_budgets_of_benchmark(
     planned_benchmark: PlannedBenchmark, live: LiveOptions, run_to_continue: RunToContinue | None
 ) -> list[RemainingBudget]:
-    """Return what is left of each budget of the plan. If `run_to_continue` is given, its spending is subtracted."""
+    """Return what is left of each budget of the plan, less what `run_to_continue` has spent (`None` for a new run)."""
     contracts = collect_contracts(planned_benchmark.targets.values())
     spent_usd: dict[str, float] = {}
     if run_to_continue is not None:
@@ -154,7 +154,7 @@ def _list_remaining_budgets_of_benchmark(
 
 
 def _is_sample_paid_from_budget(budget_name: str, sample_id: str) -> bool:
-    """Whether a sample is paid from the budget `budget_name`."""
+    """Whether the sample `sample_id` is paid from the budget `budget_name`: the id of a provider without a version."""
     return remove_provider_version(sample_id.partition("/")[0]) == budget_name
 
 
@@ -202,7 +202,8 @@ def _describe_interrupted_run(planned_benchmark: PlannedBenchmark) -> str:
 def require_daily_budgets(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
     """Reject a new run that may cost more than what is left of today's budget of one of its providers.
 
-    Ramps and continued runs are not rejected: they stop when that budget is spent.
+    Ramps and continued runs are not rejected: they stop when that budget is spent. `run_to_continue` is `None` for a
+    new run.
 
     Raises:
         BudgetError: the run may cost more than what is left.
@@ -259,7 +260,10 @@ def choose_run_to_continue(planned_benchmark: PlannedBenchmark) -> RunToContinue
 
 
 def announce_cost(planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None) -> None:
-    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
+    """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent.
+
+    `run_to_continue` is that interrupted run; `None` for a new run.
+    """
     if planned_benchmark.live_options is None:
         return
     plan, limit = planned_benchmark.plan, f"of at most {describe_budget(planned_benchmark.live_options)}"
@@ -300,7 +304,8 @@ If an account ran out of credits, its requests would fail for a reason that has 
 def open_run_config(planned_benchmark: PlannedBenchmark, cluster: ClusterSettings | None = None) -> Iterator[RunConfig]:
     """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context.
 
-    If the workers of a `cluster` send the requests, this machine needs neither keys nor an emulator.
+    If the workers of a `cluster` send the requests, this machine needs neither keys nor an emulator. Without a cluster
+    (`None`), this machine sends them.
     """
     contracts, live_options = collect_contracts(planned_benchmark.targets.values()), planned_benchmark.live_options
     if live_options is None and cluster is not None:  # each worker starts an emulator of its own
@@ -378,7 +383,13 @@ def _build_run_config(
     access_by_provider: Mapping[str, ProviderAccess],
     cluster: ClusterSettings | None = None,
 ) -> RunConfig:
-    """Return the configuration of a run, without a budget."""
+    """Return the configuration of a run, without a budget.
+
+    Args:
+        planned_benchmark: the plan, and the request that it was made for.
+        access_by_provider: base URLs and keys by provider id.
+        cluster: the workers that send the requests; `None` if this machine sends them.
+    """
     request = planned_benchmark.request
     config = RunConfig(
         planned_benchmark.plan,
@@ -435,7 +446,7 @@ def find_timing_error(
 def _find_requests_in_flight_and_rate(config: RunConfig, ramp: RampResult | None) -> tuple[int, float | None]:
     """Return how many requests were in flight, and the rate of all targets together; `None` without a fixed rate.
 
-    For a ramp, these are the values at its highest load.
+    For a ramp, these are the values at its highest load. `ramp` is `None` for a run without a ramp.
     """
     highest = max((step.load for step in ramp.steps), default=None) if ramp is not None else None
     if config.ramp_settings is not None and highest is not None:
@@ -499,7 +510,8 @@ async def _run_with_interrupt_handling(
 ) -> RunOutcome:
     """Carry out the run. After the first Ctrl-C no new request is sent; the second one drops those in flight.
 
-    When `deadline` has passed, the requests in flight are dropped too.
+    When `deadline` has passed, the requests in flight are dropped too. `journal_state` is what an interrupted run has
+    sent; `None` for a new run.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None

@@ -273,7 +273,8 @@ def _judge_and_transcribe(
 ) -> tuple[Run, ScoreSet | None]:
     """Return the run with everything that is found out about its audio, and its scores; what took too long is left out.
 
-    A notice names what is left out, and the command that does it.
+    A notice names what is left out, and the command that does it. The scores are `None` if nothing was transcribed;
+    `unscored_reason` says why nothing is to be transcribed, and is `None` if the run is to be transcribed.
     """
     request, listener = planned_benchmark.request, planned_benchmark.listener
     for judgement in list_run_judgements(

@@ -259,7 +259,7 @@ def finish_check(
     journals: CaseJournals,
     on_report: Callable[[CheckReport], None] | None,
 ) -> CheckReport:
-    """Build the report, pass it to `on_report`, and return it.
+    """Build the report, pass it to `on_report` unless that is `None`, and return it.
 
     The journals of what the check has spent are deleted only after `on_report` returns, so that the spending is not
     forgotten if the process is killed before. Requests whose result was lost stay in the journals: the same command
@@ -279,7 +279,7 @@ def report_before_error(
     build_check_report: Callable[[], CheckReport],
     on_report: Callable[[CheckReport], None] | None,
 ) -> Iterator[None]:
-    """Pass the report so far to `on_report` if the context raises an error that ends a check, and raise it again.
+    """Pass the report so far to `on_report`, if not `None`, when an error in the context ends a check; raise it again.
 
     These errors are a `StorageError`, and a `TransportError` after which nothing was received although a request was
     sent, which may have been charged.
@@ -300,7 +300,7 @@ def build_check_report(
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    """Return the report, with the applied rules and what earlier commands have spent."""
+    """Return the report, with the applied rules and what earlier commands spent by `journals` (`None`: nothing)."""
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.build_report(),
@@ -372,7 +372,8 @@ def build_service_settings(
 ) -> CheckSettings:
     """Return the settings for sending to an emulator or the live service.
 
-    See `build_live_settings` for `is_resumed`.
+    `get_emulator` is `None` if the request does not ask for an emulator. `plan` is what will be sent, `None` if that is
+    not known: then nothing is announced. See `build_live_settings` for it and for `is_resumed`.
 
     Raises:
         UsageError: the request names neither the emulator nor a live service.
@@ -499,7 +500,10 @@ def open_check_settings(
     collector: ResultCollector,
     journals: CaseJournals,
 ) -> Iterator[CheckSettings]:
-    """Yield the settings with which a plan is sent; if the block raises an error, announce what was lost by it."""
+    """Yield the settings with which a plan is sent; if the block raises an error, announce what was lost by it.
+
+    `get_emulator` is `None` if the plan is sent to a live service.
+    """
     listener = choose_progress_listener(request.progress)
     failures_folder = Path(request.failures_folder) if request.failures_folder is not None else None
     announce_earlier_spending(journals, request.prices, listener)

@@ -185,8 +185,8 @@ def send_planned_cases(
 ) -> None:
     """Send the plan, and collect the findings and why sending ended early, if it did.
 
-    Sending ends at the `deadline`, if there is one, and after Ctrl-C: then the responses in flight that cost money are
-    waited for, see `end_on_interrupt`.
+    Sending ends at the `deadline` (`None` for no time limit) and after Ctrl-C: then the responses in flight that cost
+    money are waited for, see `end_on_interrupt`.
 
     Raises:
         TransportError: not a single response was received.

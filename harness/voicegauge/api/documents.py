@@ -367,12 +367,13 @@ def convert(
     Args:
         file: a cassette of vcrpy, Ruby VCR or betamax, a HAR file of a browser or proxy, a tape of huggingface.js, or
             a recording of voicegauge.
-        provider: id of the recorded provider; needed for files of other tools.
+        provider: id of the recorded provider; `None` for a recording of voicegauge, which names it.
         output_format: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to; the file keeps its name with another suffix.
         names_to_mask: further names of fields, parameters and headers whose values are masked.
         names_to_keep: names whose values are not masked, although the contract does not document them.
-        base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
+        base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name;
+            `None` if none does.
         contracts: loaded contracts, or folders of your own.
 
     Returns:

@@ -437,8 +437,8 @@ def install_weights(
 
     Args:
         model: name of the model, such as "base.en".
-        weights_path: file with the weights to copy, or its folder; by default the weights are downloaded.
-        progress: receives progress.
+        weights_path: file with the weights to copy, or its folder; `None` downloads the weights.
+        progress: receives progress; `None` shows it in notebooks only.
 
     Returns:
         The path of the installed weights, at which openai-whisper looks for them.

@@ -105,7 +105,7 @@ def build_live_settings(
         seed: seed of everything random.
         listener: receives notices about the cost of the plan and the rate limits that are honored.
         journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
-        plan: the requests that will be sent, if known; their cost must fit into the budget.
+        plan: the requests that will be sent; their cost must fit into the budget. `None` if they are not known.
         suggests_fewer_calls: whether the error about a plan over budget suggests a smaller `max_calls`.
         is_resumed: whether the plan is the rest of one that was begun. It may cost more than is left, because requests
             that were lost count as spent; what does not fit into the budget is left out then.
@@ -233,6 +233,8 @@ def open_journals(
     is_read_only: bool = False,
 ) -> CaseJournals:
     """Open the journals in which a check or a recording notes what it pays for; see `CaseJournals` for the arguments.
+
+    With the folder `None`, the journals are kept in memory only.
 
     Raises:
         UsageError: `retry_ambiguous_requests` is true, but no earlier command has left an ambiguous request.

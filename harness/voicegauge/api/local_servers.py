@@ -175,7 +175,7 @@ def replay(
         conversation_id_part: serve only conversations whose `conversation_id` contains this text.
         pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
         port: port to listen on; 0 chooses a free one.
-        on_unmatched_request: called with a description of every request that is not recorded.
+        on_unmatched_request: called with a description of every request that is not recorded, unless `None`.
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`,
@@ -321,7 +321,15 @@ class RunningProxy:
     def __init__(
         self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording_path: Path | None
     ) -> None:
-        """Store what is known about the proxy, which runs already. Its root URL is `url`."""
+        """Store what is known about the proxy, which runs already.
+
+        Args:
+            contract: contract of the provider to which requests are forwarded.
+            url: root URL of the proxy.
+            upstream: the servers to which requests are forwarded.
+            monitor: judges the exchanges.
+            recording_path: the HAR file to which exchanges are written; `None` if there is none.
+        """
         self._contract, self._upstream, self._monitor = contract, upstream, monitor
         self.url = url
         self.recording = recording_path
@@ -543,7 +551,7 @@ listen = create_keyword_function(ListenRequest, run_listen, name="listen")
 def _receive_until_timeout(
     callback_queue: queue.SimpleQueue[ReceivedCallback], timeout_s: float | None
 ) -> Iterator[ReceivedCallback]:
-    """Yield the received callbacks until the time limit is reached."""
+    """Yield the received callbacks for `timeout_s` seconds, or without end if it is `None`."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while deadline is None or time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):

@@ -436,5 +436,11 @@ def live_options_group(
     off_flag: str | None = None,
     excludes: tuple[str, ...] = (),
 ) -> Any:
-    """Return the declaration of `live`: the `LiveOptions` of a command, which a settings file cannot set."""
+    """Return the declaration of `live`: the `LiveOptions` of a command, which a settings file cannot set.
+
+    Args:
+        help_text: what the option does.
+        off_flag: flag of the command line with the opposite effect; `None` if there is none.
+        excludes: names of the options that cannot be combined with it.
+    """
     return option_group(default=None, flag="--live", help=help_text, off_flag=off_flag, excludes=excludes)

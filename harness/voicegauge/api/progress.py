@@ -38,7 +38,10 @@ class ProgressListener:
         """
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Called when `done_count` of `total_count` items are finished; `item_name` names the last of them."""
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the last of them.
+
+        `total_count` is `None` if it is not known yet.
+        """
 
     def phase_ended(self) -> None:
         """Called when the phase is over, or was aborted by an error."""
@@ -70,7 +73,7 @@ class PhaseProgress:
     """The progress of one phase, reported to a listener."""
 
     def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
-        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
+        """Count from `done_count` to `total_count`, or without a known end if that is `None`, and tell `listener`."""
         self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
     def advance(self, finished_item: object = None) -> None:
@@ -87,7 +90,7 @@ class PhaseProgress:
         )
 
     def update(self, done_count: int, total_count: int) -> None:
-        """Set the number of finished items and of all items."""
+        """Report that `done_count` of `total_count` items of the phase are finished."""
         self._done_count, self._total_count = done_count, total_count
         self._listener.phase_progressed(done_count, total_count)
 
@@ -98,7 +101,7 @@ def report_phase(
 ) -> Iterator[PhaseProgress]:
     """Report a phase to `listener` while the context lasts.
 
-    See `ProgressListener.phase_started` for the arguments.
+    See `ProgressListener.phase_started` for the arguments; `total_count` is `None` if it is not known yet.
     """
     listener.phase_started(name, total_count, done_count)
     try:
@@ -159,13 +162,16 @@ class NotebookProgress(ProgressListener):
         self._started_s = self._updated_s = 0.0
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
-        """Show a bar."""
+        """Show a bar for a phase; its end is open if `total_count` is `None`."""
         self._name, self._done_count, self._total_count = name, done_count, total_count
         self._started_s = self._updated_s = self._clock()
         self._bar = self._display(self._render_progress_bar())
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Move the bar, unless it was moved less than `NOTEBOOK_UPDATE_INTERVAL_S` ago."""
+        """Move the bar, unless it was moved less than `NOTEBOOK_UPDATE_INTERVAL_S` ago.
+
+        Its end is open if `total_count` is `None`.
+        """
         self._done_count, self._total_count = done_count, total_count
         now_s = self._clock()
         if self._bar is not None and now_s - self._updated_s >= NOTEBOOK_UPDATE_INTERVAL_S:
@@ -180,7 +186,7 @@ class NotebookProgress(ProgressListener):
         self._bar = None
 
     def notice(self, message: str) -> None:
-        """Show a line."""
+        """Show `message` as a line of its own."""
         self._display(_render_line(message))
 
     def _describe_phase_progress(self) -> str:
@@ -202,7 +208,7 @@ def _render_line(text: str) -> dict[str, str]:
 def choose_progress_listener(passed_listener: ProgressListener | None) -> ProgressListener:
     """Return the listener that the caller passed.
 
-    Without one, return a listener that shows progress bars in a notebook, and prints nothing outside of notebooks. To
+    For `None`, return a listener that shows progress bars in a notebook, and prints nothing outside of notebooks. To
     silence a notebook, pass a plain `ProgressListener`, whose methods do nothing.
     """
     if passed_listener is not None:

@@ -282,7 +282,7 @@ class RecordingRun:
         )
 
     def _build_redaction_settings(self, settings: CheckSettings | None = None) -> RedactionSettings:
-        """Return what is masked: the keys in `settings`, if there are any yet, and the names that the user states."""
+        """Return what is masked: the keys in `settings`, unless it is `None`, and the names that the user states."""
         keys = settings.api_key_by_provider.values() if settings is not None else ()
         return RedactionSettings(
             secrets=[text for key in keys for text in list_secrets(key)],

@@ -84,7 +84,7 @@ def write_junit(
         file: the file to write.
         strict: whether warnings of a check are failures.
         fail_on: the mildest drift that is a failure.
-        unmet_limits: what else failed, a sentence for each name. Each becomes a test case that failed.
+        unmet_limits: what else failed, a sentence for each name. Each becomes a test case that failed. `None` for none.
 
     Raises:
         UsageError: the file cannot be written, or `report` is not a report.
@@ -158,7 +158,7 @@ def write_badge(
         report: the report returned by `check`.
         file: the file to write.
         strict: whether warnings of a check are failures.
-        unmet_limits: what else failed, a sentence for each name. With one, the badge is red.
+        unmet_limits: what else failed, a sentence for each name. With one, the badge is red. `None` for none.
 
     Raises:
         UsageError: the file cannot be written, or `report` is not a report.
@@ -181,7 +181,8 @@ def write_sarif(
         report: the report returned by `check` or `find_drift`.
         file: the file to write.
         repository_folder: folder of the repository; paths in the file are relative to it.
-        unmet_limits: what else failed, a sentence for each name. Each becomes a notification of the run.
+        unmet_limits: what else failed, a sentence for each name. Each becomes a notification of the run; `None` for
+            none.
 
     Raises:
         UsageError: the file cannot be written, or `report` is not a report.

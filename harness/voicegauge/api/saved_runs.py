@@ -189,7 +189,7 @@ compare_targets = create_keyword_function(CompareTargetsRequest, run_compare_tar
 
 
 def load_run_to_compare(run: PathLike | Run | BenchResult, place: str | None) -> Run:
-    """Return a run, with only the samples from `place` if a place is named.
+    """Return a run with only the samples from `place`, or with all samples if `place` is `None`.
 
     Raises:
         DataError: the run cannot be read, or has no sample from that place.
@@ -405,9 +405,9 @@ def write_site(
     Args:
         runs: folders of runs; one that is named twice is written once.
         folder: the folder of the site. If it contains `history.html`, the index links to it.
-        text_length: number of characters of the text for which prices are stated; by default 500.
-        max_clips: number of the worst clips on the page of each run; by default 24.
-        progress: receives progress.
+        text_length: number of characters of the text for which prices are stated; `None` for 500.
+        max_clips: number of the worst clips on the page of each run; `None` for 24.
+        progress: receives progress; `None` shows it in notebooks only.
 
     Returns:
         The path of the index.

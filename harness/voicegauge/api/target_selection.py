@@ -67,7 +67,7 @@ def load_contracts(folders: PathLike | Sequence[PathLike] = ()) -> Catalogue:
 def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None = None) -> Catalogue:
     """Return the contracts with the account plans and the prices of credits in `live_options`.
 
-    Folders in `contracts` are loaded.
+    Folders in `contracts` are loaded. Nothing is changed if `live_options` is `None`.
 
     Raises:
         UnknownNameError: a price is for an unknown provider.
@@ -129,7 +129,8 @@ def adapt_to_self_hosted_servers(
             service.
         ask_servers_for_names: whether the servers are asked for names that `live_options` does not have.
         listener: receives notices about the hosts of keys and the names that are used.
-        max_wait_s: maximum time of each request for names, in seconds; it can only shorten the default time limit.
+        max_wait_s: maximum time of each request for names, in seconds; it can only shorten the default time limit,
+            which `None` leaves as it is.
 
     Raises:
         MissingKeyError: a server requires a key, and none is set.
@@ -172,7 +173,10 @@ def adapt_to_self_hosted_servers(
 def _adapt_to_account_voices(
     contract: Contract, live_options: LiveOptions, listener: ProgressListener, max_wait_s: float | None
 ) -> Contract:
-    """Return the contract with voices that the account has, and tell the listener which voices are used."""
+    """Return the contract with voices that the account has, and tell the listener which voices are used.
+
+    The request for the voices ends after `max_wait_s` seconds; `None` for as long as the contract documents.
+    """
 
     async def request_voices() -> tuple[str, ...]:
         async with Transport() as transport:
@@ -299,12 +303,12 @@ def _describe_listed_count(count: int, noun: str) -> str:
 
 
 def to_name_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one name or several as a tuple."""
+    """Return `names`, one name or a sequence of names, as a tuple."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def to_path_tuple(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
-    """Return one path or several as a tuple."""
+    """Return `paths`, one path or a sequence of paths, as a tuple."""
     return (Path(paths),) if isinstance(paths, str | os.PathLike) else tuple(Path(path) for path in paths)
 
 
@@ -350,6 +354,8 @@ def select_targets(
 def select_speech_target(catalogue: Catalogue, target_name: str, live_options: LiveOptions | None) -> Target:
     """Return the named target, or the first target of the named provider, as `select_targets` does.
 
+    `live_options` is `None` if nothing is sent to a live service.
+
     Raises:
         UnknownNameError: as for `select_targets`.
         UsageError: as for `select_targets`. Also if audio is sent to the target.
@@ -383,7 +389,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     Args:
         catalogue: the known contracts.
         prices: dollars per request by target ("acme/voice-1"), operation ("acme/createVoice") or provider ("acme").
-            The more specific name wins.
+            The more specific name wins. `None` for no prices.
 
     Raises:
         UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the

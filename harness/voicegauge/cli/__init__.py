@@ -372,7 +372,10 @@ def cli(settings: Path | None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status. An error of the user is printed in one line."""
+    """Run the command line and return its exit status. An error of the user is printed in one line.
+
+    `arguments` are the words after the program name; `None` for those of this process.
+    """
     started_s = time.monotonic()
     words = sys.argv[1:] if arguments is None else arguments
     # Looked for in the words, since an error may come before options are read. After "--", each word is an argument.

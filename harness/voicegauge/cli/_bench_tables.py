@@ -76,7 +76,12 @@ def _format_plan_price(plan: BenchPlanResult) -> str:
 
 
 def _format_planned_cost(usd: float | None, reserved_usd: float | None) -> str:
-    """Return an expected cost as text: "$0.042", or with what it may be at most: "$0.042 (at most $0.19)"."""
+    """Return an expected cost as text: "$0.042", or with what it may be at most: "$0.042 (at most $0.19)".
+
+    Args:
+        usd: expected cost in dollars; `None` if it is not known.
+        reserved_usd: the most that it may be in dollars; `None` if the price is not known in dollars.
+    """
     if reserved_usd is None:
         return "not known in dollars"
     if usd is None:
@@ -519,7 +524,10 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
 
 
 def _format_listening(summary: ListeningSummary | None) -> str:
-    """Return how many of the judged clips say their text, and in a second line how many were not judged."""
+    """Return how many of the judged clips say their text, and in a second line how many were not judged.
+
+    Return the sign for a missing value if `summary` is `None`, or if it counts no clip.
+    """
     if summary is None or not summary.judged_count + summary.not_judged_count:
         return _NO_VALUE_TEXT
     right = f"{summary.right_count}/{summary.judged_count}" if summary.judged_count else ""

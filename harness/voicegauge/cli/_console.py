@@ -69,7 +69,10 @@ def define_safe_console() -> type[Console]:
             super().print(*objects, **options)
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-            """Render an object; control characters in its texts are escaped."""
+            """Render an object; control characters in its texts are escaped.
+
+            If `options` is `None`, the options of the console are used.
+            """
             for segment in super().render(renderable, options):
                 yield segment if segment.control else segment._replace(text=escape_unprintable(segment.text))
 
@@ -236,7 +239,7 @@ def show_result(result: Any, json_path: str | None, print_result: Callable[[], N
 
     Args:
         result: the record that a function of the API returned.
-        json_path: the value of `--json`.
+        json_path: the value of `--json`; `None` if it is not given.
         print_result: function that prints the result for a person.
 
     Raises:
@@ -264,6 +267,8 @@ MAX_UNSENT_CASES_SHOWN = 3
 
 def raise_error_of_refused_plan(forecast: BudgetForecast | None) -> None:
     """Raise the error with which the command refuses a plan that was printed; return if it does not refuse it.
+
+    `forecast` is `None` if nothing is paid: such a plan is not refused.
 
     Raises:
         BudgetError: the plan costs more than is left of a budget.

@@ -46,12 +46,15 @@ class NumberType(click.ParamType[float]):
     """A whole or other number within the declared bounds; `nan` and infinities are rejected."""
 
     def __init__(self, declared: DeclaredOption) -> None:
-        """Create the type of an option."""
+        """Create the type of the numbers that the option `declared` takes."""
         self._spec, self._number_type = declared.spec, declared.shape.item_type
         self.name = "integer" if self._number_type is int else "float"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return `value` as a number within the bounds of the option; any other value is an error of the user."""
+        """Return `value` as a number within the bounds of the option; any other value is an error of the user.
+
+        The error names `param` and the command of `ctx`; `None` outside of a command.
+        """
         try:
             number: float = self._number_type(value)
         except (ValueError, OverflowError):
@@ -77,7 +80,10 @@ class ParsedType(click.ParamType[Any]):
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return what `parse` reads from `value`; a `UsageError` becomes the error of the option."""
+        """Return what `parse` reads from `value`; a `UsageError` becomes the error of the option.
+
+        The error names `param` and the command of `ctx`; `None` outside of a command.
+        """
         try:
             return self._parse(str(value))
         except UsageError as error:
@@ -88,14 +94,22 @@ class OutputFile(click.Path):
     """A file to write; missing folders are created. A file that cannot be written is rejected before any work."""
 
     def __init__(self, path_type: type[Path | str], replaced_mark: bytes | None = None) -> None:
-        """Create the type of an output; `OptionSpec.replaced_mark` says which existing files it replaces."""
+        """Create the type of an output file.
+
+        Args:
+            path_type: type of the value: `Path`, or `str` if "-" is also allowed.
+            replaced_mark: what an existing file must contain to be replaced; `None` if any file is replaced.
+        """
         super().__init__(path_type=path_type)
         self._replaced_mark = replaced_mark
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return `value` as the path of a file that can be written. "-", standard output, is a text, not a path."""
+        """Return `value` as the path of a file that can be written. "-", standard output, is a text, not a path.
+
+        An error names `param` and the command of `ctx`; `None` outside of a command.
+        """
         # A `Path` of "-" would be a file of that name.
         if value == "-" and self.type is not str:
             self.fail("only JSON and reports can be written to standard output: name a file", param, ctx)
@@ -113,7 +127,10 @@ class OutputFolder(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
-        """Return `value` as the path of a folder that files can be written to."""
+        """Return `value` as the path of a folder that files can be written to.
+
+        An error names `param` and the command of `ctx`; `None` outside of a command.
+        """
         _reject_unwritable_file(self, Path(value) / "...", param, ctx)
         return super().convert(value, param, ctx)
 
@@ -241,7 +258,7 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
 
 
 def create_completer(completion: Completion | None) -> Callable[..., list[CompletionItem]] | None:
-    """Return what click calls to complete a value of an option; `None` if its values have no known names."""
+    """Return what click calls to complete a value of an option; `None` for `None`: the values have no known names."""
     if completion is None:
         return None
     return lambda _ctx, _param, incomplete: complete_name(completion, incomplete)
@@ -352,7 +369,7 @@ class JsonOutput:
 
 
 def output_file_option(help_text: str, *, flag: str, **spec: Any) -> Any:
-    """Declare a file that a command writes."""
+    """Return the declaration of an option for a file that a command writes; `spec` has more fields of `OptionSpec`."""
     return option(
         default=None,
         flag=flag,
@@ -414,8 +431,8 @@ class SummaryOutputs(JsonOutput):
         Args:
             summary: the result in a few lines and tables.
             failed_writes: list to which the error of each file that cannot be written is appended.
-            annotation: workflow commands of GitHub Actions; by default one for the whole result.
-            markdown: the Markdown of the result if it is not that of the summary.
+            annotation: workflow commands of GitHub Actions; `None` for one about the whole result.
+            markdown: the Markdown of the result; `None` for that of the summary.
         """
         from voicegauge.outputs.result_summary import (
             format_prometheus_text,
@@ -532,7 +549,7 @@ class OutputOptions(SummaryOutputs):
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
             markdown: see `write_summaries`.
-            unmet_limits: what makes the command fail besides findings: a sentence for each option.
+            unmet_limits: what makes the command fail besides findings: a sentence for each option; `None` for nothing.
         """
         from voicegauge.api.result_files import (
             format_github_annotations,

@@ -38,7 +38,7 @@ class TerminalProgress(ProgressListener):
         self._clock = clock
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
-        """Show a progress bar."""
+        """Show a progress bar, whose end is open if `total_count` is `None`."""
         console = create_console(to_stderr=True)
         if not sys.stderr.isatty() or console.is_dumb_terminal:
             self._lines = _ProgressLines(name, done_count, self._clock)
@@ -69,7 +69,10 @@ class TerminalProgress(ProgressListener):
         self._bar.start()
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Move the progress bar."""
+        """Move the progress bar, whose end is open if `total_count` is `None`.
+
+        Without a terminal, print a line if it is time for one.
+        """
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done_count, total=total_count, item=item_name)
         elif self._lines is not None and (line := self._lines.describe_if_due(done_count, total_count)):
@@ -97,7 +100,7 @@ class _ProgressLines:
         self._last_s = clock()
 
     def describe_if_due(self, done_count: int, total_count: int | None) -> str:
-        """Return the next line if it is time for one, otherwise an empty text."""
+        """Return the next line if it is time for one, otherwise an empty text. `total_count` is `None` if not known."""
         now_s = self._clock()
         if self._counted_since_s is None and done_count > self._counted_from:
             self._counted_since_s, self._counted_from = now_s, done_count
@@ -148,7 +151,7 @@ class TargetProgress:
     """Total latencies of the successful samples, sorted."""
 
     def add_sample(self, sample: Sample) -> None:
-        """Count a finished sample."""
+        """Count a finished sample in the numbers of its target."""
         self.finished_sample_count += 1
         self.failed_sample_count += sample.failure is not None
         cost = sample.cost
@@ -205,7 +208,10 @@ class BenchProgress(TerminalProgress):
         self._ramp_step = f"step {step_number}: {load_description}"
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
-        """Draw the table while requests are sent, and a progress bar in other phases."""
+        """Draw the table while requests are sent, and a progress bar in other phases.
+
+        The end of the bar is open if `total_count` is `None`.
+        """
         if not self._targets or self._is_sending:
             super().phase_started(name, total_count, done_count)
             return

@@ -307,7 +307,7 @@ def _reject_options_of_other_comparisons(options: DriftOptions, request: DriftRe
 
 
 def _compare_official_documents(request: OfficialDriftRequest, options: DriftOptions, json_path: str | None) -> int:
-    """Compare contracts with official documents, print the result, and return the exit status."""
+    """Compare contracts with official documents, show the result, write it to `json_path` if given; return status."""
     from voicegauge.api.documents import run_find_official_drift
     from voicegauge.drift.drift_report import DriftLevel, OfficialDriftReport, render_official_markdown
 

@@ -389,5 +389,5 @@ def _print_callback(terminal: Console, webhook: JudgedCallback) -> None:
 
 
 def _remove_control_characters(text: str | None) -> str:
-    """Return a text from outside without control characters, which could move the cursor."""
+    """Return the start of a text without control characters, which could move the cursor; "-" for `None` or no text."""
     return "".join(sign if sign.isprintable() else "?" for sign in (text or "-")[:MAX_CHARACTERS_PER_VALUE_SHOWN])

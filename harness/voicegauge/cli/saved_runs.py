@@ -202,7 +202,10 @@ def _reject_contradictory_outputs(
     open_page: bool,
     has_result_files: bool,
 ) -> None:
-    """Reject options that contradict the output format or the output file."""
+    """Reject options that contradict the output format or the output file.
+
+    `output_file` and `json_path` are the values of `--out` and `--json`; `None` if these are not given.
+    """
     suffix = Path(output_file or "").suffix.lower()
     if suffix and REPORT_FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
         raise UsageError(

@@ -207,7 +207,7 @@ def check_request_value(
         pointer: JSON pointer of the value in the document.
         location: where the value is in a request.
         value: the value.
-        media_type: the media type of the request, if it can have only one.
+        media_type: the media type of the request if it can have only one; `None` for all that are documented.
 
     Raises:
         ContractError: the value is not allowed in a request of any media type.
@@ -227,7 +227,7 @@ def check_request_value(
 def _iterate_allowed_values(
     operation: Operation, location: Location, media_type: str | None
 ) -> Iterator[list[Any] | None]:
-    """Yield the allowed values at `location` for each parameter or media type that has it; `None` if any is allowed."""
+    """Yield the allowed values at `location` of parameters, or of one or all (`None`) media types; `None` if any is."""
     schemas = operation.schemas
     if not location.is_in_body:
         for parameter in operation.parameters:
@@ -369,7 +369,11 @@ def _check_field_mappings(
 
 
 def _check_wait_preference(operation: Operation, pointer: str, response: SpeechResponse) -> None:
-    """Check that there is a job to wait for, and that the late response can be read like a status response."""
+    """Check the `wait_preference`, if there is one.
+
+    There must be a job to wait for, and the response to a request that waited must be readable as a status response of
+    this job.
+    """
     wait, document = response.wait_preference, operation.contract.document
     status = operation.contract.operations.get(response.status_operation_id or "")
     if wait is None:

@@ -413,7 +413,11 @@ def _check_turns(document: Document, socket: SocketChannel) -> None:
 
 
 def _check_targets_that_state_prices(contract: Contract, socket: SocketChannel) -> None:
-    """Check that each target has one price, and that the target that its `price_of` names exists."""
+    """Check the prices that the targets of a channel state.
+
+    A target must not state both a price of its own and, in `price_of`, the target over HTTP whose price it has; the
+    target that `price_of` names must exist.
+    """
     known = {**contract.audio_input_targets, **contract.targets}
     for name, target in socket.spec.targets.items():
         at = f"{socket.pointer}/x-socket/targets/{escape_pointer_token(name)}/price_of"

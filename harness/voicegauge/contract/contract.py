@@ -154,7 +154,7 @@ class Target(BaseTarget):
 
     @property
     def response_audio(self) -> ResponseAudio | None:
-        """Where and how responses have the audio: the response to the request, or to a poll of its job."""
+        """Where and how the response to the request or to a poll of its job has the audio; `None` if not documented."""
         status = self.job_operation
         return status.job.audio if status is not None and status.job is not None else self.response.audio
 
@@ -309,7 +309,7 @@ class BaseSocketTarget(BaseTarget):
         return others[name].pricing
 
     def collect_constants(self, audio_format: SocketFormat | None = None) -> dict[Location, Any]:
-        """Return the values of every connection by location: the constants, the voice, the language, and the format."""
+        """Return the constants, voice, language and format (`None`: the default) of connections, by location."""
         spec, target, values = self.spec, self.target_spec, dict[Location, Any]()
         if spec.voice_location is not None and target.default_voice is not None:
             values[spec.voice_location] = target.default_voice
@@ -454,7 +454,11 @@ class Contract:
         }
 
     def _iterate_socket_targets(self, *, transcribes: bool) -> Iterator[tuple[str, Operation, SocketTargetSpec, str]]:
-        """Yield the name, the channel, the record and the pointer of targets over WebSockets."""
+        """Yield the targets over WebSockets that transcribe or, if `transcribes` is false, those that speak.
+
+        Yields:
+            The name, the operation of the channel, the target's record, and the record's JSON pointer in the document.
+        """
         for operation in self.socket_operations.values():
             assert operation.socket is not None
             if operation.socket.spec.transcribes != transcribes:

@@ -318,7 +318,7 @@ class ContractPart:
 
     @property
     def line(self) -> int | None:
-        """The line in the document, counted from 1."""
+        """The line in the document, counted from 1; `None` if it is not known."""
         return self.schemas.document.find_line(self.pointer)
 
 

@@ -401,7 +401,7 @@ class Catalogue:
         Args:
             contracts: contracts that are loaded already.
             bundled_paths: files of bundled contracts by provider id, each of which is loaded when it is needed. A
-                contract in `contracts` with the same id replaces it.
+                contract in `contracts` with the same id replaces it. `None` for no files.
         """
         self._loaded_by_id = {contract.id: contract for contract in contracts}
         self.bundled_paths = bundled_paths or {}
@@ -578,7 +578,7 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
 
 
 def _list_server_origins(contract: Contract) -> set[str]:
-    """Return scheme, host and port of every server."""
+    """Return scheme, host and port of each server of the contract, as one text."""
     urls = (urlsplit(server.url) for server in contract.servers.values())
     return {f"{url.scheme}://{url.netloc.lower()}" for url in urls}
 

@@ -436,7 +436,10 @@ class OverlayWriter:
         return str(job.operation_data.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
     def _propose_rejections(self, candidate: CandidateOperation, other_responses: Mapping[str, Any]) -> dict[str, Any]:
-        """Return `responses` with `other_responses` and the missing rejections; an empty mapping if there are none."""
+        """Return a mapping with the key `responses`: `other_responses`, and the missing rejections 400 and 401.
+
+        The missing rejections are noted as to do. The mapping is empty if there are neither.
+        """
         rejections = _build_undocumented_rejections(candidate.operation_data, "400", "401")
         if rejections:
             self._todo.append(
@@ -451,7 +454,7 @@ class OverlayWriter:
         """Return the success response with the media type `audio/*`, and note what has to be completed.
 
         The result is empty for a job, or if the document describes the audio and enough media types. `format_field` is
-        the field with which a request chooses the format of the audio.
+        the field with which a request chooses the format of the audio, `None` if there is none.
         """
         if candidate.job is not None:
             return {}

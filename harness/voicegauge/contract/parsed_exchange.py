@@ -56,7 +56,7 @@ class StreamEvent(NamedTuple):
     """Number of bytes of the body up to the end of the event."""
 
     def read_value(self, location: EventLocation | None) -> Any:
-        """Return the value at a location of the event; `MISSING` if there is no value."""
+        """Return the value at a location of the event; `MISSING` if there is no value, or if `location` is `None`."""
         return MISSING if location is None else location.read_event(self.sse_event_name, self.data, self.json_value)
 
     @property
@@ -363,7 +363,7 @@ class ParsedExchange:
         self._values["stream"] = stream_spec, event_stream_parser
 
     def read_response_value(self, location: Location | None) -> Any:
-        """Return the value at a location of the response; `MISSING` if there is no value."""
+        """Return the value at a location of the response; `MISSING` if there is none, or if `location` is `None`."""
         if location is None:
             return MISSING
         if location.is_in_body and not location.pointer_tokens and is_plain_text(self.exchange.response.media_type):
@@ -372,7 +372,7 @@ class ParsedExchange:
         return location.read_response(body, self.exchange.response.headers)
 
     def read_response_text(self, location: Location | None) -> str | None:
-        """Return the non-empty text at a location of the response; `None` if there is none.
+        """Return the non-empty text at a location of the response; `None` if there is none, or no location (`None`).
 
         A whole number is returned as text.
         """
@@ -384,12 +384,12 @@ class ParsedExchange:
     def read_response_number(self, location: Location | None) -> float | None:
         """Return the number from 0 to `MAX_PLAUSIBLE_CHARGE` at a location of the response; `None` if there is none.
 
-        A number in a header is converted from text.
+        A number in a header is converted from text. Without a location (`None`) there is none.
         """
         return _parse_plausible_charge(self.read_response_value(location))
 
     def read_charge(self, location: Location | None) -> float | UnreadableCharge | None:
-        """Return the charge that a response states; `None` if it states none, or null.
+        """Return the charge that a response states; `None` if it states none, or null, or if `location` is `None`.
 
         A number above `MAX_PLAUSIBLE_CHARGE`, a negative one, NaN and every other value is an `UnreadableCharge`, also
         if the body is not JSON for the reason that it contains such a number.

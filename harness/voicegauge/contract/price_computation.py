@@ -144,7 +144,7 @@ def quote_price(
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them; 0 for audio
             input.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
+        user_price_usd: dollars per request that the user set, instead of those in the contract; `None` if none are.
     """
     claims = list_priced_claims(target)
     # By identity: two documents may claim the same, and are two claims.
@@ -179,7 +179,7 @@ class PricedClaim(NamedTuple):
     def compute_cost(
         self, character_count: int, audio_s: float | None = None, *, takes_maximum: bool = False
     ) -> CostInUsdAndCredits:
-        """Return what a request costs; the most that it costs if `takes_maximum` is true."""
+        """Return what a request costs; the most if `takes_maximum`. If `audio_s` is `None`, it is estimated."""
         return self.price.compute_cost(
             self.credit_usd, lambda part: part.count_units(character_count, audio_s, takes_maximum=takes_maximum)
         )
@@ -464,7 +464,7 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
 def _build_bill(
     claims: Sequence[PricedClaim], request_groups: Sequence[RequestGroup], plan_name: str | None
 ) -> MonthlyBill:
-    """Return the bill by the claim that counts, with the range of the others. Claims without the plan do not count."""
+    """Return the bill by the claim that counts, with the range of those with the plan (`None`: of all claims)."""
     claims = [_mark_exact_if_usage_known(one, request_groups) for one in claims]
     is_of_plan = [plan_name is None or any(plan_name in part.plan_prices for part in one.price.parts) for one in claims]
     with_plan = [one for one, is_chosen in zip(claims, is_of_plan, strict=True) if is_chosen] or list(claims)
@@ -514,7 +514,7 @@ def compute_monthly_bill(
     Args:
         price: the price, or one of the alternatives to it. Its own alternatives are ignored.
         request_groups: the requests of the month.
-        plan_name: name of the account plan. Parts of the price that have no price for this plan have the usual price.
+        plan_name: account plan, or `None`. Parts of the price that have no price for this plan have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
         takes_maximum: whether the highest usage counts instead of the typical one, where it is not known.
     """

@@ -251,6 +251,8 @@ class SocketChannel:
     ) -> str | bytes | None:
         """Return the message with which a client asks for something; `None` if the contract has no such message.
 
+        Values that the message does not have are not needed; they may be `None`.
+
         Args:
             action: what the message asks for.
             text: the text to speak, for a message with text.

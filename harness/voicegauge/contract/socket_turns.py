@@ -215,12 +215,12 @@ class SocketTurn:
 
     @property
     def first_audio_ms(self) -> float | None:
-        """When the first audio arrived; `None` if none did."""
+        """When the first audio arrived, in ms after the connection was opened; `None` if none did."""
         return next((at for at, piece in self.audio if piece), None)
 
     @property
     def last_audio_ms(self) -> float | None:
-        """When the last audio arrived; `None` if none did."""
+        """When the last audio arrived, in ms after the connection was opened; `None` if none did."""
         return next((at for at, piece in reversed(self.audio) if piece), None)
 
     @property
@@ -233,7 +233,7 @@ class SocketTurn:
         return sum(event.kind == "flush-end" for _, event in self.events)
 
     def iterate_audio_after(self, time_ms: float) -> Iterator[tuple[float, bytes]]:
-        """Yield the audio that arrived after a time."""
+        """Yield time and bytes of the audio that arrived later than `time_ms` after the connection was opened."""
         return ((at, piece) for at, piece in self.audio if at > time_ms and piece)
 
 
@@ -426,14 +426,14 @@ class TranscribedText(NamedTuple):
 
 @dataclass
 class TranscribedTurn:
-    """One turn, as the service reports it."""
+    """One turn of a speaker, as the service that transcribes it reports it."""
 
     index: int
     """Number of the turn in its connection, from 0."""
     texts: list[TranscribedText] = field(default_factory=list)
     """Every text that was reported for the turn. The last one is that of its end, if an end was reported."""
     ended_ms: float | None = None
-    """When its end was reported; `None` if it was not."""
+    """When its end was reported, in milliseconds after the connection was opened; `None` if it was not."""
     final_text: str = ""
     """The joined texts that were reported as final."""
 
@@ -495,7 +495,7 @@ class TranscriptReader:
         self._character_count = 0
 
     def add_message(self, message: SocketMessage) -> None:
-        """Add a message of the client or of the service."""
+        """Add the next message of the connection, of the client or of the service."""
         transcribed = self.conversation
         if message.sender == "client":
             intent = self._channel.read_client_message(message.data, is_binary=message.is_binary)

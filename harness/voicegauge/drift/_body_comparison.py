@@ -465,7 +465,7 @@ def _compare_message_names(channel_id: str, pairs: Sequence[_ConnectionPair]) ->
 
 
 def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientAction]:
-    """Return what the clients of connections asked for."""
+    """Return the actions that the clients of recorded connections asked for."""
     found: set[ClientAction] = set()
     for one in connections:
         log, channel = one.exchange.socket, one.channel
@@ -478,7 +478,7 @@ def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientA
 
 
 def _find_client_actions_answered_by(message: _RecordedMessage | None) -> set[ClientAction]:
-    """Return the actions of a client that a message answers; an empty set if it is sent without being asked for."""
+    """Return the actions of a client that a message answers; an empty set if it is unasked for or `None`."""
     if message is None or message.channel is None or message.channel.socket is None:
         return set()
     events = [one.event for one in message.channel.socket.spec.server_messages if one.message == message.name]

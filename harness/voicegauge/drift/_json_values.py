@@ -101,9 +101,9 @@ def flatten_json(
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
-    """Return what identifies a list entry: the values of its key fields, or its index.
+    """Return what identifies a list entry: the values of its key fields, or its index if these are `None`.
 
-    Entries that are not objects all have the same identity.
+    Entries that are neither objects nor lists all have the same identity.
     """
     if isinstance(entry, dict):
         return ", ".join(str(entry.get(field)) for field in key_fields) if key_fields else str(index)

@@ -156,7 +156,7 @@ class RecordedExchange:
         return values
 
     def read_response_value(self, location: Location | None) -> Any:
-        """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
+        """Return the value at a location of the response; `MISSING` if `None`, if it has no value, or if redacted."""
         if location is None:
             return MISSING
         value = location.read_response(self.json_body, self.response.headers)
@@ -220,7 +220,7 @@ def build_recorded_change(
         old_and_new_exchange: the older and the newer exchange.
         location: the changed part of the operation, as `DriftChange.location`.
         exchange_part: the changed part of both exchanges, in the format that `RecordedExchange.find_position` takes.
-        message_values: the values that the report shows, under the keys "old" and "new".
+        message_values: the values that the report shows, under the keys "old" and "new"; `None` for none.
     """
     old_exchange, new_exchange = old_and_new_exchange
     return build_change(

@@ -200,7 +200,7 @@ class _PropertyPair:
     new_property: _PropertyVersion
 
     def build_change(self, rule_id: str) -> DriftChange:
-        """Create a change that is about the property as a whole."""
+        """Create the change of the rule `rule_id` that is about the property as a whole."""
         return self.api_part.build_change(rule_id, self.old_property.node, self.new_property.node)
 
 

@@ -375,7 +375,7 @@ def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) ->
 
 
 def _find_documented_scalars(media_type: MediaType | None, field_path: str) -> frozenset[JsonScalar]:
-    """Return the scalar values that schemas and examples document for the field at `field_path`."""
+    """Return the scalar values that schemas and examples document for a field; none if `media_type` is `None`."""
     if media_type is None:
         return frozenset()
     pointer_tokens = split_json_pointer(field_path)

@@ -200,7 +200,7 @@ def _build_compared_input(document: Document) -> ComparedInput:
 def _compare_documents(
     old_document: Document, new_document: Document, client_uses: ClientUses | None = None
 ) -> DriftReport:
-    """Compare two documents; `client_uses` is what a client uses, for which the levels of changes count."""
+    """Compare two documents; levels are for a client with the uses `client_uses`, or, if `None`, for any client."""
     changes = _iterate_changes(
         *(DocumentNode(document, "", document.data) for document in (old_document, new_document))
     )
@@ -373,7 +373,10 @@ def _classify_difference(change: DriftChange) -> DifferenceKind:
 
 
 def _is_taken_from_source(contract: Contract, position: FilePosition | None, source_name: str) -> bool:
-    """Whether the nearest `x-source` around `position` names `source_name`, and does not mark the fact as inferred."""
+    """Whether the nearest `x-source` around `position` names `source_name`, and does not mark the fact as inferred.
+
+    False if `position` is `None`.
+    """
     node: Any = contract.document.data
     reference = None
     for token in (position.pointer if position is not None else "").split("/")[1:]:

@@ -226,8 +226,8 @@ def build_change(
         rule_id: the id of a rule in `DRIFT_RULE_BY_ID`.
         location: the changed part of the operation.
         operation_id: the id of the operation; `None` if the change is about the whole API.
-        old_position: the position in the older input.
-        new_position: the position in the newer input.
+        old_position: the position in the older input; `None` if the part is not there.
+        new_position: the position in the newer input; `None` if the part is not there.
         message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
     rule = DRIFT_RULE_BY_ID[rule_id]
@@ -389,7 +389,7 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
 
 
 class OfficialDriftReport(Record, frozen=True, kw_only=True):
-    """The result of `voicegauge drift --official`, as `--json` writes it."""
+    """Differences between contracts and official documents: what `voicegauge drift --official --json FILE` writes."""
 
     schema: str = "voicegauge/official-drift/2"
     comparisons: tuple[OfficialComparison, ...]

@@ -121,7 +121,7 @@ class Document:
             line_by_pointer: the line of each value in `path`, counted from 1, under the value's JSON pointer.
             sha256: SHA-256 of the bytes of all files, in hexadecimal digits.
             external_part_by_pointer: for each value that comes from another file, under its JSON pointer: the other
-                document, and the pointer in it.
+                document, and the pointer in it. `None` if the document is a single file.
         """
         self.path, self.data, self.sha256 = path, data, sha256
         self.line_by_pointer, self._parts = line_by_pointer, external_part_by_pointer or {}

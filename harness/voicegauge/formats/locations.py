@@ -193,7 +193,7 @@ class EventLocation(_LocationBase):
         """Return the value in one event; `MISSING` if there is no value.
 
         Args:
-            event_type: the event field of the message.
+            event_type: the event field of the message; `None` if it has none.
             data_bytes: the data as it was received, as UTF-8.
             json_value: the data as JSON; `MISSING` if the data is not JSON.
         """

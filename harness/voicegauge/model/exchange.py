@@ -355,12 +355,12 @@ class TranscriptTiming(Record, frozen=True, kw_only=True, gc=False):
         return bool(self.turn_ends_ms) and self.turn_ends_ms[0] < 0
 
     def find_answer_ms(self, wait_ms: float) -> float | None:
-        """Return when a voice agent that waits `wait_ms` after a reported end answers; `None` if it never does.
+        """Return when a voice agent answers, in milliseconds after the end of the speech; `None` if it never does.
 
-        The agent does not answer if another text arrives while it waits.
+        A time before that end is negative. The agent does not answer if another text arrives while it waits.
 
         Args:
-            wait_ms: how long the agent waits, in milliseconds.
+            wait_ms: how long the agent waits after a reported end of the turn, in milliseconds.
         """
         for end_ms in self.turn_ends_ms:
             if not any(end_ms < at_ms <= end_ms + wait_ms for at_ms in self.new_texts_ms):

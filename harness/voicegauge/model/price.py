@@ -205,7 +205,7 @@ class PriceClaim(Record, frozen=True, kw_only=True):
         """Return the price of `characters_per_month` characters that are sent as texts of `text_length` characters.
 
         It is the price with the cheapest account plan that allows this volume, or without a plan if there is none. Free
-        quotas are not subtracted.
+        quotas are not subtracted. A longer text than `max_characters` takes several requests; `None` for no limit.
 
         Returns:
             The price; `None` if it is not known in dollars.
@@ -230,7 +230,10 @@ class PriceClaim(Record, frozen=True, kw_only=True):
 def _sum_over_requests_of_text(
     text_length: float, max_characters: int | None, compute_request_amount: Callable[[float], float | None]
 ) -> float | None:
-    """Return the sum of an amount over the requests that a text takes; `None` if the amount is not known."""
+    """Return the sum of an amount over the requests that a text takes; `None` if the amount is not known.
+
+    A request takes at most `max_characters`; any number if `None`.
+    """
     if max_characters is None or text_length <= max_characters:
         return compute_request_amount(text_length)
     whole, rest = divmod(text_length, max_characters)
@@ -257,7 +260,7 @@ def find_best_claim(
 
     Args:
         claims: the claims in the order of the contract, which counts for claims of the same date.
-        has_amount: whether a claim is considered; by default, if it has a price in dollars.
+        has_amount: whether a claim is considered; `None` considers those with a price in dollars.
     """
     has_amount = has_amount or (lambda claim: claim.compute_usd(1) is not None)
     usable = [claim for claim in claims if claim.is_comparable and has_amount(claim)]

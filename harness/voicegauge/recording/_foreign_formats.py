@@ -169,7 +169,7 @@ def _parse_har_socket(
 
 
 def _parse_timing(started_at: dt.datetime | None, har_timings: Any) -> Timing | None:
-    """Convert the timings of a HAR entry; `None` if the start time or the measurement is missing.
+    """Convert the timings of a HAR entry; `None` if the start time (`None`) or the measurement is missing.
 
     In HAR, `connect` includes the TLS handshake but not the DNS lookup. The value -1 means that a phase did not happen.
     Tools that measure nothing write zeros.
@@ -275,7 +275,7 @@ def _decode_har_request_body(
 
 
 def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
-    """Encode the fields of a form, because HAR does not store the bytes. A multipart body gets a new boundary."""
+    """Return the content type of a form (a boundary is new), the encoded fields, and notes on files without bytes."""
     is_multipart = get_bare_media_type(content_type) == "multipart/form-data"
     parts: list[tuple[str, str | UploadedFile]] = []
     notes = []

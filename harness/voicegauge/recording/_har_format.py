@@ -229,7 +229,7 @@ class HarFile(HarStruct, frozen=True, kw_only=True):
 
 
 def convert_to_har_timings(timing: Timing | None) -> HarTimings:
-    """Convert a measurement to the phases that HAR defines."""
+    """Convert a measurement to the phases that HAR defines; `None` (nothing measured) to phases without times."""
     if timing is None:
         return HarTimings()
     tls_ms = timing.tls_ms

@@ -232,7 +232,7 @@ class DocumentedValues:
         )
 
     def is_query_documented(self, operation: Operation | None, name: str) -> bool:
-        """Whether an operation has a query parameter of this name."""
+        """Whether an operation has a query parameter of this name; false if the operation is `None`."""
         if operation is None:
             return False
         if operation.socket is not None and name in _list_socket_query_names(operation):

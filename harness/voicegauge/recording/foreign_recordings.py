@@ -122,7 +122,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     Args:
         path: a VCR cassette (vcrpy, Ruby VCR, betamax), a HAR file, or tapes of huggingface.js.
         contract: contract of the provider; exchanges with other hosts are not imported.
-        base_urls: additional base URLs of the provider, by server name. The name "" means all servers.
+        base_urls: more base URLs of the provider, by server name; "" means all servers. `None` for no more URLs.
 
     Raises:
         DataError: the file cannot be read or its format is unknown.

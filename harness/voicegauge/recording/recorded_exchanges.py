@@ -105,7 +105,7 @@ def parse_status_code(value: Any) -> int:
 
 
 def encode_text(text: str, encoding: str | None = None) -> bytes:
-    """Encode `text` in `encoding`; if that is unknown or cannot represent `text`, encode it in UTF-8."""
+    """Encode `text` in `encoding`; in UTF-8 if that is `None`, is unknown, or cannot represent `text`."""
     if encoding:
         try:
             return text.encode(codecs.lookup(encoding).name)
@@ -367,7 +367,7 @@ class ConversationIndex:
 
 
 def _iterate_texts(json_value: Any) -> Iterator[str]:
-    """Yield every text in a JSON value, and every number as text."""
+    """Yield every text inside a JSON value, and every number as text."""
     if isinstance(json_value, str):
         if len(json_value) <= MAX_SEARCHED_TEXT_CHARACTERS:
             yield json_value

@@ -343,7 +343,7 @@ class Redactor:
     def mask_request(self, request: Request, operation: Operation | None = None) -> Request:
         """Mask everything in `request` that is, or looks like, a secret, and what the contract does not document.
 
-        Without an `operation`, the operation that the URL addresses is used.
+        If `operation` is `None`, the operation that the URL addresses is used.
         """
         return self._mask_request(request, operation or self._documented.find_operation(request.method, request.url))
 
@@ -360,7 +360,7 @@ class Redactor:
         return _MessageMasker(self, "response", body, is_download=operation is None)
 
     def _mask_message(self, masker: _MessageMasker, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
-        """Mask the headers and the body of a request or response."""
+        """Return the masked headers and the masked body of a request or response."""
         content_type = find_header(headers, "content-type") or ""
         new_type, new_body = mask_body(content_type, body, masker)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
@@ -369,7 +369,7 @@ class Redactor:
         return masked, new_body
 
     def count_redaction(self, location: str) -> None:
-        """Count a redaction at `location`."""
+        """Count one more masked value at `location`."""
         self._redactions[self.mask_text(location[:_MAX_LOCATION_CHARACTERS])] += 1  # a name in it may be a secret
 
     def _count_redaction_if_changed(self, original_text: str, masked_text: str, location: str) -> str:
@@ -414,7 +414,7 @@ class Redactor:
         return self._count_redaction_if_changed(url, masked, "request URL")
 
     def _mask_query(self, url: str, operation: Operation | None) -> str:
-        """Mask the values of query parameters, and of the fragment, that are not documented."""
+        """Mask the values in the query and the fragment that are not documented (if `operation` is `None`, none is)."""
         start, mark, query = url.partition("?")
         parts = _QUERY_SEPARATOR_PATTERN.split(query)
         for index in range(0, len(parts), 2):
@@ -441,7 +441,7 @@ class Redactor:
     # Values in undocumented places, which may be repeated elsewhere in the exchange
 
     def _find_exchange_secrets(self, exchange: Exchange, operation: Operation | None) -> list[str]:
-        """Return the masked values of an exchange that look like secrets, so that their repetitions are masked too."""
+        """Return masked values that look like secrets, to mask repetitions; `operation` is `None` if undocumented."""
         if self._keeps_undocumented:
             return []
         request, response = exchange.request, exchange.response
@@ -503,7 +503,7 @@ class Redactor:
     def _check_socket(
         self, file_name: str, location_text: str, socket: SocketMessageLog, operation: Operation | None
     ) -> None:
-        """Verify the messages of each side together, so that a key that is divided among messages is found."""
+        """Verify the messages of each side together, to find divided keys; `operation` is `None` if undocumented."""
         for sender in SOCKET_SIDES:
             messages = [message for message in socket.messages if message.sender == sender]
             where = f"{location_text}, messages of the {sender}"

@@ -139,7 +139,7 @@ def _read_header_values(operation: Operation, request: Request) -> Iterator[tupl
 
 
 def _list_api_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
-    """Yield ("header" or "query", name) for each security scheme."""
+    """Yield where each security scheme has its key: "header" or "query", and the name there."""
     for scheme in contract.security_schemes.values():
         if scheme.get("type") == "apiKey":
             yield str(scheme.get("in")), str(scheme.get("name"))

@@ -144,7 +144,7 @@ class ReplayApp:
             replay: the recorded exchanges.
             pause_factor: factor for the recorded pauses; 0 omits them.
             clock: clock for the pauses; the real clock if `None`.
-            on_unmatched_request: called with a description of every request that was not recorded.
+            on_unmatched_request: called with a description of every request that was not recorded, unless `None`.
         """
         self.replay, self._pause_factor, self._clock = replay, pause_factor, clock or RealClock()
         self._on_unmatched = on_unmatched_request or (lambda _message: None)
@@ -227,7 +227,10 @@ class ReplayApp:
         return msgspec.structs.replace(exchange, response=response)
 
     def _find_download(self, request: Request) -> Exchange | None:
-        """Return the exchange of the first provider that has recorded this URL, whose host belongs to no contract."""
+        """Return the exchange of the first provider that has recorded this URL, whose host belongs to no contract.
+
+        If no provider has, note the request as unmatched, and return `None`.
+        """
         before = len(self.replay.unmatched_request_descriptions)
         for provider in self._recorded_providers:
             exchange = self.replay.replay_next_exchange(provider, request)
@@ -256,7 +259,7 @@ class ReplayApp:
         return build_url_rewriter(replacements)
 
     def _build_error_response(self, status: int, message: str) -> Response:
-        """Report `message`, and return the response that has it."""
+        """Report the unmatched request that `message` describes; return a response with `status` and `message`."""
         self._on_unmatched(message)
         headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_REQUEST_HEADER, "unmatched"))
         return Response(status=status, headers=headers, body=f"{message}\n".encode())

@@ -268,7 +268,7 @@ def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Di
 def _find_matches(
     data: bytes, secrets: Iterable[str], spelling_description: str | None = None
 ) -> Iterator[SecretMatch]:
-    """Yield the occurrences of `secrets` in all spellings, or in those with the description `spelling_description`."""
+    """Yield the occurrences of `secrets` in spellings described as `spelling_description`, or in all if `None`."""
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
         is_short = len(secret) < MIN_LONG_SECRET_CHARACTERS
@@ -386,13 +386,13 @@ def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
 
 
 class _DecodedText(NamedTuple):
-    """Bytes in which escapes are decoded, and the offsets of these escapes."""
+    """Bytes in which escapes are decoded, and where each escape ends in them and in the original bytes."""
 
     decoded_bytes: bytes
     decoded_end_offsets: list[int]
-    """Offset in `decoded_bytes` after each decoded character."""
+    """Offset in `decoded_bytes` after the character of each escape, in order."""
     source_end_offsets: list[int]
-    """Offset in the original bytes after each escape."""
+    """Offset in the original bytes after each escape, in the same order."""
 
     def find_source_offset(self, decoded_offset: int) -> int:
         """Return the offset in the original bytes that corresponds to `decoded_offset` in `decoded_bytes`."""
@@ -405,7 +405,7 @@ class _DecodedText(NamedTuple):
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
-    """Return `data` with each escape of an ASCII character replaced by the character, and the offsets of escapes."""
+    """Return `data` with each escape of an ASCII character replaced by the character, and where the escapes end."""
     out, text = bytearray(), _DecodedText(data, [], [])
     end = 0
     for escape in _ESCAPE_PATTERN.finditer(data):

@@ -346,7 +346,7 @@ def build_price_claim(
         price: the price, or one of the alternatives to it. Its own alternatives are ignored.
         sources: the documents of the contract, by file name.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
-        counting: how characters are counted; by default, as the price itself says.
+        counting: how characters are counted; `None` for how the price itself says.
     """
     # A run saves prices without texts. Where characters count once, its report can compute the price of another length.
     counts_once = (counting or price.character_counting) == CharacterCounting()
