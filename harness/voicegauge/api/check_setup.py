@@ -300,7 +300,7 @@ def build_check_report(
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    """Return the report, with the applied rules and what earlier commands spent by `journals` (`None`: nothing)."""
+    """Return the report, with the applied rules and what earlier commands spent (nothing if `journals` is `None`)."""
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.build_report(),

@@ -195,7 +195,10 @@ def _get_usd_for_plan_comparison(bill: MonthlyBill) -> float:
 
 
 def _find_free_units_of_plan(target: Target | SocketTarget, plan_name: str | None) -> float | None:
-    """Return how many units a plan includes without a fee; `None` if it has a fee, includes none, or is `None`."""
+    """Return how many units a plan includes without a fee; `None` if it has a fee or includes none.
+
+    `plan_name` is `None` without a plan, which includes none.
+    """
     plans = [plan for one in list_priced_claims(target) for plan in one.claim.plans if plan.name == plan_name]
     free = [plan.included_units_per_month for plan in plans if plan.is_free_quota]
     return free[0] if free else None

@@ -258,7 +258,7 @@ def build_parameter(declared: DeclaredOption, options: Sequence[DeclaredOption])
 
 
 def create_completer(completion: Completion | None) -> Callable[..., list[CompletionItem]] | None:
-    """Return what click calls to complete a value of an option; `None` for `None`: the values have no known names."""
+    """Return what click calls to complete a value of an option; `None` if `completion` is: no names are known."""
     if completion is None:
         return None
     return lambda _ctx, _param, incomplete: complete_name(completion, incomplete)

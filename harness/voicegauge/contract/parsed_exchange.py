@@ -372,9 +372,9 @@ class ParsedExchange:
         return location.read_response(body, self.exchange.response.headers)
 
     def read_response_text(self, location: Location | None) -> str | None:
-        """Return the non-empty text at a location of the response; `None` if there is none, or no location (`None`).
+        """Return the non-empty text at a location of the response; `None` if there is none.
 
-        A whole number is returned as text.
+        A whole number is returned as text. There is no text if `location` is `None`.
         """
         value = self.read_response_value(location)
         if isinstance(value, str):
@@ -384,7 +384,7 @@ class ParsedExchange:
     def read_response_number(self, location: Location | None) -> float | None:
         """Return the number from 0 to `MAX_PLAUSIBLE_CHARGE` at a location of the response; `None` if there is none.
 
-        A number in a header is converted from text. Without a location (`None`) there is none.
+        A number in a header is converted from text. There is no number if `location` is `None`.
         """
         return _parse_plausible_charge(self.read_response_value(location))
 

@@ -251,7 +251,7 @@ class SocketChannel:
     ) -> str | bytes | None:
         """Return the message with which a client asks for something; `None` if the contract has no such message.
 
-        Values that the message does not have are not needed; they may be `None`.
+        Each value may be `None` if the message does not have it.
 
         Args:
             action: what the message asks for.

@@ -478,7 +478,7 @@ def _list_client_actions(connections: Iterable[RecordedExchange]) -> set[ClientA
 
 
 def _find_client_actions_answered_by(message: _RecordedMessage | None) -> set[ClientAction]:
-    """Return the actions of a client that a message answers; an empty set if it is unasked for or `None`."""
+    """Return the actions of a client that a message answers; an empty set if it is `None` or was not asked for."""
     if message is None or message.channel is None or message.channel.socket is None:
         return set()
     events = [one.event for one in message.channel.socket.spec.server_messages if one.message == message.name]

@@ -156,7 +156,10 @@ class RecordedExchange:
         return values
 
     def read_response_value(self, location: Location | None) -> Any:
-        """Return the value at a location of the response; `MISSING` if `None`, if it has no value, or if redacted."""
+        """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted.
+
+        There is no value if `location` is `None`.
+        """
         if location is None:
             return MISSING
         value = location.read_response(self.json_body, self.response.headers)

@@ -275,7 +275,7 @@ def _decode_har_request_body(
 
 
 def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
-    """Return the content type of a form (a boundary is new), the encoded fields, and notes on files without bytes."""
+    """Return content type (its boundary is new) and body of a form, and notes on the files whose bytes are missing."""
     is_multipart = get_bare_media_type(content_type) == "multipart/form-data"
     parts: list[tuple[str, str | UploadedFile]] = []
     notes = []
