@@ -173,7 +173,7 @@ audio at once, instead of with a job."""
 
 
 class DownloadedAudio(NamedTuple):
-    """Audio with its declared media type."""
+    """Audio that was received, with the media type that a response states for it."""
 
     audio_bytes: bytes
     """The audio file, as it was received."""
@@ -280,7 +280,11 @@ class _AudioDownload:
     async def download(
         self, url: str, source_exchange: ParsedExchange, declared_media_type: str | None
     ) -> DownloadedAudio:
-        """Download the audio at `url`, which may be relative to the URL of `source_exchange`, and follow redirects."""
+        """Download the audio at `url`, which may be relative to the URL of `source_exchange`, and follow redirects.
+
+        `declared_media_type` is the one that `source_exchange` states, and takes precedence over that of the download;
+        `None` if it states none.
+        """
         url = _resolve_url(source_exchange.exchange.request.url, url)
         # Each redirect is examined like the first URL: a public host could lead into the user's network.
         for _ in range(MAX_REDIRECTS + 1):

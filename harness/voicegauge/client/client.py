@@ -76,7 +76,7 @@ class DeliveryTask:
         Args:
             connection: the connection to the provider of `target`.
             target: the target that the request is for.
-            submit_observer: notified before and after every submit.
+            submit_observer: notified before and after every submit; `None` notifies nobody.
             settlement: collects what becomes known about the charge.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
@@ -99,7 +99,7 @@ class DeliveryTask:
         self._first_sent_ms: float | None = None
 
     def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Coroutine[Any, Any, Delivery]:
-        """Send `request`, with its idempotency key if it has one, and return its delivery."""
+        """Send `request`, and return its delivery. `idempotency_key` is the key in `request`; `None` if it has none."""
         return self._complete_delivery(self._submit(request, idempotency_key), self._fetch_result_of_submit)
 
     async def resume_job(self, job_id: str) -> Delivery:
@@ -188,7 +188,8 @@ class DeliveryTask:
     async def _submit(self, request: Request, idempotency_key: str | None) -> ParsedExchange:
         """Send `request`; repeat it while it is rejected with a status that the contract documents for retries.
 
-        A request with an idempotency key is also repeated if the connection is lost, because it is charged only once.
+        `idempotency_key` is the key in `request`; `None` if it has none. A request with a key is also repeated if the
+        connection is lost, because it is charged only once.
         """
         retry = self._target.contract.provider.retry_policy
         for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):  # `None`: the last attempt
@@ -441,8 +442,8 @@ class Client(ProviderConnection):
         Args:
             target: a speech target of this client's contract.
             speech_request: the text, the voice and the options to request.
-            submit_observer: notified before and after every submit.
-            price_usd: the price of this request in dollars; replaces the contract's price.
+            submit_observer: notified before and after every submit; `None` notifies nobody.
+            price_usd: the price of this request in dollars, instead of the contract's price; `None` keeps that price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
@@ -492,7 +493,7 @@ class Client(ProviderConnection):
             audio_input_target: a target of this client's contract that audio is sent to.
             audio: the file to upload.
             audio_duration_s: duration of the upload in seconds, from which its price is computed.
-            submit_observer: see `speak`, as for the other arguments.
+            submit_observer: see `speak` for this argument and the others, and for what `None` means.
             price_usd: see `speak`.
             cancel_on_interrupt: see `speak`.
             request_to_repeat: see `speak`.
@@ -530,8 +531,9 @@ class Client(ProviderConnection):
             target: the target of this client's contract that the job was submitted for.
             job_id: the provider's id of the job.
             reservation: the price, reserved since the submit; it is settled with the charge that the job reports.
-            charged_usd: the charge that the response to the submit reported.
-            price_usd: the price of this request in dollars; replaces the contract's price.
+                `None` if nothing is reserved.
+            charged_usd: the charge that the response to the submit reported; `None` if it reported none.
+            price_usd: the price of this request in dollars, instead of the contract's price; `None` keeps that price.
 
         Raises:
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.

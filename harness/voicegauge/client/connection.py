@@ -242,7 +242,7 @@ class RateLimiter:
     """
 
     def __init__(self, requests_per_minute: int, clock: Clock | None = None) -> None:
-        """Allow `requests_per_minute`, measured by `clock` (the real clock by default)."""
+        """Allow `requests_per_minute`, measured by `clock`; `None` for the real clock."""
         self.requests_per_minute = requests_per_minute
         self._clock: Clock = clock or RealClock()
         self._request_times_s: deque[float] = deque(maxlen=requests_per_minute)
@@ -481,8 +481,8 @@ class ProviderConnection:
         Args:
             request: a request made with `build_request`.
             operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
-            pinned_address: IP address to connect to instead of resolving the host name.
-            max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
+            pinned_address: IP address to connect to; `None` resolves the host name.
+            max_total_s: limit for the whole exchange in seconds; `None`, or a longer one, leaves that of the transport.
 
         Raises:
             TransportError: there was no response.

@@ -81,7 +81,7 @@ def describe_exchange(exchange: Exchange, connection: ProviderConnection) -> str
 
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
-    """Return the status and an excerpt of the body."""
+    """Return the status of `response` and an excerpt of its body as text, in which `secrets` are masked."""
     if not response.media_type.startswith("text/") and b"\0" in response.body[:_MAX_CHARACTERS_TO_MASK]:
         return f"HTTP {response.status}: {len(response.body)} bytes of {response.media_type or 'unknown type'}"
     # A character of UTF-8 has at most four bytes. One more is read, so that

@@ -122,7 +122,7 @@ class RequestBuilder:
     def build_url(self, operation: Operation, path_values: Mapping[str, Any], server_name: str | None = None) -> str:
         """Return the URL of `operation` with the given path parameters.
 
-        `server_name` is the name of the server; by default, it is the server of the operation.
+        `server_name` is the name of a server in the contract; `None` for the server of the operation.
 
         Raises:
             UsageError: a path parameter is missing or empty.
@@ -236,7 +236,7 @@ def create_idempotency_key(operation: Operation) -> str | None:
 def add_idempotency_key(operation: Operation, request_parts: RequestParts, idempotency_key: str | None) -> RequestParts:
     """Return `request_parts` with the idempotency key in the header that the contract documents.
 
-    Return it unchanged if there is no key, if the contract documents no header, or if the request has the header.
+    Return it unchanged if the key is `None`, if the contract documents no header, or if the request has the header.
     """
     spec = operation.idempotency
     if (
@@ -415,7 +415,7 @@ class _KeyReplacer:
         """What replaces a key."""
 
     def replace_in_url(self, url: str) -> str:
-        """Return `url` with the key replaced in its query parameter."""
+        """Return `url` with the key replaced in the query parameter that contains it, if there is one."""
         base, mark, query = url.partition("?")
         query, fragment_mark, fragment = query.partition("#")
         parts = []

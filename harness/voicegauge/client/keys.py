@@ -78,7 +78,7 @@ def _accepts_requests_without_key(contract: Contract) -> bool:
 
 
 def list_secrets(key: str | None) -> tuple[str, ...]:
-    """Return the secret texts of a key: the key, then the values that are sent along with it; empty for no key."""
+    """Return the secret texts of a key: the key, then the values that are sent along with it; empty for `None`."""
     if not key:
         return ()
     return (key, *key.values_by_variable.values()) if isinstance(key, ClientKey) else (key,)
@@ -106,7 +106,7 @@ def read_secrets(contract: Contract) -> tuple[str, ...]:
 
 
 def replace_key(key: str | None, new_key: str) -> str:
-    """Return `new_key` with the other values that are sent along with `key`, such as a user id."""
+    """Return `new_key` with the other values that are sent along with `key`, such as a user id; `None` has none."""
     return ClientKey(new_key, key.values_by_variable) if isinstance(key, ClientKey) else new_key
 
 

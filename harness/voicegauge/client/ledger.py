@@ -51,7 +51,11 @@ class Reservation:
         price_name: str | None = None,
         on_settled: Callable[[int], None] | None = None,
     ) -> None:
-        """Hold `amount_micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor."""
+        """Hold `amount_micro_usd` millionths of a dollar. Call `Ledger.reserve` instead of this constructor.
+
+        `price_name` is that of `Ledger.reserve`. `on_settled` is called with the amount that was finally spent, in
+        millionths of a dollar; `None` calls nothing.
+        """
         self._ledger, self._micro_usd, self._price_name, self._is_open = ledger, amount_micro_usd, price_name, True
         self._on_settled = on_settled
 
@@ -62,10 +66,10 @@ class Reservation:
 
         Args:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
-            charged_usd: the charge that the provider reported, which counts instead. If it exceeds the reservation and
-                the budget, it counts as spent nevertheless, and nothing more can be reserved.
+            charged_usd: the charge that the provider reported, which counts instead unless it is `None`. If it exceeds
+                the reservation and the budget, it counts as spent nevertheless, and nothing more can be reserved.
             unreadable_charge: what is wrong with an implausible charge in the response; at least the reserved amount
-                then counts.
+                then counts. `None` if there is no such charge.
         """
         # Several layers may end a request: its response, an error, a cancelled task. Only the first counts, or money
         # would be released that a later layer has spent.
@@ -130,7 +134,7 @@ class Ledger:
             amount_usd: the most that the request may cost.
             price_name: name of the target or operation whose price this is. As soon as a charge exceeds this price,
                 nothing more is reserved for it, even without a budget: a wrong price would overspend a budget, and
-                makes computed totals wrong.
+                makes computed totals wrong. `None` compares no charge with the price.
 
         Raises:
             BudgetError: less than `amount_usd` is left, or an earlier request of `price_name` was charged more than
@@ -158,6 +162,8 @@ class Ledger:
 
     def require_no_overcharge(self, price_name: str | None) -> None:
         """Check that no request of `price_name` was charged more than its price, or stated an implausible charge.
+
+        Nothing is checked for `None`.
 
         Raises:
             OverchargedError: a request was.
@@ -252,7 +258,8 @@ class LedgerShare(Ledger):
     ) -> None:
         """Create a share of `ledger`.
 
-        `spent_usd` was spent before and is already counted there; see `Ledger` for the other arguments.
+        `max_cost_usd` is the budget of the share in dollars; `None` if only the budget of `ledger` limits it.
+        `spent_usd` was spent before and is already counted in `ledger`; see `Ledger` for `budget_option`.
         """
         super().__init__(max_cost_usd, spent_usd=spent_usd, budget_option=budget_option)
         self._ledger = ledger
@@ -268,16 +275,16 @@ class LedgerShare(Ledger):
         self._ledger.require_remaining(amount_micro_usd)
 
     def reserve_in_outer_budgets(self, amount_micro_usd: int) -> Callable[[int], None] | None:
-        """Reserve an amount in the outer budgets of the common ledger, as `Ledger.reserve_in_outer_budgets` does."""
+        """Reserve an amount in the outer budgets of the common ledger; return `None` if it has none, see `Ledger`."""
         return self._ledger.reserve_in_outer_budgets(amount_micro_usd)
 
     def require_no_overcharge(self, price_name: str | None) -> None:
-        """Check what all users together were charged; see `Ledger.require_no_overcharge`."""
+        """Check what all users together were charged; see `Ledger.require_no_overcharge`, also for `None`."""
         self._ledger.require_no_overcharge(price_name)
 
     @property
     def first_overcharge_message(self) -> str | None:
-        """The error message about the first wrong charge of all users; see `Ledger.first_overcharge_message`."""
+        """The error message about the first wrong charge of all users; `None` if there is none. See `Ledger`."""
         return self._ledger.first_overcharge_message
 
     def note_charge_micro_usd(self, price_name: str, reserved_micro_usd: int, charged_micro_usd: int) -> None:
@@ -356,7 +363,7 @@ class Settlement:
         """Create a settlement for a request that was not sent yet.
 
         Args:
-            usage_priced_request: the request, if its price depends on the usage that the response reports.
+            usage_priced_request: the request, if its price depends on the usage that the response reports; else `None`.
         """
         self._priced_request = usage_priced_request
         self.status = BillingStatus.NOT_SENT
@@ -499,7 +506,12 @@ class SubmitObserver(Protocol):
 def settle_when_done(
     reservation: Reservation | None, usage_priced_request: UsagePricedRequest | None = None
 ) -> Iterator[Settlement]:
-    """Yield a settlement, and settle `reservation` with it when the block ends, even by an exception."""
+    """Yield a settlement, and settle `reservation` with it when the block ends, even by an exception.
+
+    Args:
+        reservation: the reserved price; `None` if nothing is reserved.
+        usage_priced_request: the request, if its price depends on the usage that the response reports; else `None`.
+    """
     settlement = Settlement(usage_priced_request)
     try:
         yield settlement

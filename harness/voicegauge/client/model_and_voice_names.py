@@ -143,7 +143,10 @@ async def _request_name_lists(
 async def _request_name_list(
     connection: ProviderConnection, name_list: ListOperation, cursor: str | int | None = None
 ) -> Exchange:
-    """Request a list of names, or the page of it that `cursor` names; pages have the largest documented size."""
+    """Request a list of names, or one page of it, which has the largest documented size.
+
+    `cursor` names the page; `None` for the first page, or for the whole list if it has no pages.
+    """
     operation = connection.contract.find_operation(name_list.operation_id)
     query: dict[str, str | int] = {}
     if operation.pagination is not None:

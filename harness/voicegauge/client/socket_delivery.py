@@ -74,7 +74,7 @@ class SocketPayment:
         Args:
             target: the target.
             settlement: what is known so far about the charge for the delivery.
-            submit_observer: notified before the connection is opened, and after it was used.
+            submit_observer: notified before the connection is opened, and after it was used; `None` notifies nobody.
         """
         self._target, self._settlement, self._observer = target, settlement, submit_observer
         if submit_observer is not None:

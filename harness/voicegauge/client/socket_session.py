@@ -193,7 +193,14 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
     def _send_action_message(
         self, action: ClientAction, context: str | None, text: str | None = None, audio: bytes | None = None
     ) -> bool:
-        """Send the message for an action; return whether the contract has one."""
+        """Send the message for an action; return whether the contract has one.
+
+        Args:
+            action: what the client asks for.
+            context: the context that the message names; `None` if it names none.
+            text: the text to speak; `None` for an action without one.
+            audio: the audio to transcribe; `None` for an action without audio.
+        """
         data = self.target.socket.build_client_message(
             action,
             text=text,
@@ -279,6 +286,11 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
     async def send_text(self, context: str | None, text: str, pacing: TextPacing | None = None) -> None:
         """Send a text, whole or in pieces at their times.
 
+        Args:
+            context: the result of `begin_turn`; `None` if messages do not name a context.
+            text: the text.
+            pacing: how the text is cut into pieces; `None` sends it whole.
+
         Raises:
             TransportError: the connection has ended.
         """
@@ -293,22 +305,31 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
             self._send_action_message("text", context, piece)
 
     def flush(self, context: str | None) -> None:
-        """Ask for the speech of what was sent so far; nothing is sent if the contract has no such message."""
+        """Ask for the speech of what was sent so far; nothing is sent if the contract has no such message.
+
+        `context` is the result of `begin_turn`; `None` if messages do not name a context.
+        """
         self._send_action_message("flush", context)
 
     def end_turn(self, context: str | None) -> None:
-        """Send the message that no more text of a turn follows."""
+        """Send the message that no more text of a turn follows, after a flush where the contract requires one.
+
+        `context` is the result of `begin_turn` for the turn; `None` if messages do not name a context.
+        """
         turn = self.target.spec.turn
         if turn.flushes_before_end:
             self._send_action_message("flush", context)
         self._send_action_message("flush" if turn.ends_with == "flush-end" else "end", context)
 
     def cancel(self, context: str | None) -> None:
-        """Interrupt a turn, as the contract documents it; nothing is sent if it documents no such message."""
+        """Interrupt a turn, as the contract documents it; nothing is sent if it documents no such message.
+
+        `context` is the result of `begin_turn` for the turn; `None` if messages do not name a context.
+        """
         self._send_action_message("cancel", context)
 
     def find_turn(self, context: str | None) -> SocketTurn:
-        """Return the latest turn of a context; without contexts, the latest turn.
+        """Return the latest turn of a context; for `None`, the latest turn of the connection.
 
         Raises:
             TransportError: nothing of the turn was sent.
@@ -335,7 +356,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
 
         Args:
             text: the text.
-            pacing: how the text is cut into pieces; by default it is sent whole.
+            pacing: how the text is cut into pieces; `None` sends it whole.
             flushes: whether to flush the text before the turn ends, if the contract has such a message.
 
         Raises:

@@ -182,7 +182,7 @@ class _RequestPartsBuilder:
             raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None
 
     def build_parts(self, media_type: str | None) -> RequestParts:
-        """Return the collected values; the body has `media_type`."""
+        """Return the collected values; the body has `media_type`, which is `None` if there is no body."""
         return RequestParts(
             path_parameters=self._parameters["path"],
             query_parameters=self._parameters["query"],

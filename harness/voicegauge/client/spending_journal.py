@@ -152,7 +152,10 @@ class PurchaseHistory:
         *,
         is_companion: bool = False,
     ) -> None:
-        """Note that another submit begins, or that the last one is repeated with its idempotency key."""
+        """Note that another submit begins, or that the last one is repeated with its idempotency key.
+
+        `price_usd` is the price in dollars, `None` if unknown; `idempotency_key` is `None` for a submit without one.
+        """
         last = self.find_last_purchase(is_companion=is_companion)
         # With the same key, the provider charges once, so it stays one purchase.
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
@@ -165,7 +168,7 @@ class PurchaseHistory:
 
     @property
     def last_ambiguous_purchase(self) -> Purchase | None:
-        """The last request, or its companion, if it may have been charged although its result is unknown."""
+        """The last request, or its companion, if it may have been charged without a known result; else `None`."""
         lasts = (self.find_last_purchase(), self.find_last_purchase(is_companion=True))
         return next((one for one in lasts if one is not None and one.is_ambiguous), None)
 
@@ -376,7 +379,7 @@ class SubmitRecorder:
         self._is_companion, self._place, self.waits_for_disk = is_companion, place, waits_for_disk
 
     def before_submit(self, idempotency_key: str | None = None) -> None:
-        """Record that the submit may cost money from now on."""
+        """Record that the submit may cost money from now on; `idempotency_key` is `None` if the request has none."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._record_event(
             SubmitStartedEvent(
@@ -396,7 +399,7 @@ class SubmitRecorder:
         )
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
-        """Record the response and the id of the job."""
+        """Record the response to the submit, and the id of the job; `job_id` is `None` if the response names none."""
         self._record_event(
             SubmitCompletedEvent(
                 sample_or_case_id=self._sample_or_case_id,
@@ -480,7 +483,7 @@ class Journal:
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the journal."""
+        """Close the journal. The arguments describe the error that ended the block, and are `None` without one."""
         self.close()
 
     def close(self) -> None:

@@ -283,7 +283,8 @@ class AccountRegistry:
     ) -> Mapping[str, int]:
         """Return the values of rate-limit headers by the role of the header in `x-limits.rate_limit_header_names`.
 
-        The value for "reset" is a Unix time.
+        The value for "reset" is a Unix time in seconds, that for "retry_after" a number of seconds. `account` is `None`
+        if the request was rejected before its account was known: then no request is counted.
         """
         plan = self.find_plan_limits(operation.limits)
         window = account.rate_window if account is not None else RateWindow()

@@ -151,6 +151,13 @@ class JobStore:
     ) -> EmulatedJob:
         """Create a job, or a batch if `batch_items` are given.
 
+        Args:
+            request: the request that submits the job.
+            planned_speech: what the job speaks, and how long it takes.
+            account: the account that the job belongs to.
+            charge: the amount charged; `None` if the request has no price.
+            batch_items: the jobs of a batch; `None` for a job that is no batch.
+
         Raises:
             Rejection: the scenario header names a state that such jobs do not have.
         """
@@ -303,7 +310,7 @@ class AudioDownloads:
         self._speech_by_media_id[media_id] = (target, synthesis)
 
     async def synthesize_with_faults(self, target: Target, synthesis: SynthesisRequest) -> SynthesizedSpeech:
-        """Return encoded speech, changed by the faults of `target`."""
+        """Return the speech that `synthesis` describes, encoded and changed by the faults of `target`."""
         synthesis = self._fault_injector.change_synthesis(synthesis, target)
         if self._fault_injector.is_check_skipped("file-names", target.operation):
             name = (target.id, synthesis.espeak_variant, synthesis.pitch)

@@ -87,7 +87,10 @@ def _find_error_by_reason(
 def _find_errors_by_reason(
     operation: Operation, rejection_reason: str, field_name: str | None
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
-    """Yield the documented errors for a reason, those that fit best first."""
+    """Yield the documented errors for a reason, those that fit best first.
+
+    `field_name` is the field of the request that is the reason; `None` if it is none.
+    """
     conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
     conditions.append(rejection_reason)
     # Documents that distinguish fewer reasons have the error under a more general one.

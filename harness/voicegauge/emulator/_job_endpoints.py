@@ -224,7 +224,10 @@ def _compose_reply(messages: Sequence[str]) -> str:
 def _build_speech_request(
     request: ParsedRequest, target: Target, text: str, voice_location: Location | None
 ) -> ParsedRequest:
-    """Return a request to `target` that speaks `text`, with the voice that `request` has at `voice_location`."""
+    """Return a request to `target` that speaks `text`, with the voice that `request` has at `voice_location`.
+
+    `None` as `voice_location` requests no voice.
+    """
     fields: dict[str, Any] = {"text": text}
     if voice_location is not None:
         requested = request.read_value(voice_location)

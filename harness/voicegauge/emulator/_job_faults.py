@@ -80,7 +80,7 @@ def _set_creation_time(response: EmulatedResponse, unix_time_s: float) -> None:
 
 
 def _change_body_value(response: EmulatedResponse, location: Location | None, change: Callable[[Any], Any]) -> None:
-    """Replace the value at `location` of the body, if there is one, by `change(value)`."""
+    """Replace the value at `location` of the body, if there is one, by `change(value)`; `None` names no value."""
     shown = read_value_at(response.body, location)
     if location is not None and shown is not MISSING:
         response.body = write_value_at(response.body, location, change(shown))

@@ -158,7 +158,7 @@ def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitra
     """Encode mono samples in any format that `find_audio_format_name` returns.
 
     If the codec does not support the sample rate, the next higher supported rate is used. MP3 with a `bitrate_kbps` is
-    encoded at any rate of MPEG-1 and MPEG-2.
+    encoded at any rate of MPEG-1 and MPEG-2; `None` leaves the bit rate to the encoder. Other formats ignore it.
     """
     if format_name == "mp3" and bitrate_kbps is not None:
         return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
@@ -226,7 +226,7 @@ def _build_ffmpeg_filters(sample_rate_hz: int, effect: AudioEffect) -> list[tupl
 
 
 def choose_pitch_shift_semitones(voice_name: str | None) -> int:
-    """Return the pitch shift that represents `voice_name`; it is never 0, and always the same for the same name."""
+    """Return the pitch shift that represents `voice_name`; never 0, and always the same for a name or `None`."""
     # CRC-32, because Python's own hash of a text differs from process to process.
     steps = [step for step in range(-MAX_PITCH_SHIFT_SEMITONES, MAX_PITCH_SHIFT_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice_name or "").encode()) % len(steps)]
@@ -330,7 +330,15 @@ def convert_upload(
     format_name: str,
     bitrate_kbps: int | None,
 ) -> bytes:
-    """Return an upload with an effect applied, in another format and at another sample rate if one is given."""
+    """Return an upload with an effect applied, encoded as `format_name`.
+
+    Args:
+        decoded_audio: the samples of the upload.
+        effect: what is changed.
+        sample_rate_hz: sample rate of the result; `None` keeps that of the samples.
+        format_name: an audio format that `encode_output` or FFmpeg writes.
+        bitrate_kbps: bit rate of the result; `None` leaves it to the encoder. Raw samples ignore it.
+    """
     samples, rate = _limit_sample_rate(decoded_audio)
     samples = apply_effect(samples, rate, effect)
     if sample_rate_hz is not None:

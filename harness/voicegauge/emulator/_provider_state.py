@@ -101,7 +101,7 @@ class EmulatedClock:
         return self._mode == "per-poll"
 
     def now(self) -> float:
-        """Return Unix time in seconds."""
+        """Return the emulated time, as Unix time in seconds."""
         start = time.time() if self._mode == "real" else VIRTUAL_START_TIME_S
         return start + self._advanced_s
 
@@ -215,9 +215,10 @@ class EmulatedJob:
 
 
 def find_shortest_state_sequence(job_spec: JobSpec, end_state: str | None = None) -> tuple[str, ...]:
-    """Return the shortest sequence of states from the initial one to `end_state`, by default to any successful state.
+    """Return the shortest sequence of states from the initial one to `end_state`.
 
-    If there is no such sequence, only the initial state is returned.
+    `None` as `end_state` stands for any successful state. If there is no such sequence, only the initial state is
+    returned.
     """
     first = next(iter(job_spec.states))
     waiting: deque[tuple[str, ...]] = deque([(first,)])
@@ -332,7 +333,7 @@ class EmulatedAccount:
     """Number of characters counted against the allowance without a key on `keyless_allowance_day`."""
 
     def subtract_from_balance(self, amount: float | None) -> None:
-        """Subtract `amount` from the balance; a negative amount is a refund."""
+        """Subtract `amount` from the balance; a negative amount is a refund, and `None` changes nothing."""
         if amount:
             self.spent_credits += amount
             if self.credit_balance is not None:

@@ -33,7 +33,7 @@ from voicegauge.model.exchange import UploadedFile
 
 
 def read_value_at(body: Any, location: Location | None) -> Any:
-    """Return the value at `location`; `MISSING` if there is no value, or if `location` is not a body location."""
+    """Return the value at `location`; `MISSING` without a value, or if `location` is `None` or not in the body."""
     return MISSING if location is None else location.read_body(body)
 
 
@@ -64,7 +64,10 @@ def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any)
 
 
 def can_have_value_at(media_spec: MediaType | None, body: Any, location: Location) -> bool:
-    """Whether `body` has a value at `location`, or its documented schema allows one there."""
+    """Whether `body` has a value at `location`, or its documented schema allows one there.
+
+    `media_spec` describes the body; `None` if it is not documented, and then the result is false.
+    """
     if media_spec is None or not location.is_in_body:
         return False
     return read_pointer(body, location.pointer_tokens) is not MISSING or is_location_documented(media_spec, location)
@@ -219,7 +222,10 @@ def reject_undocumented_value(
 def _collect_documented_values(
     operation: Operation, media_spec: MediaType | None, location: Location
 ) -> frozenset[str]:
-    """Return the enumerated values, constants, defaults and examples that the schema at `location` has as texts."""
+    """Return the enumerated values, constants, defaults and examples that the schema at `location` has as texts.
+
+    `media_spec` describes the body of the request; `None` if the operation documents none.
+    """
     found: set[str] = set()
     for schema in _find_schemas(operation, media_spec, location):
         listed: list[Any] = [schema.get(key) for key in ("const", "default", "example")]

@@ -71,8 +71,8 @@ def build_success_response(
         response_kind: what the response does.
         rank_example: chooses the example of a JSON body, and `required_values` are what a body without an example must
             contain: see `select_body_template`. By default, the best example is chosen.
-        required_values: see `rank_example`.
-        example_media_spec: media type whose examples are used; by default that of the response.
+        required_values: see `rank_example`; `None` requires nothing.
+        example_media_spec: media type whose examples are used; `None` for that of the response.
     """
     spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
@@ -190,7 +190,10 @@ def write_body_values(
     values_by_location: Mapping[Location, Any],
     location_filter: LocationFilter | None = None,
 ) -> None:
-    """Write `values_by_location` into the body, each at its location if `location_filter` accepts the location."""
+    """Write `values_by_location` into the body, each at its location if `location_filter` accepts the location.
+
+    `None` as `location_filter` accepts every location.
+    """
     for location, value in values_by_location.items():
         if not location.is_in_body or not response.is_body_text_or_json:
             continue
@@ -199,7 +202,7 @@ def write_body_values(
 
 
 def write_text_body(response: EmulatedResponse, text: str, media_type: str | None) -> None:
-    """Replace the body by `text`. Without `media_type`, the first documented media type that is a text is used.
+    """Replace the body by `text`. If `media_type` is `None`, the first documented one that is a text is used.
 
     If the document has only JSON, the body is the text as JSON.
     """
@@ -217,7 +220,15 @@ def write_audio_or_url(
     audio_url: str,
     audio_bytes: bytes | None,
 ) -> None:
-    """Write audio, or its URL, where the contract documents it, together with its media type."""
+    """Write audio, or its URL, where the contract documents it, together with its media type.
+
+    Args:
+        response: the response that is changed.
+        response_audio: how and where the contract documents the audio.
+        format_name: audio format of `audio_bytes`.
+        audio_url: the URL, for a contract that delivers audio by URL.
+        audio_bytes: the encoded audio, for any other contract; `None` writes it as empty.
+    """
     if response_audio.delivery_method == "stream":
         response.body = audio_bytes or b""
         documented = response.response_spec.media_types if response.response_spec is not None else {}

@@ -136,7 +136,7 @@ class ResponseBuilder:
 
     def _rank_submit_example(
         self, request: ParsedRequest, target: Target, example: Example, job_values: Mapping[Location, Any]
-    ) -> tuple[Any, ...] | None:
+    ) -> tuple[Any, ...]:
         """Return the sort keys of an example of a submit response.
 
         They are whether its state is that of the job, and then whether it belongs to a request to the same target.
@@ -313,7 +313,17 @@ class ResponseBuilder:
         charge: float | None,
         balance: float | None,
     ) -> EmulatedResponse:
-        """Return the response of an operation that delivers speech without a job."""
+        """Return the response of an operation that delivers speech without a job.
+
+        Args:
+            request: the request.
+            target: the target that was requested.
+            synthesis: what was spoken.
+            audio_bytes: the encoded audio.
+            audio_url: the URL of the audio, for a contract that delivers audio by URL.
+            charge: the amount charged; `None` if the request has no price.
+            balance: what is left of the balance of the account; `None` if it has none.
+        """
         answer = target.response
         assert answer.audio is not None
         response = build_success_response(request.operation, "speech")
@@ -369,7 +379,7 @@ class ResponseBuilder:
             response.status = int(response.response_spec.status)
 
     def build_status_url(self, request: ParsedRequest, status_operation: Operation, job_id: str) -> str:
-        """Return the polling URL of a job."""
+        """Return the URL of `status_operation` for the job `job_id`, at the address that `request` was sent to."""
         path = status_operation.path
         query: dict[str, str] = {}
         for parameter in status_operation.parameters:
@@ -450,7 +460,10 @@ def _belongs_to_request_with_constants(
 def _complete_segments(
     response: EmulatedResponse, transcription: TranscriptionResponse | None, values: Mapping[Location, Any]
 ) -> dict[Location, Any]:
-    """Return `values` with segments that also have the other fields of the first segment of the documented example."""
+    """Return `values` with segments that also have the other fields of the first segment of the documented example.
+
+    `transcription` describes the response; `None` returns `values` as they are.
+    """
     location = transcription.segments_location if transcription is not None else None
     example = read_value_at(response.body, location)
     if (
@@ -474,7 +487,7 @@ def _complete_segments(
 
 
 def _shows_job_in_state(example: Example, job_spec: JobSpec, state_name: str) -> bool:
-    """Whether a documented example has a job in this state."""
+    """Whether a documented example of a response states `state_name` as the state of its job."""
     return bool(job_spec.read_state(functools.partial(read_value_at, example.value)) == state_name)
 
 

@@ -334,7 +334,7 @@ _DOCUMENTS_RETRY_AFTER = FaultCondition[Target](
     ),
 )
 def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
-    """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
+    """Return the reason "internal" if a number or the length of a text equals a documented bound; else `None`."""
     for name, value in request.body.items() if isinstance(request.body, dict) else ():
         schemas = iterate_body_schemas(request.documented_media_type, [name])
         if any(_is_value_at_bound(schema, value) for schema in schemas):
@@ -344,7 +344,7 @@ def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str
 
 @declare_fault("find_rejection_reason", "flaky-503", "Every second speech request gets status 503.")
 def reject_every_second_request(request: ParsedRequest, request_count: int) -> str | None:
-    """Return the rejection reason "busy" for every second speech request."""
+    """Return the rejection reason "busy" for every second speech request; `None` for the others."""
     return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
 
 

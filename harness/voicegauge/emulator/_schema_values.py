@@ -99,7 +99,10 @@ def iterate_schemas_at(
 
 
 def iterate_body_schemas(media_spec: MediaType | None, pointer_tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield every schema that applies to the value at `pointer_tokens` of a body; none if the body is undocumented."""
+    """Yield every schema that applies to the value at `pointer_tokens` of a body.
+
+    `media_spec` describes the body; `None` if it is not documented, and then there are no schemas.
+    """
     if media_spec is not None:
         yield from iterate_schemas_at(media_spec.schemas, media_spec.schema, pointer_tokens)
 

@@ -585,7 +585,10 @@ class EmulatedSocket(EmulatedConnection):
             await self._send_text(message)
 
     async def _report_event(self, event_kind: Any, *, context: str | None = None, **values: Any) -> None:
-        """Send an event that belongs to no speech, if the contract has such a message."""
+        """Send an event that belongs to no speech, if the contract has such a message.
+
+        `context` is the one that the event is about; `None` if it is about the connection.
+        """
         named = {} if context is None else {"context": context}
         own = {"reason": "", "nonce": None, "id": self._create_id(), "sequence": self._created_id_count}
         message = self._channel.build_server_message(event_kind, **{**own, **named, **values})

@@ -210,7 +210,7 @@ def _convert_to_body_location(location: EventLocation) -> Location:
 
 
 def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
-    """Return the bytes of a piece: plain audio, or a server-sent event."""
+    """Return the bytes of a piece: an event as `stream_spec` frames it, or plain audio if `stream_spec` is `None`."""
     if stream_spec is None:
         return piece.audio_bytes
     text, value = piece.event_text, piece.event_data

@@ -266,7 +266,7 @@ _MAX_MESSAGE_BYTES = 1024 * 1024
 
 @dataclass
 class _Turn:
-    """The turn that is spoken now."""
+    """The turn in the audio of the client that has begun and not ended."""
 
     index: int
     """Number of the turn in its connection, from 0."""

@@ -76,7 +76,7 @@ class EmulatedProviders:
         extra_faults: Sequence[Fault] = (),
         client_findings: ClientFindingLog | None = None,
     ) -> None:
-        """Create a provider for each contract, without accounts and jobs. `extra_faults` apply to all requests."""
+        """Create a provider for each contract, without accounts and jobs. See `create_app`, also for `None`."""
         for contract in contracts:
             for target in contract.targets.values():
                 check_emulation_spec(target)
@@ -465,11 +465,11 @@ def create_app(
 
     Args:
         contracts: contracts of the providers.
-        settings: settings; defaults if omitted.
+        settings: settings; `None` for the defaults.
         extra_faults: faults in addition to the known ones; they apply to all requests.
         control_route_host_names: names of this machine under which the control routes are available, in addition to
             loopback names and the address that the server listens on.
-        client_findings: where findings about the clients of WebSockets go; a new log by default.
+        client_findings: where findings about the clients of WebSockets go; `None` for a new log.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.

@@ -132,7 +132,7 @@ class ClientFindingLog:
     """The findings about all clients of an emulator."""
 
     def __init__(self, listener: Callable[[ClientFinding], None] | None = None) -> None:
-        """Create a log without findings. `listener` is called with each new finding."""
+        """Create a log without findings. `listener`, unless it is `None`, is called with each new finding."""
         self._listener = listener
         self._findings: list[ClientFinding] = []
         self.connection_count = 0
@@ -207,7 +207,8 @@ class ClientMonitor:
         """Add a finding, unless the connection has one with this rule and context.
 
         Of several contexts, only the first `_MAX_CONTEXTS_SHOWN` get findings by the same rule. Invalid messages have
-        a finding for each different mistake, whatever their context, up to `_MAX_INVALID_MESSAGES_SHOWN`.
+        a finding for each different mistake, whatever their context, up to `_MAX_INVALID_MESSAGES_SHOWN`. `None` as
+        `context` stands for the connection.
         """
         if rule == "client-message-invalid":
             self._report_invalid_message(message, context)
@@ -258,7 +259,7 @@ class ClientMonitor:
         """Note that the service has ended a context, such as one that has expired.
 
         Args:
-            context: the context that has ended.
+            context: the context that has ended; `None` if messages do not name contexts.
             unspoken_text: text of the context that was not spoken, because it waited for more.
         """
         if self._context_states.get(context) == "open":

@@ -166,7 +166,7 @@ class FaultInjector:
         return value
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
-        """Return the synthesis to perform instead of `synthesis`."""
+        """Return the synthesis to perform instead of `synthesis`, as the faults of `target` change it."""
         for change in self._find_changes(lambda fault: fault.change_synthesis, target, target.operation):
             synthesis = change(synthesis)
         return synthesis
@@ -178,7 +178,7 @@ class FaultInjector:
         return timings
 
     def change_charge(self, original_charge: float, target: BaseTarget) -> float:
-        """Return the amount to charge instead of `original_charge`."""
+        """Return the amount to charge instead of `original_charge`, in the same unit, as the faults of `target` say."""
         # A fault is limited to targets for speech; for any other target, its operation decides.
         speaking_target = target if isinstance(target, Target) else None
         for change in self._find_changes(lambda fault: fault.change_charge, speaking_target, target.operation):
@@ -196,7 +196,10 @@ class FaultInjector:
     def change_callbacks(
         self, callback: EmulatedCallback, target: Target | None, operation: Operation
     ) -> Iterable[EmulatedCallback]:
-        """Return the callbacks to send instead of `callback`."""
+        """Return the callbacks to send instead of `callback`, as faults change it.
+
+        `target` is that of the job, and `None` if the callback is about no job; `operation` sends the callback.
+        """
         callbacks: Iterable[EmulatedCallback] = (callback,)
         for change in self._find_changes(lambda fault: fault.change_callbacks, target, operation):
             callbacks = list(itertools.chain.from_iterable(map(change, callbacks)))
@@ -208,7 +211,7 @@ class FaultInjector:
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
     def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:
-        """Return the delay, in seconds, that faults add to a response."""
+        """Return the delay, in seconds, that faults add to a response; `target` is `None` if the request has none."""
         return sum(fault.response_delay_s for fault in self._find_applicable_faults(target, operation))
 
 

@@ -171,7 +171,10 @@ class RunningEmulator:
         *,
         authority_file: Path | None = None,
     ) -> None:
-        """Describe the emulator that listens on `host` and `port`, and was started with `settings`."""
+        """Describe the emulator that listens on `host` and `port`, and was started with `settings`.
+
+        `None` as `settings` stands for the defaults. `authority_file` sets that attribute; `None` without TLS.
+        """
         self.host, self.port, self.providers = host, port, provider_ids
         self.settings = settings or EmulatorSettings()
         self.authority_file = authority_file
@@ -240,7 +243,7 @@ def running_emulator(
 
     Args:
         contracts: loaded contracts, or paths of documents.
-        settings: settings of the emulator; defaults if omitted.
+        settings: settings of the emulator; `None` for the defaults.
         port: port to listen on; 0 selects a free one.
         host: address to listen on.
         tls: whether it answers https and wss instead of http and ws.
@@ -267,7 +270,7 @@ def starting_emulator(
 ) -> Iterator[Callable[[], RunningEmulator]]:
     """Start an emulator, so that this process can do other work until it runs.
 
-    See `running_emulator` for the arguments.
+    See `running_emulator` for the arguments; `None` as `settings` stands for the defaults.
 
     Yields:
         A function that waits until the emulator runs, and raises `UsageError` if it does not start.

@@ -144,7 +144,7 @@ class ClientLimitingMixin(asyncio.Protocol):
         self._stop_write_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the limits of time, and count the connection no longer."""
+        """Stop the limits of time, and count the connection no longer; `exc` is `None` if no error ended it."""
         self.hand_over_connection()
         super().connection_lost(exc)
 

@@ -86,7 +86,7 @@ class TrafficRedactor:
 
     @property
     def redaction_count_by_location(self) -> dict[str, int]:
-        """Number of masked values by location."""
+        """Number of values that were masked so far, by the location at which they were."""
         total = self._earlier_redactions + Counter(self._redactor.count_redactions_by_location())
         return dict(sorted(total.items()))
 
@@ -319,7 +319,10 @@ class TrafficJudge:
         return mask_credentials(text, tuple(self._redactor.secrets))
 
     def _build_repeat_command(self, exchange: Exchange) -> str | None:
-        """Return the command that sends a request to the service again; without the key if `--upstream` is set."""
+        """Return the command that sends a request to the service again; without the key if `--upstream` is set.
+
+        `None` if no command can, see `build_repeat_command` of the recordings.
+        """
         parts = urlsplit(exchange.request.url)
         origin, target = self._upstream.find_origin_and_request_target(exchange.request.method, parts.path, parts.query)
         sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")
@@ -388,7 +391,10 @@ class TrafficJudge:
         return self._job_count
 
     def _judge_call_and_job(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
-        """Judge one exchange, and the job to which it belongs; return the findings that are new."""
+        """Judge one exchange, and the job to which it belongs; return the findings that are new.
+
+        `job_number` is the number of that job; `None` if the exchange belongs to none.
+        """
         if self._collector.exchange_count % EXCHANGES_BETWEEN_FINDING_MERGES == 0:
             self._collector.merge_equal_findings()
         call = parse_call(self._contract, exchange)
@@ -425,7 +431,8 @@ class TrafficJudge:
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, judge the job, and return the findings that were not reported before.
 
-        Return nothing for a job of no target, and after more than `MAX_INTERIM_JOB_JUDGEMENTS` exchanges.
+        Return nothing for a job of no target, and after more than `MAX_INTERIM_JOB_JUDGEMENTS` exchanges. `call` is
+        `exchange` as a call; `None` for a download that no document describes.
         """
         if not job.has_target:
             return []

@@ -430,7 +430,8 @@ class _RequestRelay:
         await self._send({"type": "http.response.body", "body": b""})
 
     def _pass_exchange_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
-        """Pass the exchange to the observer before the client gets the last byte and can send its next request."""
+        """Pass the exchange to the observer; `interruption_reason` is `None` if the response is complete."""
+        # Called before the client gets the last byte and can send its next request.
         lost = self._request_body.lost_reason or self._response_body.lost_reason
         if self._disconnect_watcher is None:
             lost = "the service responded before the end of the request"

@@ -98,7 +98,10 @@ def create_ssl_context(*, http2: bool) -> ssl.SSLContext:
 
 @functools.cache
 def _load_ssl_context(http2: bool, file: str | None, folder: str | None) -> ssl.SSLContext:  # noqa: ARG001
-    """Load a TLS context; cached by `http2`, because httpcore changes the context, and by the certificate files."""
+    """Load a TLS context; cached by `http2`, because httpcore changes the context, and by `file` and `folder`.
+
+    These are SSL_CERT_FILE and SSL_CERT_DIR, which httpx reads itself; `None` where the variable is not set.
+    """
     return httpx.create_ssl_context()
 
 
@@ -223,7 +226,7 @@ class Transport:
     async def __aexit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close every connection."""
+        """Close every connection. The arguments describe the error that ended the block, and are `None` without one."""
         await self._pools.close()
         for backend in self._prepared_backends:
             await backend.close()
@@ -246,12 +249,12 @@ class Transport:
             request: the request, with an absolute URL.
             provider_id: provider id to store in the exchange.
             operation_id: operation id to store in the exchange.
-            pinned_address: IP address to connect to instead of resolving the host name. TLS and the Host header still
-                use the name.
+            pinned_address: IP address to connect to; `None` resolves the host name. TLS and the Host header use the
+                name in both cases.
             detect_stream_end: is called with each chunk of an event stream and returns whether the stream is complete.
-                The connection is then read for at most `MAX_READ_AFTER_STREAM_END_S` seconds more. The function
-                is not called for requests to an application in this process.
-            max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
+                The connection is then read for at most `MAX_READ_AFTER_STREAM_END_S` seconds more. `None` reads to the
+                end. The function is not called for requests to an application in this process.
+            max_total_s: limit for the whole exchange in seconds; `None`, or a longer one, leaves that of the transport.
 
         Raises:
             UnreachableError: there is no connection, or the connection was lost; its `request_was_sent` tells
@@ -345,7 +348,7 @@ class Transport:
         host: str,
         detect_stream_end: Callable[[bytes], bool] | None,
     ) -> bytes:
-        """Read the body without decoding it, and time the chunks of the body."""
+        """Read the body undecoded, and time its chunks. `detect_stream_end` is that of `send`, and may be `None`."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         ended = False
         with contextlib.suppress(TimeoutError):  # after the last event of a stream only: the body is complete then

@@ -110,7 +110,10 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,  # noqa: ARG002 - always the default
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - always the default
     ) -> httpcore.AsyncNetworkStream:
-        """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305)."""
+        """Resolve `host` and connect; addresses that do not answer quickly are tried in parallel (RFC 8305).
+
+        `timeout` is in seconds; `None` waits without a limit. The arguments after it are always `None`.
+        """
         prepared_stream = await self._take_prepared_stream()
         if prepared_stream is not None:
             return prepared_stream
@@ -259,7 +262,10 @@ class _TimedNetworkStream(httpcore.AsyncNetworkStream):
         self._held_head = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return at most `max_bytes` bytes that arrived together; no bytes at the end of the stream."""
+        """Return at most `max_bytes` bytes that arrived together; no bytes at the end of the stream.
+
+        `timeout` is in seconds; `None` waits without a limit.
+        """
         protocol = self._protocol
         if self._held_head:  # of a CONNECT request, which has no body although the request that follows has one
             await self._send(b"", timeout)
@@ -276,7 +282,10 @@ class _TimedNetworkStream(httpcore.AsyncNetworkStream):
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send `buffer`, and wait as long as the operating system accepts no more bytes."""
+        """Send `buffer`, and wait as long as the operating system accepts no more bytes.
+
+        `timeout` is in seconds; `None` waits without a limit.
+        """
         if not buffer:
             return
         trace = CURRENT_TRACE.get()
@@ -325,7 +334,13 @@ class _TimedNetworkStream(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Return a stream over TLS on this connection."""
+        """Return a stream over TLS on this connection.
+
+        Args:
+            ssl_context: the certificates to trust, and the protocols to offer.
+            server_hostname: the name that the certificate must have; `None` only if `ssl_context` checks no name.
+            timeout: limit in seconds; `None` waits without a limit.
+        """
         protocol = _StreamProtocol(self._protocol.socket, is_called_by_loop=self._protocol.is_called_by_loop)
         try:
             with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
@@ -380,7 +395,7 @@ class _PreparedTlsStream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,  # noqa: ARG002 - a pool has one host
         timeout: float | None = None,  # noqa: ARG002
     ) -> httpcore.AsyncNetworkStream:
-        """Return the stream over TLS."""
+        """Return the stream over TLS that is open already. The arguments, which may be `None`, have no effect."""
         return self._stream
 
     async def aclose(self) -> None:

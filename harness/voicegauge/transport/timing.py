@@ -99,7 +99,7 @@ class VirtualClock:
         self.sleeps: list[float] = []
 
     def monotonic(self) -> float:
-        """Return the time slept, in seconds."""
+        """Return the seconds by which sleeping tasks have advanced the clock since it was created."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:

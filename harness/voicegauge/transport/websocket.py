@@ -111,7 +111,7 @@ class WebSocketConnection:
         """Prepare a connection.
 
         Args:
-            listener: is called with each message of the service, in the callback of the socket.
+            listener: is called with each message of the service, in the callback of the socket; `None` calls nothing.
             limits: limits of what the service may send.
             keeps_messages: whether the messages are kept for `build_traffic`.
         """
@@ -168,8 +168,8 @@ class WebSocketConnection:
 
         Args:
             request: the handshake.
-            ssl_context: the TLS context, for https.
-            max_wait_s: limit of the user in seconds, if shorter than `CONNECT_TIMEOUT_S`.
+            ssl_context: the TLS context, for https; `None` for http.
+            max_wait_s: limit in seconds; `None`, or a longer one, leaves `CONNECT_TIMEOUT_S`.
 
         Raises:
             TransportError: there was no response.
@@ -403,7 +403,10 @@ def _read_close_code(frame: WSFrame) -> int:
 
 
 def _describe_invalid_header(name: str, value: str | None) -> str:
-    """Return what is wrong with a header of an answer with status 101, in the words of RFC 6455, section 4.1."""
+    """Return what is wrong with a header of an answer with status 101, in the words of RFC 6455, section 4.1.
+
+    `value` is the value of the header; `None` if the answer does not have it.
+    """
     sent = f"is {value[:100]!r}" if value is not None else "is missing"
     expected = {
         "sec-websocket-accept": "the digest of the client's Sec-WebSocket-Key",
