@@ -448,8 +448,8 @@ class Client(ProviderConnection):
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
-            idempotency_key: the idempotency key of a new request; by default one is created where a contract documents
-                it.
+            idempotency_key: the idempotency key of a new request; `None` creates one where the contract documents such
+                keys.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -560,7 +560,7 @@ class Client(ProviderConnection):
     def _build_submit_request(
         self, target: BaseTarget, parts: RequestParts, request_to_repeat: RequestToRepeat | None, new_key: str | None
     ) -> tuple[Request, str | None]:
-        """Return the request to submit, and its idempotency key; `None` if the contract documents none."""
+        """Return the request to submit, and its key, `None` if none is documented; see `speak` for the arguments."""
         key = new_key or create_idempotency_key(target.operation)
         if request_to_repeat is not None:
             key = request_to_repeat.idempotency_key
@@ -583,7 +583,7 @@ class Client(ProviderConnection):
             target: the target that the request addresses.
             price_usd: the price of the request in dollars; `None` if no document states it.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
-            usage_priced_request: the request, if its price depends on the usage that the response reports.
+            usage_priced_request: the request, if its price depends on the usage that the response reports; else `None`.
 
         Raises:
             UsageError: there is a budget, and the price is unknown.

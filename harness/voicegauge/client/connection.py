@@ -361,12 +361,13 @@ class ProviderConnection:
             contract: the contract of the provider.
             transport: an open transport; the caller closes it.
             base_urls: replacement base URLs by the server's name in the contract; the name "" means every other server.
+                `None` replaces none.
             key: the API key, as `read_client_key` returns it; `None` sends no key.
-            clock: the clock used for waits between polls and retries; the real clock by default.
+            clock: the clock used for waits between polls and retries; `None` for the real clock.
             ledger: the budget from which requests reserve their price; `None` spends without a limit.
             rate_limiter: the rate limiter of the account; `None` sends requests without delay.
             seed: seed of the random jitter in retry waits.
-            max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
+            max_wait_s: maximum time of one delivery in seconds; `None` for as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
             staggers_polls: whether the wait before the first poll is extended for each job by a different fraction of
                 its length. Many similar jobs are then polled at different ages, which shows more precisely when such
@@ -443,8 +444,8 @@ class ProviderConnection:
             operation: an operation of this provider's contract.
             request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
-            url: replaces the operation's URL; a URL outside `origins` gets no key.
-            server_name: `x-name` of the server to use instead of the operation's own.
+            url: replaces the operation's URL, unless it is `None`; a URL outside `origins` gets no key.
+            server_name: `x-name` of the server to use; `None` for the operation's own.
 
         Raises:
             UsageError: a value cannot be sent.

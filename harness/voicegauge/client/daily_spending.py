@@ -149,7 +149,7 @@ class DailyBudget:
             max_cost_usd: limit for each day in dollars; `None` counts without a limit.
             get_now: returns the current time, with its time zone.
             on_storage_error: without a limit, called with the first error when a file cannot be written, after which
-                nothing more is counted. With a limit, the error is raised.
+                nothing more is counted; `None` calls nothing. With a limit, the error is raised.
         """
         self._folder, self._provider, self._get_now = folder / provider, provider, get_now
         self._limit = None if max_cost_usd is None else convert_budget_to_micro_usd(max_cost_usd)

@@ -173,7 +173,7 @@ def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) ->
 
     Args:
         response: the response whose header is read.
-        now_unix_s: Unix time in seconds; the current time by default.
+        now_unix_s: Unix time in seconds from which a date is counted; `None` for the current time.
     """
     value = response.find_header("retry-after")
     if value is None:

@@ -147,7 +147,7 @@ class RequestBuilder:
             request_parts: values of the operation's parameters and body.
             key: the API key, which is sent as the operation's security scheme documents, and only if the URL is the
                 provider's own; `None` sends no key.
-            url: replaces the operation's URL.
+            url: replaces the operation's URL, unless it is `None`.
 
         Raises:
             UsageError: a value cannot be sent.
@@ -302,10 +302,10 @@ def build_curl_command(
         contract: the contract, which names the environment variable and the place of the key.
         key: the key in use. Another key in the request (a wrong one, sent on purpose) is shown. If `None`, every value
             at the place of a key is replaced by the variable.
-        key_origins: the origins that may receive the key; by default those of the servers in the contract. In a request
+        key_origins: the origins that may receive the key; `None` for those of the servers in the contract. In a request
             to any other origin the key is masked.
-        default_key: the key that is sent if the variable is unset or empty, of letters, digits and "-"; by default the
-            empty text.
+        default_key: the key that is sent if the variable is unset or empty, of letters, digits and "-"; `None` for
+            the empty text.
     """
     target = parse_origin(request.url)
     names = [request.method, *(name for name, _ in request.headers)]

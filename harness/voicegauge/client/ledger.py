@@ -550,11 +550,12 @@ def settle_request(
     Args:
         reservation: the reserved price; `None` for a free request.
         operation: the operation that is called.
-        submit_observer: notified before the first attempt and after the last one, unless the request is free.
+        submit_observer: notified before the first attempt and after the last one, unless the request is free;
+            `None` notifies nobody.
         idempotency_key: the idempotency key in the request, for the observer; `None` without one.
         repeats_earlier_request: whether an earlier process may have been charged for a request with the same
             idempotency key.
-        usage_priced_request: the request, if its price depends on the usage that the response reports.
+        usage_priced_request: the request, if its price depends on the usage that the response reports; else `None`.
 
     Yields:
         A list, to which the block adds the exchanges of the request. All except the last were rejected.

@@ -242,12 +242,12 @@ class SocketDeliveries:
             client: builds the handshake, and has the budget.
             target: the target that speaks.
             text: the text.
-            pacing: how the text is cut into pieces, if the target accepts them; by default it is sent whole.
+            pacing: how the text is cut into pieces, if the target accepts them; `None` sends it whole.
             flushes: whether to flush the text before the turn ends, if the contract has such a message.
             interrupts: whether to send another turn with the same text first, and interrupt it at its first audio, if
                 the target can be interrupted. Both turns are charged.
-            submit_observer: notified before the text is sent, and after the turn.
-            price_usd: the price of this turn in dollars; replaces the contract's price.
+            submit_observer: notified before the text is sent, and after the turn; `None` notifies nobody.
+            price_usd: the price of this turn in dollars, instead of the contract's price; `None` keeps that price.
             request_to_repeat: the earlier turn that this one repeats; `None` for a new one.
 
         Raises:
@@ -435,8 +435,8 @@ async def deliver_transcription(
         client: builds the handshake, has the budget, and says how long the service has to report the end of a turn.
         target: the target that transcribes.
         file: the recording.
-        submit_observer: notified before the recording is sent, and after it.
-        price_usd: the price of the recording with `TRAILING_SILENCE_S`, in dollars.
+        submit_observer: notified before the recording is sent, and after it; `None` notifies nobody.
+        price_usd: the price of the recording with `TRAILING_SILENCE_S`, in dollars; `None` if it is not known.
         request_to_repeat: the earlier request that this one repeats; `None` for a new one.
 
     Raises:

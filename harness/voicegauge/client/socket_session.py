@@ -64,9 +64,9 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         Args:
             client: builds the handshake with base URL and key.
             target: the target that the connection is opened to.
-            audio_format: format to ask for; by default the target's first.
+            audio_format: format to ask for; `None` for the target's first.
             key: replaces the client's key; `None` sends none.
-            timeout_s: time in seconds that the service has for a turn, or to report its end; by default
+            timeout_s: time in seconds that the service has for a turn, or to report its end; `None` for
                 `default_timeout_s`.
             is_service_working: extends deadlines as long as it is true, so that a busy machine is not taken for a
                 service that says nothing more; `None` for a service that cannot be asked.

@@ -87,7 +87,7 @@ class JobStore:
             account: the account to charge.
             target: the target that was used.
             character_count: the number of characters in the text.
-            audio_duration_s: for audio input, the duration of the uploaded audio in seconds.
+            audio_duration_s: for audio input, the duration of the uploaded audio in seconds; else `None`.
 
         Returns:
             The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
@@ -156,7 +156,7 @@ class JobStore:
             planned_speech: what the job speaks, and how long it takes.
             account: the account that the job belongs to.
             charge: the amount charged; `None` if the request has no price.
-            batch_items: the jobs of a batch; `None` for a job that is no batch.
+            batch_items: the jobs of a batch; `None` for a single job.
 
         Raises:
             Rejection: the scenario header names a state that such jobs do not have.

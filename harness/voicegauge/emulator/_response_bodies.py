@@ -38,7 +38,7 @@ class BodyTemplate(NamedTuple):
 
 
 def find_json_media(response: ResponseSpec | None) -> MediaType | None:
-    """Return the documented JSON body of a response; `None` if it has none."""
+    """Return the documented JSON body of `response`; `None` if it has none, or if it is `None` itself."""
     if response is None:
         return None
     return next((media_spec for media_spec in response.media_types.values() if is_json(media_spec.name)), None)
@@ -137,7 +137,8 @@ def select_body_template(
     Args:
         media_spec: the documented media type.
         rank_example: returns the sort keys of an example, most significant first; `None` excludes the example.
-        required_values: values that a value built from the schema must contain, each under its location in the body.
+        required_values: values that a value built from the schema must contain, each under its location in the body;
+            `None` requires nothing.
     """
     ranked: list[tuple[Any, ...]] = []
     for example in media_spec.examples:

@@ -241,6 +241,8 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
 def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: str) -> str | None:
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
+    `stream_spec` describes the stream; it is `None`, and so is the result, for a response without a stream of events.
+
     Raises:
         Rejection: the stream has no such final event.
     """

@@ -307,7 +307,8 @@ def _find_documented_audio_format(request: ParsedRequest, target: Target, reques
 def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
     """Return the bit rate in kbit/s of an MP3 format whose bit rate or sample rate is documented, else `None`.
 
-    If only the sample rate is documented, the bit rate is `DEFAULT_BITRATE_KBPS`.
+    If only the sample rate is documented, the bit rate is `DEFAULT_BITRATE_KBPS`. `documented_format` is `None` if no
+    format is documented.
     """
     if documented_format is None or documented_format.codec != "mp3":
         return None

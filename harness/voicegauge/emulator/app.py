@@ -524,7 +524,7 @@ def serve(
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         ssl_context: the certificate of the server; `None` for http and ws.
-        on_client_finding: function that is called with each finding about a client of a WebSocket.
+        on_client_finding: function that is called with each finding about a client of a WebSocket; `None` for none.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.

@@ -119,7 +119,10 @@ class FaultInjector:
         target: Target | BaseSocketTarget | None,
         *request_operations: Operation | None,
     ) -> Iterator[ChangeT]:
-        """Yield what `get_change` returns for each fault that applies to a request, without `None`."""
+        """Yield what `get_change` returns for each fault that applies to a request, without `None`.
+
+        See `_InjectedFault.applies_to` for `target` and `request_operations`, also for what `None` means.
+        """
         for fault in self._find_applicable_faults(target, *request_operations):
             change = get_change(fault)
             if change is not None:
@@ -211,7 +214,7 @@ class FaultInjector:
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
     def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:
-        """Return the delay, in seconds, that faults add to a response; `target` is `None` if the request has none."""
+        """Return the delay, in seconds, that faults add to a response; `target` is `None` if it is not known."""
         return sum(fault.response_delay_s for fault in self._find_applicable_faults(target, operation))
 
 
