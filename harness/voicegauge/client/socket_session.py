@@ -346,7 +346,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
         )
 
     async def wait_for_end(self, turn: SocketTurn) -> bool:
-        """Wait until a turn is complete; return whether it was in time."""
+        """Wait until a turn is complete or has failed; return whether it is so when the wait ends."""
         return await self._wait_while_service_works(
             lambda: turn.finished_ms is not None or self._has_failed(turn), self.timeout_s
         )

@@ -265,7 +265,7 @@ class JobStore:
         return state
 
     def has_succeeded(self, job: EmulatedJob) -> bool:
-        """Whether a job has ended in success."""
+        """Whether `job` has ended in success by now; its state is updated first."""
         operation = job.target.job_operation
         state = self.update_job_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None

@@ -299,7 +299,7 @@ def _change_text_length(text: str) -> str:
 
 
 def is_body_audio(response: EmulatedResponse) -> bool:
-    """Whether the body is audio."""
+    """Whether the body of `response` is the bytes of audio itself, neither JSON with audio nor empty."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)
 
 

@@ -51,7 +51,7 @@ class WebhookSubscription:
 
     @property
     def operation(self) -> Operation:
-        """Operation of the request."""
+        """The operation of the request that named the webhook URL."""
         return self.request.operation
 
     @property

@@ -129,12 +129,12 @@ class FaultInjector:
                 yield change
 
     def list_socket_faults(self, target: BaseSocketTarget) -> list[SocketFault]:
-        """Return how faults change the WebSockets of a target."""
+        """Return the changes that faults make to the WebSockets of `target`, one for each fault that applies."""
         found = self._find_applicable_faults(target, target.operation)
         return [fault.socket for fault in found if fault.socket is not None and fault.applies_to_socket(target)]
 
     def change_response(self, response: EmulatedResponse) -> None:
-        """Change a response before it is sent."""
+        """Change `response`, which is not sent yet, by each fault that applies to its target and operation."""
         for change in self._find_changes(lambda fault: fault.change_response, response.target, response.operation):
             change(response)
 

@@ -147,7 +147,7 @@ def _read_handshake_values(
 
 
 async def reject_handshake(send: Callable[[Any], Awaitable[None]], status: int, reason: str) -> None:
-    """Answer a handshake with an HTTP status other than 101."""
+    """Answer a handshake with `status`, an HTTP status other than 101, and with `reason` as a JSON error."""
     headers = [(b"content-type", b"application/json"), (b"server", SERVER_HEADER_VALUE.encode())]
     await send({"type": "websocket.http.response.start", "status": int(status), "headers": headers})
     body = json.dumps({"error": reason}).encode()

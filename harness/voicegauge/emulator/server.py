@@ -418,7 +418,7 @@ class BodyMemory:
     """
 
     def __init__(self) -> None:
-        """Create a memory, all of which is free."""
+        """Create a memory of `MAX_BODY_MEMORY_BYTES`, none of which is reserved."""
         self._free_bytes = MAX_BODY_MEMORY_BYTES
         self._exempt_share: BodyMemoryShare | None = None
         self._waiters: list[asyncio.Future[None]] = []
