@@ -339,7 +339,7 @@ def _iterate_options(request_type: type[Any]) -> Iterator[DeclaredOption]:
                 yield dataclasses.replace(inner, group=field)
 
 
-class _AnnotationNames(dict[str, Any]):
+class _AnnotationNamespace(dict[str, Any]):
     """The names of a module and their values. A missing name gives `Any`: it is imported for type checking only."""
 
     def __missing__(self, name: str) -> Any:
@@ -355,7 +355,7 @@ def _resolve_annotation(annotation: Any, module_name: str) -> Any:
     """Return the type that an annotation of a module names. `typing.get_type_hints` rejects missing names."""
     if not isinstance(annotation, str):
         return annotation
-    names = _AnnotationNames(vars(builtins) | vars(sys.modules[module_name]))
+    names = _AnnotationNamespace(vars(builtins) | vars(sys.modules[module_name]))
     # Compiled first: after Ctrl-C during the `eval` of a text, Python exits by SIGINT instead of with our status.
     return eval(compile(annotation, module_name, "eval"), {}, names)  # noqa: S307 - our own source
 

@@ -74,7 +74,7 @@ def test_an_operation_has_one_of_the_two_keys(rejected_edit) -> None:
 def test_a_price_per_minute_applies_to_the_uploaded_audio(ttsai) -> None:
     target = ttsai.audio_input_targets["stt-whisper"]
     assert quote_price(target, 0, audio_s=90).price_credits == 3000
-    assert quote_price(target, 0, audio_s=90, user_price_usd=0.01).price_usd == 0.01
+    assert quote_price(target, 0, audio_s=90, user_usd_per_request=0.01).price_usd == 0.01
     assert describe_price(target) == "2,000 credits / minute of audio"
 
 

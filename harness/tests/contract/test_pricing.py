@@ -163,14 +163,18 @@ def test_the_price_of_the_user_takes_precedence(priced) -> None:
     disputed = priced(
         "{unit: request, alternatives: [{unit: request, usd_per_unit: 0.01}, {unit: request, usd_per_unit: 0.03}]}"
     )
-    assert quote_price(disputed, 1, user_price_usd=0.02) == (0.02, None, 0.02)
-    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1, user_price_usd=0.02) == (0.02, 50, 0.02)
+    assert quote_price(disputed, 1, user_usd_per_request=0.02) == (0.02, None, 0.02)
+    assert quote_price(priced("{unit: request, credits_per_unit: 50}"), 1, user_usd_per_request=0.02) == (
+        0.02,
+        50,
+        0.02,
+    )
 
 
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
     target = priced("")
     assert quote_price(target, 500) == (None, None, None)
-    assert quote_price(target, 500, user_price_usd=0.2).price_usd == 0.2
+    assert quote_price(target, 500, user_usd_per_request=0.2).price_usd == 0.2
     assert describe_price(target) == "not documented"
 
 

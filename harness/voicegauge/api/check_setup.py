@@ -144,7 +144,7 @@ def plan_requested_cases(
     are_chosen = isinstance(case_ids, CasePatterns) or bool(case_ids)
     is_own_server = all(target.contract.provider.self_hosted is not None for target in targets)
     sends_every_valid_request = request.every_valid_request or all(  # as those to a server of the user's own are
-        quote_price(target, 1, user_price_usd=prices.get(target.id)).reserved_usd == 0 for target in targets
+        quote_price(target, 1, user_usd_per_request=prices.get(target.id)).reserved_usd == 0 for target in targets
     )
     plan = plan_cases(
         targets,

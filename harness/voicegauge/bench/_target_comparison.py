@@ -220,7 +220,7 @@ class ComparedTarget(NamedTuple):
         return any(samples.has_delivered for samples in self.baseline_samples)
 
     def describe_clips_left_out(self) -> str:
-        """Return which clips do not count in its ratings and its voice; empty if all do."""
+        """Return a sentence: how many clips of each side do not count in the comparison of ratings and voice; or ""."""
         before = [one.voice.left_out for one in self.baseline_samples]
         baseline = LeftOutClips(
             wrong_count=sum(one.wrong_count for one in before), copy_count=sum(one.copy_count for one in before)

@@ -263,14 +263,14 @@ def _check_request_count(text_count: int, target_count: int, settings: BenchPlan
 
 
 def _quote_prices(
-    target: BaseTarget, texts: Iterable[SuiteText], settings: BenchPlanSettings, user_price_usd: float | None
+    target: BaseTarget, texts: Iterable[SuiteText], settings: BenchPlanSettings, user_usd_per_request: float | None
 ) -> dict[SuiteText, PriceQuote]:
     """Return the price of one request for each text; the user's own price per request unless that is `None`."""
     return {
         text: quote_turn_price(
             target,
             target.count_charged_characters(text.text) if isinstance(target, Target | SocketTarget) else len(text.text),
-            user_price_usd=user_price_usd,
+            user_usd_per_request=user_usd_per_request,
             interrupts=settings.interrupts,
         )
         for text in texts
@@ -371,7 +371,7 @@ def _plan_session(
 
 
 def _build_planned_target_cost(
-    target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None
+    target: BaseTarget, rounds: Sequence[SampleRound], user_usd_per_request: float | None
 ) -> PlannedTargetCost:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.price_usd for one in planned if one.price.price_usd is not None]
@@ -383,17 +383,17 @@ def _build_planned_target_cost(
         character_count=sum(len(one.text.text) for one in planned),
         usd=sum_usd(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
-        price_text=_describe_target_price(target, user_price_usd),
+        price_text=_describe_target_price(target, user_usd_per_request),
         reserved_usd=sum_usd(reserved) if len(reserved) == len(planned) else None,
     )
 
 
-def build_measured_target(target: BaseTarget, user_price_usd: float | None = None) -> MeasuredTarget:
+def build_measured_target(target: BaseTarget, user_usd_per_request: float | None = None) -> MeasuredTarget:
     """Return the record of `target` for a run's manifest.
 
     Args:
         target: the target to describe.
-        user_price_usd: the user's own price per request, which replaces the contract's unless it is `None`.
+        user_usd_per_request: the user's own price per request, which replaces the contract's unless it is `None`.
     """
     # Users run the server themselves if the contract says so, or if its own server is on this machine.
     host = urlsplit(target.operation.server.url).hostname or ""
@@ -404,8 +404,8 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
         contract_version=target.contract.version,
         contract_sha256=target.contract.document.sha256,
         price=TargetPrice(
-            description=_describe_target_price(target, user_price_usd),
-            claims=_list_price_claims(target, user_price_usd),
+            description=_describe_target_price(target, user_usd_per_request),
+            claims=_list_price_claims(target, user_usd_per_request),
         ),
         max_characters=_find_max_characters(target),
         languages=target.target_spec.supported_languages,
@@ -414,19 +414,19 @@ def build_measured_target(target: BaseTarget, user_price_usd: float | None = Non
     )
 
 
-def _describe_target_price(target: BaseTarget, user_price_usd: float | None) -> str:
+def _describe_target_price(target: BaseTarget, user_usd_per_request: float | None) -> str:
     return (
         describe_price(target)
-        if user_price_usd is None
-        else f"{format_price_usd(user_price_usd, is_exact=True)} / request (--price)"
+        if user_usd_per_request is None
+        else f"{format_price_usd(user_usd_per_request, is_exact=True)} / request (--price)"
     )
 
 
-def _list_price_claims(target: BaseTarget, user_price_usd: float | None) -> tuple[PriceClaim, ...]:
+def _list_price_claims(target: BaseTarget, user_usd_per_request: float | None) -> tuple[PriceClaim, ...]:
     """Return what documents state about the price; the user's own price unless it is `None`, which nobody disputes."""
-    if user_price_usd is None:
+    if user_usd_per_request is None:
         return tuple(one.claim for one in list_all_claims(target))
-    part = PricePart(unit="request", usd_per_unit=user_price_usd, units_per_request=1, max_units_per_request=1)
+    part = PricePart(unit="request", usd_per_unit=user_usd_per_request, units_per_request=1, max_units_per_request=1)
     own = PriceClaim(claimant="provider_text", parts=(part,))
     # The user states a price in dollars, which says nothing about the credits that the provider takes.
     in_credits = (

@@ -382,8 +382,8 @@ MAX_ITERATIONS_WITHOUT_SMOOTHING = 400
 """Largest number of iterations of the estimation without smoothing."""
 MIN_PROBABILITY_CHANGE = 1e-6
 """Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
-RELATIVE_SMOOTHING_WIDTH = 0.2
-"""Standard deviation of the smoothing, relative to the typical time between two polls."""
+SMOOTHING_WIDTH_PER_POLL_INTERVAL = 0.2
+"""Standard deviation of the smoothing, as a share of the typical time between two polls."""
 SMOOTHING_CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
 ITERATIONS_WITH_SMOOTHING = 200
@@ -459,8 +459,8 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
     limited, counts = np.unique(rounded, axis=0, return_counts=True)
     is_inside = (limited[:, :1] - step / 2 <= centers) & (centers <= limited[:, 1:] + step / 2)
     inside = is_inside.astype(np.float64)
-    reach = math.ceil(4 * RELATIVE_SMOOTHING_WIDTH * width / step)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (RELATIVE_SMOOTHING_WIDTH * width)) ** 2)
+    reach = math.ceil(4 * SMOOTHING_WIDTH_PER_POLL_INTERVAL * width / step)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (SMOOTHING_WIDTH_PER_POLL_INTERVAL * width)) ** 2)
     kernel /= kernel.sum()
     masses: FloatArray = np.full(len(centers), 1 / len(centers))
     # Each step divides every time among the cells of its interval in proportion to the present estimate (E), adds up

@@ -463,7 +463,7 @@ class PlaceSender:
         request_to_repeat: RequestToRepeat | None,
         slot_wait_ms: float,
     ) -> MeasuredSample:
-        """Pay for a sample, and let a worker measure it; it has its place, and was started by this machine's clock.
+        """Pay for a sample, and let a worker at its place measure it. Its start is stated by this machine's clock.
 
         `upload` is `None` if text is sent, and `request_to_repeat` if no request of an earlier command is repeated.
 

@@ -252,7 +252,13 @@ def _has_allowed_format(audio: DecodedAudio, limits: UploadLimits) -> bool:
 
 
 def _find_limit_pointer(target: Target, upload_field: str, limit_key: str) -> str:
-    """Return the pointer to a limit of uploads in the contract: at the operation, or at the root for all operations."""
+    """Return the JSON pointer to a limit of `x-limits.upload_limits`: at the operation, otherwise at the root.
+
+    Args:
+        target: the target whose operation takes the upload.
+        upload_field: field of the request that takes the upload.
+        limit_key: name of the limit, such as "max_duration_s".
+    """
     suffix = f"/x-limits/upload_limits/{escape_pointer_token(upload_field)}/{limit_key}"
     own = f"{target.operation.pointer}{suffix}"
     pointer_tokens = split_json_pointer(own)

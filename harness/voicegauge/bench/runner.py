@@ -597,4 +597,4 @@ class _PlanRunner:
         usd = self._config.user_price_usd_by_target.get(target.id)
         trailing_s = TRAILING_SILENCE_S if isinstance(target, TranscriptionSocketTarget) else 0.0
         audio_s = upload.audio_duration_s + trailing_s
-        return quote_price(target, len(planned_sample.text.text), audio_s=audio_s, user_price_usd=usd)
+        return quote_price(target, len(planned_sample.text.text), audio_s=audio_s, user_usd_per_request=usd)

@@ -131,7 +131,7 @@ def build_pairwise_rows(
         filter_func=lambda start: next(tried) < MAX_TRIED_ROW_STARTS and is_possible(dict(enumerate(start))),
     )
     rows = [tuple(row) for row in all_pairs]
-    covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
+    covered = {pair for row in rows for pair in _iterate_pairs_of_choices(row)}
     impossible_values: set[tuple[int, int]] = set()
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(value_counts)), 2):
@@ -140,7 +140,7 @@ def build_pairwise_rows(
                 continue
             row = _complete_row(value_counts, {one: a, two: b}, is_possible, rows)
             rows += [row] if row else []
-            covered.update(_iterate_index_pairs(row))
+            covered.update(_iterate_pairs_of_choices(row))
             if not row:
                 # A value that no request can have would be searched for with each value of each other field.
                 impossible_values |= {
@@ -193,8 +193,8 @@ def build_requests_with_each_value(
         yield _describe_values(fields, values), _set_field_values(base_request[1], fields, values)
 
 
-def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield each pair of indexes in a row as (position, index, later position, index at the later position)."""
+def _iterate_pairs_of_choices(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield each two choices of a row, as (field position, value index, later field position, its value index)."""
     for (one, a), (two, b) in itertools.combinations(enumerate(row), 2):
         yield one, a, two, b
 

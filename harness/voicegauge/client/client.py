@@ -462,7 +462,7 @@ class Client(ProviderConnection):
         parts = map_speech_request(target, speech_request)
         request, key = self._build_submit_request(target, parts, request_to_repeat, idempotency_key)
         characters = target.count_charged_characters(speech_request.text)
-        price = quote_price(target, characters, user_price_usd=price_usd).reserved_usd
+        price = quote_price(target, characters, user_usd_per_request=price_usd).reserved_usd
         priced = UsagePricedRequest(target, characters) if price_usd is None else None
         with self.reserve_and_settle(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
@@ -505,7 +505,9 @@ class Client(ProviderConnection):
         """
         parts = build_audio_input_request(audio_input_target, audio, {})
         request, key = self._build_submit_request(audio_input_target, parts, request_to_repeat, idempotency_key)
-        price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).reserved_usd
+        price = quote_price(
+            audio_input_target, 0, audio_s=audio_duration_s, user_usd_per_request=price_usd
+        ).reserved_usd
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
         with self.reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(

@@ -255,7 +255,7 @@ class SocketDeliveries:
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         characters = target.count_charged_characters(text)
-        price = quote_turn_price(target, characters, user_price_usd=price_usd, interrupts=interrupts).reserved_usd
+        price = quote_turn_price(target, characters, user_usd_per_request=price_usd, interrupts=interrupts).reserved_usd
         with client.reserve_and_settle(target, price, request_to_repeat) as settlement:
             sending_options = _SendingOptions(pacing, flushes, interrupts and target.can_be_interrupted)
             return await self._deliver(client, target, text, sending_options, settlement, submit_observer)

@@ -277,7 +277,7 @@ def lock_ended_journals(folder: Path) -> Iterator[Journal]:
 def compute_account_checksum(api_key: str | None) -> str:
     """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed.
 
-    Without a key (`None`) it is the checksum of an empty text.
+    It has 8 hexadecimal digits, and is always the same one without a key (`None`).
     """
     # Four bytes tell the few keys of one user apart, and say next to nothing about a key that was made at random.
     return hashlib.blake2b((api_key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()

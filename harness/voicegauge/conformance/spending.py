@@ -167,7 +167,7 @@ def compute_price_usd(
         # Rounded up, because a price reserved too low could let a check exceed its budget.
         math.ceil(character_count / request_count),
         audio_s=audio_duration_s or None,
-        user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
+        user_usd_per_request=price_usd_by_name.get(build_price_name(priced_item)),
     ).reserved_usd
     return None if price_usd is None else price_usd * request_count
 

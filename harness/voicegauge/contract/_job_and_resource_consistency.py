@@ -224,7 +224,7 @@ def check_state_graph(
     pointer: str,
     nodes: Mapping[str, JobState] | Mapping[str, EventSpec],
     *,
-    node_type: str,
+    node_noun: str,
     start_nodes: Sequence[str],
     needs_end: bool = True,
 ) -> None:
@@ -234,7 +234,7 @@ def check_state_graph(
         document: the contract document, for error messages.
         pointer: JSON pointer to the mapping of nodes.
         nodes: the nodes by name.
-        node_type: what a node is, for error messages: "state" or "event".
+        node_noun: what a node is, for error messages: "state" or "event".
         start_nodes: the names of the nodes that may come first.
         needs_end: whether some node must end in success.
 
@@ -247,13 +247,13 @@ def check_state_graph(
             if following not in nodes:
                 raise document.build_error(
                     f"{pointer}/{escape_pointer_token(name)}/successor_names",
-                    f"{following!r} is not among these {node_type}s",
+                    f"{following!r} is not among these {node_noun}s",
                 )
         if bool(node.successor_names) == bool(node.terminal_outcome):
-            reason = f"{node_type} {name!r} must have either successor_names or terminal_outcome: success | failure"
+            reason = f"{node_noun} {name!r} must have either successor_names or terminal_outcome: success | failure"
             raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
     if needs_end and not any(node.terminal_outcome == "success" for node in nodes.values()):
-        raise document.build_error(pointer, f"no {node_type} ends in success")
+        raise document.build_error(pointer, f"no {node_noun} ends in success")
     reached = list(start_nodes)
     for name in reached:  # the list grows during the iteration
         reached += [following for following in nodes[name].successor_names if following not in reached]
@@ -261,7 +261,7 @@ def check_state_graph(
         if name not in reached:
             raise document.build_error(
                 f"{pointer}/{escape_pointer_token(name)}",
-                f"{node_type} {name!r} cannot be reached from {start_nodes[0]!r}",
+                f"{node_noun} {name!r} cannot be reached from {start_nodes[0]!r}",
             )
 
 
@@ -279,7 +279,7 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
         raise document.build_error(f"{pointer}/states", "x-job needs at least one state")
     # A job starts in the first state that is listed.
     check_state_graph(
-        document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
+        document, f"{pointer}/states", job_spec.states, node_noun="state", start_nodes=[next(iter(job_spec.states))]
     )
     check_locations(operation, pointer, job_spec)
     for name, state in job_spec.states.items():
@@ -371,7 +371,7 @@ def _check_stream_spec(operation: Operation, stream_spec: StreamSpec, *, is_stre
         document,
         f"{pointer}/events",
         stream_spec.events,
-        node_type="event",
+        node_noun="event",
         start_nodes=starts,
         needs_end=not stream_spec.ends_with_response,
     )

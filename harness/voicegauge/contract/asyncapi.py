@@ -67,7 +67,7 @@ def get_usual_client_action(*, is_version_3: bool) -> str:
     return "receive" if is_version_3 else "publish"
 
 
-def find_client_action(
+def guess_client_action(
     descriptions_by_action: Mapping[str, Iterable[str]], names_by_action: Mapping[str, Iterable[str]]
 ) -> str | None:
     """Return the action whose messages clients send, as far as the words of a document show it.

@@ -111,17 +111,17 @@ def _parse_named_amount(text: str, expected_form: str) -> tuple[str, float]:
 
 
 def quote_turn_price(
-    target: BaseTarget, character_count: int, *, user_price_usd: float | None, interrupts: bool
+    target: BaseTarget, character_count: int, *, user_usd_per_request: float | None, interrupts: bool
 ) -> PriceQuote:
     """Return the price of a turn over a WebSocket, and of an interrupted one with the same text before it.
 
     Args:
         target: the target; `interrupts` has no effect on one that cannot be interrupted.
         character_count: number of characters of the text that are charged.
-        user_price_usd: the user's own price of a turn in dollars; `None` for the contract's.
+        user_usd_per_request: the user's own price of a turn in dollars; `None` for the contract's.
         interrupts: whether an interrupted turn precedes, which is charged as if it were spoken.
     """
-    quote = quote_price(target, character_count, user_price_usd=user_price_usd)
+    quote = quote_price(target, character_count, user_usd_per_request=user_usd_per_request)
     if not interrupts or not isinstance(target, SocketTarget) or not target.can_be_interrupted:
         return quote
     # The interrupted turn has the same text, and how much of it a provider charges is not documented anywhere: all of
@@ -135,7 +135,7 @@ def quote_price(
     character_count: int,
     *,
     audio_s: float | None = None,
-    user_price_usd: float | None = None,
+    user_usd_per_request: float | None = None,
 ) -> PriceQuote:
     """Return the price of one request.
 
@@ -144,7 +144,7 @@ def quote_price(
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them; 0 for audio
             input.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
-        user_price_usd: dollars per request that the user set, instead of those in the contract; `None` if none are.
+        user_usd_per_request: dollars per request that the user set instead of the contract; `None` if not set.
     """
     claims = list_priced_claims(target)
     # By identity: two documents may claim the same, and are two claims.
@@ -155,8 +155,8 @@ def quote_price(
     credits = [cost.credits for cost in typical.values() if cost.credits is not None]
     best_credits = _find_newest_binding_claim(claims, lambda one: typical[id(one)].credits is not None)
     price_credits = typical[id(best_credits)].credits if best_credits is not None else max(credits, default=None)
-    if user_price_usd is not None:
-        return PriceQuote(user_price_usd, price_credits, user_price_usd)
+    if user_usd_per_request is not None:
+        return PriceQuote(user_usd_per_request, price_credits, user_usd_per_request)
     best = _find_newest_binding_claim(claims, lambda one: typical[id(one)].usd is not None)
     reserved = [cost.usd for costs in (typical, highest) for cost in costs.values() if cost.usd is not None]
     return PriceQuote(typical[id(best)].usd if best is not None else None, price_credits, max(reserved, default=None))

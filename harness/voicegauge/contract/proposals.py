@@ -37,8 +37,8 @@ from voicegauge.contract.asyncapi import (
     OPPOSITE_ACTIONS,
     build_document_without_operations,
     embed_asyncapi,
-    find_client_action,
     get_usual_client_action,
+    guess_client_action,
     read_asyncapi_document,
     read_messages,
     resolve_object,
@@ -132,7 +132,7 @@ class _SocketOverlayWriter:
         self._is_version_3 = str(asyncapi.data.get("asyncapi", "")).startswith("3.")
         self._channels = list(self._iterate_channels())
         usual = get_usual_client_action(is_version_3=self._is_version_3)
-        self._client_action = self._find_client_action() or usual
+        self._client_action = self._guess_client_action() or usual
         self._states_client_action = self._client_action != usual
         self._todo: list[str] = []
         self._used_names: set[str] = set()
@@ -201,7 +201,7 @@ class _SocketOverlayWriter:
             }
             yield _Channel(key, path, pointer, messages)
 
-    def _find_client_action(self) -> str | None:
+    def _guess_client_action(self) -> str | None:
         names: dict[str, list[str]] = {}
         descriptions: dict[str, list[str]] = {}
         for channel in self._channels:
@@ -213,7 +213,7 @@ class _SocketOverlayWriter:
                     texts += [str(node[key]) for key in ("title", "summary") if key in node]
                 operation = self._read_mapping_at(f"{channel.pointer}/{action}")
                 texts += [str(operation[key]) for key in ("summary", "operationId") if key in operation]
-        return find_client_action(descriptions, names)
+        return guess_client_action(descriptions, names)
 
     def _read_mapping_at(self, pointer: str) -> dict[str, Any]:
         """Return the mapping at `pointer` in the document; an empty one if there is none."""

@@ -403,7 +403,7 @@ _RULE_ID_PART_BY_VALUE_KEYWORD = {
 }
 """Keywords with separate rules for additions, removals and changes, each with the part of rule ids that stands for
 it."""
-_RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD = {
+_RULE_ID_PART_BY_SINGLE_RULE_KEYWORD = {
     "contentMediaType": "content-media-type",
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
@@ -480,8 +480,8 @@ def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNod
         yield from _compare_keyword_values(part, old_node, new_node, is_bound=True)
     elif keyword in _RULE_ID_PART_BY_VALUE_KEYWORD:
         yield from _compare_keyword_values(_RULE_ID_PART_BY_VALUE_KEYWORD[keyword], old_node, new_node)
-    elif keyword in _RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD:
-        action = f"{_RULE_ID_PART_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
+    elif keyword in _RULE_ID_PART_BY_SINGLE_RULE_KEYWORD:
+        action = f"{_RULE_ID_PART_BY_SINGLE_RULE_KEYWORD[keyword]}-changed"
         yield from (
             change._replace(rule_id_suffix=action) for change in _compare_keyword_values("", old_node, new_node)
         )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, find_client_action, get_usual_client_action
+from voicegauge.contract.asyncapi import OPPOSITE_ACTIONS, get_usual_client_action, guess_client_action
 from voicegauge.contract.document_parts import ASYNCAPI_KEY, OPENAPI_METHODS
 from voicegauge.drift._api_part import ApiPart
 from voicegauge.drift._document_node import DocumentNode, NodePair, encode_canonical_json, is_same_json, pair_by_key
@@ -379,7 +379,7 @@ class _DocumentChannels(NamedTuple):
     client_action: str | None
     """The action with the client's messages in channels without `x-socket`; `None` if nothing shows it."""
 
-    def find_client_action(self, path: str) -> str:
+    def guess_client_action(self, path: str) -> str:
         """Return the AsyncAPI action of a channel, such as "publish", that has the messages which clients send."""
         return self.channels[path].client_action or self.client_action or self.usual_client_action
 
@@ -421,11 +421,11 @@ def _list_channels(root: DocumentNode) -> _DocumentChannels:
         found[key] = found[key].merge(listed) if key in found else listed
     stated = next((one.client_action for one in found.values() if one.client_action is not None), None)
     return _DocumentChannels(
-        found, usual, stated or _find_client_action_in_words(document, found, is_asyncapi_3=is_asyncapi_3)
+        found, usual, stated or _guess_client_action_from_words(document, found, is_asyncapi_3=is_asyncapi_3)
     )
 
 
-def _find_client_action_in_words(
+def _guess_client_action_from_words(
     document: DocumentNode, channels: dict[str, _ChannelWithActions], *, is_asyncapi_3: bool
 ) -> str | None:
     """Return the action of the client's messages if the words of a document show it, else `None`."""
@@ -444,7 +444,7 @@ def _find_client_action_in_words(
     for action, operation in operations:
         if action in OPPOSITE_ACTIONS:
             descriptions.setdefault(action, []).extend(_list_texts_under_keys(operation, "summary", "operationId"))
-    return find_client_action(descriptions, names)
+    return guess_client_action(descriptions, names)
 
 
 def _list_texts_under_keys(node: DocumentNode, *keys: str) -> list[str]:
@@ -460,7 +460,7 @@ def _choose_client_action(
         count = 0
         for path, channel in undecided_document.channels.items():
             if path in other_document.channels:
-                there, other_action = other_document.channels[path].messages, other_document.find_client_action(path)
+                there, other_action = other_document.channels[path].messages, other_document.guess_client_action(path)
                 count += len(channel.messages[action].keys() & there[other_action].keys())
                 opposite = channel.messages[OPPOSITE_ACTIONS[action]]
                 count += len(opposite.keys() & there[OPPOSITE_ACTIONS[other_action]].keys())
@@ -474,7 +474,7 @@ def _choose_client_action(
 def _assign_messages_to_sides(document_channels: _DocumentChannels) -> dict[str, _Channel]:
     found = {}
     for path, channel in document_channels.channels.items():
-        client_action = document_channels.find_client_action(path)
+        client_action = document_channels.guess_client_action(path)
         messages: dict[SocketSide, dict[str, DocumentNode]] = {
             "client": channel.messages[client_action],
             "server": channel.messages[OPPOSITE_ACTIONS[client_action]],

@@ -149,7 +149,7 @@ def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
     "change_job_states", "failure-undone", "A job that failed is reported as succeeded later.", _CAN_JOB_FAIL
 )
 def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the states of a job that enters a failure state and then succeeds."""
+    """Return the states of a job that enters a failure state, if there is one, and then succeeds."""
     success = find_shortest_state_sequence(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 

@@ -147,9 +147,9 @@ def parse_whole_number(text: str | None) -> int | None:
 
 
 def count_json_nodes(body: bytes, limit: int) -> int:
-    """Return an upper bound of the number of values and keys in a JSON text, without creating them.
+    """Return an upper bound of the number of values and keys in a JSON text, without parsing it.
 
-    If the bound exceeds `limit`, the number returned is not exact.
+    Counting stops above `limit`: such a result only says that there may be more than `limit`.
     """
     highest = 1 + _count_json_separators(body, 0, len(body))
     if highest <= limit:

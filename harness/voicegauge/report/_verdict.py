@@ -231,7 +231,7 @@ def _describe_price(run: MeasuredRun) -> _StatementSummaryAndDetail | None:
 
 
 def _summarize_prices(targets_with_prices: Sequence[tuple[TargetSummary, float]]) -> str:
-    """Return which target is the cheapest; `targets_with_prices` has the targets with their prices, lowest first."""
+    """Return "x is the cheapest", or one target's price. `targets_with_prices`: with dollars, the lowest first."""
     if len(targets_with_prices) == 1:
         return _format_price_of_target(targets_with_prices[0][0])
     lowest = [target for target, usd in targets_with_prices if usd == targets_with_prices[0][1]]

@@ -592,7 +592,7 @@ def create_embedded_whisper() -> WhisperAsr:
 
 
 def create_embedded_faster_whisper() -> FasterWhisperAsr:
-    """Create the embedded engine on faster-whisper.
+    """Create the ASR engine of the embedded Whisper weights, which are unpacked into the cache folder.
 
     Raises:
         UsageError: the cache folder cannot be written.

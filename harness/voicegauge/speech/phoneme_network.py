@@ -323,7 +323,7 @@ def score_prefixes(log_probabilities: LogProbabilities, phonemes: Sequence[int])
 
 def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> Iterator[NDArray[np.float64]]:
     """Yield for each frame the log probability of all paths up to each state. The next frame overwrites the array."""
-    states, can_skip = _build_states(phonemes)
+    states, can_skip = _build_ctc_states(phonemes)
     emitted = log_probabilities[:, states].astype(np.float64)
     sums = np.full(len(states) + 2, -np.inf)  # two states that are never reached stand before the first one
     sums[2:4] = emitted[0, :2]
@@ -335,7 +335,7 @@ def _iterate_path_sums(log_probabilities: LogProbabilities, phonemes: Sequence[i
 
 
 def score_phonemes(log_probabilities: LogProbabilities, phonemes: Sequence[int]) -> float:
-    """Return the log probability that a clip consists of `phonemes`."""
+    """Return the natural log probability that a clip consists of `phonemes`, which are column indexes."""
     return float(score_prefixes(log_probabilities, phonemes)[-1])
 
 
@@ -353,7 +353,7 @@ def align_text(log_probabilities: LogProbabilities, pronunciation: Pronunciation
     path = _find_best_path(log_probabilities, pronunciation.phonemes)
     if path is None:
         return None
-    states, _ = _build_states(pronunciation.phonemes)
+    states, _ = _build_ctc_states(pronunciation.phonemes)
     lacking = log_probabilities.max(axis=1) - log_probabilities[np.arange(len(path)), states[path]]
     starts = np.array(pronunciation.word_starts)
     word_by_phoneme = np.searchsorted(starts, np.arange(len(pronunciation.phonemes)), side="right") - 1
@@ -476,8 +476,8 @@ class _JumpScores:
         return float(np.logaddexp.reduce(moments))
 
 
-def _build_states(phonemes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the phonemes with a blank before, between and after them, and which of these may follow that two before.
+def _build_ctc_states(phonemes: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the CTC states of phonemes, with a blank before, between and after them, and which may skip one.
 
     A path may skip the blank between two different phonemes. Between equal ones, the blank is what separates them.
     """
@@ -493,7 +493,7 @@ def _find_best_path(log_probabilities: LogProbabilities, phonemes: Sequence[int]
     frame_count = len(log_probabilities)
     if not frame_count or not len(phonemes):
         return None
-    states, can_skip = _build_states(phonemes)
+    states, can_skip = _build_ctc_states(phonemes)
     emitted = log_probabilities[:, states]
     before = np.full(len(states) + 2, -np.inf, np.float32)
     before[2:4] = emitted[0, :2]
