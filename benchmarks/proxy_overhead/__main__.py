@@ -1,7 +1,7 @@
 """Time that `voicegauge proxy` adds: `PYTHONPATH=benchmarks python -m proxy_overhead`.
 
-A server responds to each speech request with one second of WAV after 0.2 s, as fast services do. The same client sends
-requests to it directly, through a relay that copies bytes without reading them, through `voicegauge proxy` (which
+A server responds to each speech request with the spoken text as WAV after 0.2 s, as fast services do. The same client
+sends requests to it directly, through a relay that copies bytes without reading them, through `voicegauge proxy` (which
 judges and records each one) and through mitmproxy (which only forwards, as `mitmdump --quiet --mode reverse:URL`), in
 turn, so that a busy machine slows all of them down. The overhead is the difference of the same percentile of proxied
 and direct requests. The CPU time is that of the process through which requests pass, and for voicegauge also of the one
@@ -31,13 +31,13 @@ from typing import Any, NamedTuple
 import psutil
 
 from proxy_overhead.byte_relay import relay_bytes
-from proxy_overhead.server import serve
+from proxy_overhead.server import TEXT, serve
 
 MAX_OVERHEAD_MS = 5.0
 PERCENTILES = (50, 99)
 DIRECT, VOICEGAUGE = "direct", "voicegauge proxy"
 START_TIMEOUT_S = 60.0
-BODY = json.dumps({"model": "tts-1", "voice": "alloy", "input": "Good morning.", "response_format": "wav"}).encode()
+BODY = json.dumps({"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "wav"}).encode()
 
 
 class Way(NamedTuple):
@@ -101,7 +101,7 @@ def running_process(target: Callable[..., None], *arguments: Any) -> Iterator[Wa
 
 @contextlib.contextmanager
 def running_voicegauge(upstream_port: int) -> Iterator[Way]:
-    """Run `voicegauge proxy`."""
+    """Run `voicegauge proxy`, and end the benchmark with its output if it reports an error."""
     with tempfile.TemporaryDirectory() as folder:
         upstream = f"http://127.0.0.1:{upstream_port}/v1"
         command = [sys.executable, "-m", "voicegauge", "proxy", "openai", "--upstream", upstream, "--port", "0"]
@@ -114,7 +114,10 @@ def running_voicegauge(upstream_port: int) -> Iterator[Way]:
             yield Way(int(found[1]), (process.pid, judge.pid))
         finally:
             process.terminate()
-            print(process.communicate()[0].strip().splitlines()[-1])
+            output = process.communicate()[0].strip()
+    if process.returncode:
+        sys.exit(output)  # each finding costs time, and what is measured is traffic without any
+    print(output.splitlines()[-1])
 
 
 @contextlib.contextmanager

@@ -1,30 +1,27 @@
-"""A server that responds to each request with one second of WAV after a fixed delay."""
+"""A server that responds to each request with the same speech as WAV after a fixed delay."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import math
 import re
-import struct
-import wave
 from multiprocessing.connection import Connection
 
+from voicegauge.speech.encoding import encode
+from voicegauge.speech.espeak import synthesize
+
+TEXT = "Good morning."
+"""The text of each request."""
 DELAY_S = 0.2
 SAMPLE_RATE_HZ = 24_000
 
 
 def make_wav() -> bytes:
-    """Return one second of a tone."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(SAMPLE_RATE_HZ)
-        samples = (int(8000 * math.sin(2 * math.pi * 220 * i / SAMPLE_RATE_HZ)) for i in range(SAMPLE_RATE_HZ))
-        writer.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
-    return file.getvalue()
+    """Return the spoken text as WAV: a tone in its place would be a finding of the proxy."""
+    speech = synthesize(
+        TEXT, language="en", voice_variant=None, words_per_minute=150, pitch=50, sample_rate_hz=SAMPLE_RATE_HZ, seed=0
+    )
+    return encode(speech, SAMPLE_RATE_HZ, "wav")[0]
 
 
 def serve(started: Connection) -> None:
