@@ -195,9 +195,10 @@ def keyword(
 
 
 def option_group(*, help: str, flag: str, default: None = None, **spec: Any) -> Any:
-    """Declare a field whose value is another request, or `None` without `flag`.
+    """Declare a field whose value is an object of another class of options, or `None` if `flag` is not given.
 
-    The options of the other request become options of the command; each has an effect only together with `flag`.
+    The other options become options of the command; each has an effect only together with `flag`. `spec` has further
+    fields of `OptionSpec`.
     """
     return _declare_field(OptionRole.GROUP, help, default, dataclasses.MISSING, {"flag": flag, **spec})
 
@@ -264,7 +265,7 @@ class DeclaredOption:
         return self.spec.flag or f"--{self.name.replace('_', '-')}"
 
     @property
-    def setting(self) -> str:
+    def setting_name(self) -> str:
         """The name of the option in a settings file."""
         return self.flag.lstrip("-")
 

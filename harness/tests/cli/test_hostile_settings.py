@@ -84,12 +84,12 @@ def iterate_settings(port: int, *, refused: bool) -> Iterator[tuple[str, str]]:
                     one.flag, ""
                 )  # what the command line has is not read from the file
                 for value in list_hostile_values(one):
-                    yield f"{name} {given} --live", f"[{name}]\n{one.setting} = {value}\n"
+                    yield f"{name} {given} --live", f"[{name}]\n{one.setting_name} = {value}\n"
             if (one.spec.found_file in {Trust.REFUSED, Trust.NEW_OUTPUT}) is not refused:
                 continue
             command = f"{name} {ARGUMENTS.get(name, '')}"
             for value in list_hostile_values(one):
-                text = f"[{name}]\n{one.setting} = {value.replace('PORT', str(port))}\n"
+                text = f"[{name}]\n{one.setting_name} = {value.replace('PORT', str(port))}\n"
                 yield command, text
                 if refused and name in LIVE_COMMANDS and one.spec.found_file is Trust.REFUSED:
                     yield f"{command} --live", text

@@ -86,7 +86,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def collect_defaults(command_name: str, one: DeclaredOption, value: str) -> object:
     """What `command_name` takes as the default of an option from a settings file that was found."""
-    Path("voicegauge.toml").write_text(f"[{command_name}]\n{one.setting} = {value}\n")
+    Path("voicegauge.toml").write_text(f"[{command_name}]\n{one.setting_name} = {value}\n")
     settings = find_settings(Path.cwd())
     assert settings is not None
     return collect_command_defaults(_load_command(command_name), settings, COMMAND_LOADER_BY_NAME).get(one.name)
@@ -104,10 +104,10 @@ def test_a_found_file_sets_what_the_declaration_allows(
 ) -> None:
     value = choose_value(one)
     if one.spec.found_file is Trust.REFUSED:
-        (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting} = {value}\n")
+        (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting_name} = {value}\n")
         assert run([command, *ARGUMENTS.get(command, [])]) == 2
         line = one_line(capsys)
-        assert f"{one.setting} ({one.spec.refusal_reason})" in line
+        assert f"{one.setting_name} ({one.spec.refusal_reason})" in line
         assert f"pass {one.flag}, or trust the file" in line
         return
     refused: list[str] = []
@@ -125,7 +125,7 @@ def test_a_found_file_sets_what_the_declaration_allows(
     given = collect_defaults(command, one, value)
     assert given == ([expected] if one.shape.is_multiple else expected)
     for wrong in refused:
-        with pytest.raises(UsageError, match=f"{one.setting} \\("):
+        with pytest.raises(UsageError, match=f"{one.setting_name} \\("):
             collect_defaults(command, one, wrong)
 
 
@@ -134,14 +134,14 @@ def test_the_documentation_lists_what_a_found_file_may_not_set() -> None:
     table = page.partition("These are refused:")[2].partition("With `--live`")[0]
     listed = set(re.findall(r"`([a-z-]+)`", table))
     refused = {
-        one.setting
+        one.setting_name
         for _, one in iterate_options()
         if one.spec.found_file not in {Trust.ANY_VALUE, Trust.NEW_OUTPUT, Trust.PATH_IN_FOLDER}
     }
     assert listed == refused - {"live"}, "--live is set by no file at all"
 
     listed_for_live = set(re.findall(r"`([a-z-]+)`", page.partition("With `--live`, these")[2].partition("\n\n")[0]))
-    assert listed_for_live == {one.setting for _, one in iterate_options() if one.spec.live_refusal_reason}
+    assert listed_for_live == {one.setting_name for _, one in iterate_options() if one.spec.live_refusal_reason}
 
 
 LIVE_COMMANDS = ("check", "bench", "record")
@@ -167,14 +167,14 @@ def test_what_can_raise_the_cost_of_a_live_run_is_decided_for_each_option(folder
         if command not in LIVE_COMMANDS or one.spec.found_file is Trust.REFUSED or one.flag == "--live":
             continue
         is_output_file = one.spec.found_file is Trust.NEW_OUTPUT
-        assert one.spec.live_refusal_reason or is_output_file or one.setting in RAISES_NO_COST, (
-            f"decide about {one.setting}"
+        assert one.spec.live_refusal_reason or is_output_file or one.setting_name in RAISES_NO_COST, (
+            f"decide about {one.setting_name}"
         )
         if one.spec.live_refusal_reason:
-            (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting} = {choose_value(one)}\n")
+            (folder / "voicegauge.toml").write_text(f"[{command}]\n{one.setting_name} = {choose_value(one)}\n")
             settings = find_settings(folder)
             assert settings is not None
-            with pytest.raises(UsageError, match=rf"{one.setting} \({one.spec.live_refusal_reason}"):
+            with pytest.raises(UsageError, match=rf"{one.setting_name} \({one.spec.live_refusal_reason}"):
                 collect_command_defaults(
                     _load_command(command), settings, COMMAND_LOADER_BY_NAME, given_flags={"--live"}
                 )

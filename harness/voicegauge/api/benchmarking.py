@@ -36,7 +36,7 @@ from voicegauge.api.live_service import (
 )
 from voicegauge.api.progress import ProgressListener, report_phase, report_phase_until
 from voicegauge.api.requests import BenchRequest
-from voicegauge.api.saved_runs import judge_clips, list_run_judgements
+from voicegauge.api.saved_runs import judge_clips, list_judging_methods
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.audio_measurement import (
     count_samples_with_unknown_encoding,
@@ -277,14 +277,14 @@ def _judge_and_transcribe(
     `unscored_reason` says why nothing is to be transcribed, and is `None` if the run is to be transcribed.
     """
     request, listener = planned_benchmark.request, planned_benchmark.listener
-    for judgement in list_run_judgements(
+    for judging_method in list_judging_methods(
         listens=request.listens, predicts_quality=request.predicts_quality, voice_encoder=request.voice_encoder
     ):
         try:
-            run = judge_clips(run_folder, run, judgement, listener, deadline)
+            run = judge_clips(run_folder, run, judging_method, listener, deadline)
         except TimeLimitError as error:
-            command = f"voicegauge score {run_folder}{judgement.score_options}"
-            listener.notice(f"{judgement.phase_name} was not finished: {error}; `{command}` does it")
+            command = f"voicegauge score {run_folder}{judging_method.score_options}"
+            listener.notice(f"{judging_method.phase_name} was not finished: {error}; `{command}` does it")
     if unscored_reason is not None:
         listener.notice(f"no error rates: {unscored_reason}")
         return run, None

@@ -468,8 +468,8 @@ class ScoreResult(TabularResult, frozen=True, kw_only=True):
         )
 
 
-class RunJudgement(NamedTuple):
-    """What one method finds out about every clip of a run."""
+class JudgingMethod(NamedTuple):
+    """One way to judge every clip of a run: a function, its method, and the field of `Run` for the result."""
 
     phase_name: str
     """What is done, for progress: "predicting quality"."""
@@ -484,8 +484,8 @@ class RunJudgement(NamedTuple):
     """Options with which `voicegauge score` applies the method, with a space before each."""
 
 
-def list_run_judgements(*, listens: bool, predicts_quality: bool, voice_encoder: str | None) -> list[RunJudgement]:
-    """Return the judgements that a user asks for, in the order in which they are made.
+def list_judging_methods(*, listens: bool, predicts_quality: bool, voice_encoder: str | None) -> list[JudgingMethod]:
+    """Return how the clips of a run are judged as a user asks, in the order in which it is done.
 
     Args:
         listens: whether to judge what the audio says.
@@ -497,38 +497,38 @@ def list_run_judgements(*, listens: bool, predicts_quality: bool, voice_encoder:
         UsageError: the voice encoder is not installed.
         DataError: the file of the voice encoder cannot be read.
     """
-    judgements = []
+    judging_methods = []
     if listens:
-        judgements.append(RunJudgement("listening", "listening", get_listening_method(), listen_to_run, ""))
+        judging_methods.append(JudgingMethod("listening", "listening", get_listening_method(), listen_to_run, ""))
     if predicts_quality:
         require_quality_models()
         method = get_quality_method()
-        judgements.append(
-            RunJudgement("predicting quality", "predicted_quality", method, predict_run_quality, " --quality")
+        judging_methods.append(
+            JudgingMethod("predicting quality", "predicted_quality", method, predict_run_quality, " --quality")
         )
     if voice_encoder is not None:
         encoder = load_voice_encoder(voice_encoder)
         compare_voices, options = partial(compare_run_voices, encoder=encoder), f" --similarity {voice_encoder}"
-        judgements.append(RunJudgement("comparing voices", "voices", encoder.method, compare_voices, options))
-    return judgements
+        judging_methods.append(JudgingMethod("comparing voices", "voices", encoder.method, compare_voices, options))
+    return judging_methods
 
 
 def judge_clips(
-    folder: Path, run: Run, judgement: RunJudgement, listener: ProgressListener, deadline: CommandDeadline
+    folder: Path, run: Run, judging_method: JudgingMethod, listener: ProgressListener, deadline: CommandDeadline
 ) -> Run:
     """Return a saved run with a judgement of its clips, and save it, unless the same method has judged them already.
 
     Raises:
         TimeLimitError: the time of the command is over. Nothing was saved.
     """
-    earlier = getattr(run, judgement.run_field)
-    if earlier is not None and earlier.method == judgement.method:
+    earlier = getattr(run, judging_method.run_field)
+    if earlier is not None and earlier.method == judging_method.method:
         return run
-    with report_phase_until(deadline, listener, judgement.phase_name) as report_progress:
-        result = judgement.judge(folder, run, report_progress=report_progress)
+    with report_phase_until(deadline, listener, judging_method.phase_name) as report_progress:
+        result = judging_method.judge(folder, run, report_progress=report_progress)
     if result is None:
         return run
-    judged = msgspec.structs.replace(run, **{judgement.run_field: result})
+    judged = msgspec.structs.replace(run, **{judging_method.run_field: result})
     save_run(folder, judged)
     return judged
 
@@ -554,10 +554,10 @@ def run_score(request: ScoreRequest) -> ScoreResult:
     if damaged := describe_damaged_audio(folder, saved.samples):
         raise DataError(f"{folder}: {damaged}: restore the files, or measure the run again")
     listener, deadline = choose_progress_listener(request.progress), CommandDeadline(None)
-    for judgement in list_run_judgements(
+    for judging_method in list_judging_methods(
         listens=True, predicts_quality=request.predicts_quality, voice_encoder=request.voice_encoder
     ):
-        saved = judge_clips(folder, saved, judgement, listener, deadline)
+        saved = judge_clips(folder, saved, judging_method, listener, deadline)
     result = ScoreResult(
         run_folder=str(folder),
         provenance=saved.manifest.provenance,

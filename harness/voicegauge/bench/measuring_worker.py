@@ -128,7 +128,7 @@ CLOCK_COMPARISON_INTERVAL_S = 15.0
 
 
 class ClockReading(NamedTuple):
-    """One round trip to a worker, in seconds."""
+    """A worker's clock, read between two readings of this machine's clock; all in seconds."""
 
     sent_s: float
     """This machine's time at which the worker was asked."""
@@ -208,7 +208,7 @@ class WorkerSetup:
     """Whether the worker starts an emulator of its own, and measures that."""
     emulator_settings: EmulatorSettings
     base_urls_by_provider: Mapping[str, Mapping[str, str]]
-    """The user's own base URLs by server name, by provider id."""
+    """The user's own base URLs, by provider id and then by server name."""
     allowed_keys: tuple[str, ...]
     """Which variable's key may go to which host; see `check_key_consent`."""
     allows_insecure_http: bool
@@ -345,7 +345,8 @@ class _WorkerRun:
         """Start the thread, and wait until it can begin a session.
 
         Raises:
-            VoicegaugeError: see `_open_provider_access`.
+            MissingKeyError: a key is not set in the environment of this worker.
+            UsageError: the contract differs on this machine, or a key would be sent where it must not be.
         """
         started: Future[None] = Future()
         # A daemon: the process of the worker may end while a run goes on.

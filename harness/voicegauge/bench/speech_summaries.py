@@ -444,9 +444,10 @@ def _describe_interruptions(summary: InterruptionSummary) -> str:
 
 
 def _describe_transcript_timing(summary: TranscriptTimingSummary) -> str:
-    """Return when a target ended the turns of streamed recordings.
+    """Return in words how long after the speech a target ended turns, and how many it cut early or never ended.
 
-    For each time that an agent may wait, its delay and the share of turns that are cut early follow.
+    For each silence that an agent may wait for before it answers, the median delay of its answers and the share of
+    turns that it cuts early follow.
     """
     delay = "never" if summary.final_delay_ms is None else f"{summary.final_delay_ms.value:.0f} ms after the speech"
     text = f"{format_count(summary.recording_count, 'streamed recording')}: the turn ends {delay}"

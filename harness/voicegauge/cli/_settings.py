@@ -449,7 +449,7 @@ def add_value_source_to_error_message(error: click.BadParameter) -> None:
         return
     source = ctx.get_parameter_source(option.name)
     if source is ParameterSource.DEFAULT_MAP:
-        error.param_hint = f"'{option.declared.setting}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].display_name}"
+        error.param_hint = f"'{option.declared.setting_name}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].display_name}"
     elif source is ParameterSource.ENVIRONMENT:
         error.param_hint = f"the environment variable {option.envvar}"
     else:
@@ -484,7 +484,7 @@ def _list_setting_names(command_loader_by_name: Mapping[str, Callable[[], click.
 
 
 def _map_options_by_setting(command: click.Command) -> dict[str, RequestOption]:
-    return {option.declared.setting: option for option in command.params if isinstance(option, RequestOption)}
+    return {option.declared.setting_name: option for option in command.params if isinstance(option, RequestOption)}
 
 
 # Describes the settings file as a JSON schema.

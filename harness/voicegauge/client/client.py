@@ -448,8 +448,7 @@ class Client(ProviderConnection):
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name. By default the job is polled to its end, because the provider may have added the state.
             request_to_repeat: the earlier request that this one repeats; `None` for a new request.
-            idempotency_key: the idempotency key of a new request; `None` creates one where the contract documents such
-                keys.
+            idempotency_key: the key of a new request; `None` creates one where the contract documents such keys.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -505,11 +504,9 @@ class Client(ProviderConnection):
         """
         parts = build_audio_input_request(audio_input_target, audio, {})
         request, key = self._build_submit_request(audio_input_target, parts, request_to_repeat, idempotency_key)
-        price = quote_price(
-            audio_input_target, 0, audio_s=audio_duration_s, user_usd_per_request=price_usd
-        ).reserved_usd
+        quote = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_usd_per_request=price_usd)
         priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
-        with self.reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
+        with self.reserve_and_settle(audio_input_target, quote.reserved_usd, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self, audio_input_target, submit_observer, settlement, cancel_on_interrupt=cancel_on_interrupt
             )

@@ -134,7 +134,7 @@ class CoverageCounts(Record, frozen=True, kw_only=True):
     """Each operation and job state, with the number of responses that reported it."""
     judged_subjects: tuple[tuple[str, str, int], ...] = ()
     """Each class of subjects and operation, with the number of such subjects that were judged."""
-    broken_rules: tuple[tuple[str, str, str, int], ...] = ()
+    broken_rule_counts: tuple[tuple[str, str, str, int], ...] = ()
     """Each class of subjects, operation and rule id, with the number of such subjects that broke the rule."""
 
 
@@ -149,7 +149,7 @@ class _CoverageCounters(NamedTuple):
     """Number of reports of a state by operation and state."""
     judged_subjects: Counter[tuple[type[CheckSubject], Operation]]
     """Number of judged subjects by class and operation."""
-    broken_rules: Counter[tuple[type[CheckSubject], Operation, str]]
+    broken_rule_counts: Counter[tuple[type[CheckSubject], Operation, str]]
     """Number of subjects that broke a rule, by class, operation and rule id."""
 
     def subtract(self, earlier_counters: _CoverageCounters) -> _CoverageCounters:
@@ -159,7 +159,7 @@ class _CoverageCounters(NamedTuple):
             self.responses - earlier_counters.responses,
             self.states - earlier_counters.states,
             self.judged_subjects - earlier_counters.judged_subjects,
-            self.broken_rules - earlier_counters.broken_rules,
+            self.broken_rule_counts - earlier_counters.broken_rule_counts,
         )
 
 
@@ -214,7 +214,7 @@ class CoverageCounter:
         operation, subject_class = subject.operation, type(subject)
         self._counters.judged_subjects[subject_class, operation] += 1
         for rule_id in broken_rule_ids:
-            self._counters.broken_rules[subject_class, operation, rule_id] += 1
+            self._counters.broken_rule_counts[subject_class, operation, rule_id] += 1
 
     def copy_counters(self) -> _CoverageCounters:
         """Return a copy of the counters, to be passed to `build_counts_since` later."""
@@ -243,8 +243,9 @@ class CoverageCounter:
             judged_subjects=tuple(
                 (one.__name__, name(where), count) for (one, where), count in added.judged_subjects.items()
             ),
-            broken_rules=tuple(
-                (one.__name__, name(where), rule, count) for (one, where, rule), count in added.broken_rules.items()
+            broken_rule_counts=tuple(
+                (one.__name__, name(where), rule, count)
+                for (one, where, rule), count in added.broken_rule_counts.items()
             ),
         )
 
@@ -272,9 +273,9 @@ class CoverageCounter:
         for class_name, name, count in counts.judged_subjects:
             if name in operation_by_name and class_name in classes:
                 self._counters.judged_subjects[classes[class_name], operation_by_name[name]] += count
-        for class_name, name, rule, count in counts.broken_rules:
+        for class_name, name, rule, count in counts.broken_rule_counts:
             if name in operation_by_name and class_name in classes:
-                self._counters.broken_rules[classes[class_name], operation_by_name[name], rule] += count
+                self._counters.broken_rule_counts[classes[class_name], operation_by_name[name], rule] += count
 
     @property
     def response_count_by_status(self) -> Mapping[int, int]:
@@ -351,7 +352,7 @@ class CoverageCounter:
                 continue
             applicable = {rule.id for rule in find_applicable_rules(operation)}
             for rule in self._find_rules_for_subject_class(subject_class):
-                broke = self._counters.broken_rules[subject_class, operation, rule.id]
+                broke = self._counters.broken_rule_counts[subject_class, operation, rule.id]
                 broken[rule.id] += broke
                 followed[rule.id] += count - broke if rule.id in applicable else 0
         return followed, broken

@@ -465,7 +465,7 @@ class PairedResponses(NamedTuple):
     new_exchanges: tuple[RecordedExchange, ...]
 
 
-def group_responses(
+def group_responses_by_key(
     conversation_pairs: Sequence[ConversationPair],
 ) -> dict[ResponseGroupKey, list[PairedResponses]]:
     """Group the responses of all pairs of conversations by operation, status and job state.

@@ -34,7 +34,7 @@ from voicegauge.drift._recorded_traffic import (
     ResponseGroupKey,
     build_recorded_change,
     flatten_bodies,
-    group_responses,
+    group_responses_by_key,
     is_infrastructure_header,
     iterate_job_states,
     pair_conversations,
@@ -337,7 +337,7 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
     yield from compare_whole_responses(pairing.matched_pairs)
     yield from compare_job_states(pairing.matched_pairs)
     yield from compare_charges(pairing.matched_pairs)
-    for group_key, responses in group_responses(pairing.matched_pairs).items():
+    for group_key, responses in group_responses_by_key(pairing.matched_pairs).items():
         yield from compare_headers(group_key, responses)
         yield from _compare_body_fields(group_key, responses)
     yield from compare_recorded_messages(pairing.matched_pairs)

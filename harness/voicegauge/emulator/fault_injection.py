@@ -155,7 +155,7 @@ class FaultInjector:
         return state_sequence
 
     def choose_reported_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
-        """Return the job that a status response reports instead of `job`."""
+        """Return the job that a poll of `job` reports: `job`, unless a fault chooses one of `jobs`, oldest first."""
         target = job.target
         for choose in self._find_changes(lambda fault: fault.choose_reported_job, target, target.job_operation):
             job = choose(job, tuple(jobs))

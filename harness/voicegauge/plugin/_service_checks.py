@@ -144,7 +144,7 @@ def list_plugin_options() -> list[DeclaredOption]:
 
 def get_plugin_flag(declared: DeclaredOption) -> str:
     """Return the flag of the plugin for an option of `voicegauge check`, which begins with "--vg-"."""
-    return f"--vg-{declared.setting}"
+    return f"--vg-{declared.setting_name}"
 
 
 def build_parser_arguments(declared: DeclaredOption) -> dict[str, Any]:

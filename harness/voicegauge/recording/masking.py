@@ -62,7 +62,7 @@ class BodyMasker:
         """Return the number that replaces a number in JSON."""
         return number
 
-    def mask_name(self, name: str) -> str:
+    def mask_field_name(self, name: str) -> str:
         """Return the name that replaces the name of a JSON field."""
         return name
 
@@ -90,7 +90,7 @@ class BodyReader(BodyMasker):
         self._read_text(text, location)
         return text
 
-    def mask_name(self, name: str) -> str:
+    def mask_field_name(self, name: str) -> str:
         """Pass the name of a JSON field to the function, and return it unchanged."""
         return self.mask_value(name, "")
 
@@ -219,7 +219,7 @@ def _mask_stream_line(line: bytes, masker: BodyMasker) -> bytes:
     space = b" " if value.startswith(b" ") else b""
     value = value.removeprefix(b" ")
     if name == b"event" or (name == b"retry" and value.isdigit()):
-        return name + colon + space + masker.mask_name(value.decode()).encode()
+        return name + colon + space + masker.mask_field_name(value.decode()).encode()
     return name + colon + space + _mask_stream_data(value, masker)
 
 
@@ -266,7 +266,7 @@ def _mask_json(json_value: Any, location: str, masker: BodyMasker) -> Any:
         return [_mask_json(item, f"{location}/*", masker) for item in json_value]
     if isinstance(json_value, dict):
         return {
-            masker.mask_name(name): _mask_json(item, f"{location}/{escape_pointer_token(name)}", masker)
+            masker.mask_field_name(name): _mask_json(item, f"{location}/{escape_pointer_token(name)}", masker)
             for name, item in json_value.items()
         }
     if isinstance(json_value, int | float) and not isinstance(json_value, bool):
@@ -278,14 +278,14 @@ def _mask_form(content_type: str, body: bytes, masker: BodyMasker) -> tuple[str,
     if get_bare_media_type(content_type) == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         masked_pairs = [
-            (masker.mask_name(name), masker.mask_value(value, f"/{escape_pointer_token(name)}"))
+            (masker.mask_field_name(name), masker.mask_value(value, f"/{escape_pointer_token(name)}"))
             for name, value in pairs
         ]
         return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
     fields = read_multipart_fields(content_type, body)
     if fields is None:
         raise UnreadableBodyError("is not a valid multipart body")
-    masked = {masker.mask_name(name): _mask_form_part(name, value, masker) for name, value in fields.items()}
+    masked = {masker.mask_field_name(name): _mask_form_part(name, value, masker) for name, value in fields.items()}
     return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
 
 

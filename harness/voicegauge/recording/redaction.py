@@ -160,7 +160,7 @@ class _MessageMasker(BodyMasker):
         self.redactor.count_redaction(f"{self.message_kind} body {location}".strip())
         return type(number)(0)
 
-    def mask_name(self, name: str) -> str:
+    def mask_field_name(self, name: str) -> str:
         return self._mask_credentials(name)
 
     def mask_file(self, data: bytes, location: str) -> bytes:

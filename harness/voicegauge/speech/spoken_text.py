@@ -350,7 +350,7 @@ class _TextComparison(NamedTuple):
         return (float(np.mean(self.other_deficits)) - self.deficit) / spread
 
     def describe(self) -> str:
-        """Return in words by how much the audio deviates from the text, and from other texts."""
+        """Return in words the deficit of the text, and the smallest of unrelated texts; or why there is none."""
         if not self.has_phonemes:
             return "no speech was recognized"
         if not math.isfinite(self.deficit):
