@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -13,10 +15,16 @@ import voicegauge
 from voicegauge.bench.comparison import compare_runs, compare_targets
 from voicegauge.bench.comparison_result import MetricComparison, compute_family_significance_levels
 from voicegauge.bench.target_summaries import summarize_targets
-from voicegauge.bench.voice_quality import SteadinessSummary, describe_steadiness, summarize_steadiness
+from voicegauge.bench.voice_quality import (
+    SteadinessSummary,
+    describe_steadiness,
+    measure_differences,
+    summarize_steadiness,
+)
 from voicegauge.errors import DataError
 from voicegauge.model.run import ListeningSet, Run, VoiceSet
 from voicegauge.model.sample import ListeningVerdict, MeasuredVoice, Sample, Score
+from voicegauge.speech.transcripts import count_errors
 
 from ..builders.runs import FAILED, TARGET, build_measured_target, build_run, build_sample, build_score_set
 
@@ -123,6 +131,27 @@ def test_transcripts_of_one_text_are_compared_with_each_other_and_not_with_the_t
     found = summarize_steadiness(samples, [said[0], silent])
     assert found is not None
     assert found.words is None
+
+
+@pytest.mark.parametrize(("unit", "separator"), [("word", " "), ("character", "")])
+def test_transcripts_differ_by_the_errors_that_are_counted_in_scores(
+    unit: Literal["word", "character"], separator: str
+) -> None:
+    """Random transcripts of few words, so that many are equal, have repeated words, or are empty."""
+    drawn = random.Random(5)
+    for _ in range(50):
+        transcripts = [separator.join(drawn.choices("abc", k=drawn.randint(0, 5))) for _ in range(8)]
+        samples = [delivery(1, repetition) for repetition in range(len(transcripts))]
+        said = [transcribed(sample, text) for sample, text in zip(samples, transcripts, strict=True)]
+        scored = [(sample, msgspec.structs.replace(score, unit=unit)) for sample, score in said]
+        shares = []
+        for one, other in itertools.combinations(transcripts, 2):
+            counts = count_errors(one, other, unit)
+            errors = counts.substitutions + counts.deletions + counts.insertions
+            length = counts.hits + counts.substitutions + max(counts.deletions, counts.insertions)
+            shares.append(errors / length if length else 0.0)
+        # Exactly, as saved comparisons stay the same.
+        assert dict(measure_differences(samples, scored)["words"]) == {"1": sum(shares) / len(shares)}
 
 
 # Comparisons of runs.

@@ -42,7 +42,7 @@ from voicegauge.speech.sound_quality import (
     predict_quality,
     require_quality_models,
 )
-from voicegauge.speech.transcripts import count_errors
+from voicegauge.speech.transcripts import split_into_units
 from voicegauge.speech.voice_encoder import (
     FloatArray,
     VoiceEncoder,
@@ -575,12 +575,13 @@ def _compute_mean_difference(values: Sequence[float]) -> float:
 
 
 def _compare_transcripts(scores: Sequence[Score]) -> float:
-    """Return the mean share of the words (or characters) in which two transcripts differ."""
-    shares = []
-    for one, other in itertools.combinations(scores[:MAX_COMPARED_TRANSCRIPTS_PER_TEXT], 2):
-        counts = count_errors(one.hypothesis, other.hypothesis, one.unit)
-        # Neither transcript is the right one, so that the longer of the two counts as the whole.
-        length = counts.hits + counts.substitutions + max(counts.deletions, counts.insertions)
-        errors = counts.substitutions + counts.deletions + counts.insertions
-        shares.append(min(errors / length, 1.0) if length else 0.0)
+    """Return the mean share of the words (or characters) in which two transcripts differ.
+
+    Neither transcript is the right one, so the longer of the two counts as the whole.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    # jiwer counts the same errors (it is built on RapidFuzz), but normalizes and aligns both texts of each pair again.
+    transcripts = [split_into_units(one.hypothesis, one.unit) for one in scores[:MAX_COMPARED_TRANSCRIPTS_PER_TEXT]]
+    shares = [Levenshtein.normalized_distance(one, other) for one, other in itertools.combinations(transcripts, 2)]
     return sum(shares) / len(shares)

@@ -149,7 +149,7 @@ def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCount
     """Align two normalized texts and count the errors in words or characters, depending on `unit`."""
     import jiwer
 
-    expected, recognized = _split_into_units(reference, unit), _split_into_units(hypothesis, unit)
+    expected, recognized = split_into_units(reference, unit), split_into_units(hypothesis, unit)
     if not expected or not recognized:  # jiwer rejects an empty reference
         return ErrorCounts(0, 0, len(expected), len(recognized))
     process = jiwer.process_words if unit == "word" else jiwer.process_characters
@@ -157,7 +157,8 @@ def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCount
     return ErrorCounts(alignment.hits, alignment.substitutions, alignment.deletions, alignment.insertions)
 
 
-def _split_into_units(text: str, unit: ErrorUnit) -> list[str]:
+def split_into_units(text: str, unit: ErrorUnit) -> list[str]:
+    """Return the words or characters of a normalized text."""
     return text.split() if unit == "word" else list(text)
 
 
@@ -188,7 +189,7 @@ def score_transcript(
         reference=expected,
         hypothesis=hypothesis,
         transcript=transcript,
-        reference_unit_count=len(_split_into_units(expected, normalize.error_unit)),
+        reference_unit_count=len(split_into_units(expected, normalize.error_unit)),
         **counts._asdict(),
         readings=compare_readings(reference, transcript, language),
     )
