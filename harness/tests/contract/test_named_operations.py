@@ -330,6 +330,79 @@ def test_the_error_names_what_could_be_meant(tmp_path, monkeypatch, capsys) -> N
     assert "name one with --operation (POST /v0/speak)" in capsys.readouterr().err
 
 
+NARRATION = {
+    "type": "object",
+    "required": ["narration_id", "status"],
+    "properties": {
+        "narration_id": {"type": "string"},
+        "status": {"type": "string", "enum": ["PENDING", "READY", "BROKEN"]},
+        "audio_url": {"type": "string", "format": "uri"},
+    },
+}
+
+
+def build_narration_paths(text_field: str = "text", audio_field: str = "audio_url") -> dict[str, Any]:
+    """Return operations of which no name says speech, except that of a list."""
+    properties = {name.replace("audio_url", audio_field): one for name, one in NARRATION["properties"].items()}
+    job = NARRATION | {"properties": properties}
+    text = {"type": "object", "required": [text_field], "properties": {text_field: {"type": "string"}}}
+    identifier = {"name": "narration_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    status = build_operation("getNarration", None, job) | {"parameters": [identifier]}
+    return {
+        "/speakers": {"get": build_operation("listSpeakers", None, {"type": "object"})},
+        "/lexicons": {"post": build_operation("createLexicon", {"type": "object"}, {"type": "object"})},
+        "/narrations": {"post": build_operation("createNarration", text, job)},
+        "/narrations/{narration_id}": {"get": status},
+    }
+
+
+def test_a_job_with_audio_is_found_whatever_the_names_say(tmp_path, monkeypatch, capsys) -> None:
+    """The response has the fields of the job, so that its audio is missing at first."""
+    monkeypatch.chdir(tmp_path)
+    overlay = propose(DOCUMENT | {"paths": build_narration_paths()})
+    assert "POST /narrations: narrations" in capsys.readouterr().out
+    assert "response: {status_operation_id: getNarration}" in overlay
+    assert "audio: {location: body#/audio_url, delivery_method: url}" in overlay
+    assert "PENDING: {successor_names: [READY, BROKEN]}  # TODO" in overlay
+    assert "BROKEN: {terminal_outcome: failure}" in overlay
+
+
+def test_audio_that_a_response_always_has_is_no_job(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = build_narration_paths()
+    content = paths["/narrations"]["post"]["responses"]["200"]["content"]["application/json"]
+    content["schema"] = NARRATION | {"required": ["narration_id", "status", "audio_url"]}
+    overlay = propose(DOCUMENT | {"paths": paths})
+    assert "response: {audio: {location: body#/audio_url, delivery_method: url}}" in overlay
+    assert "x-job" not in overlay
+
+
+@pytest.mark.parametrize(("text_field", "audio_field"), [("data", "audio_url"), ("text", "link")])
+def test_the_error_names_operations_that_send_a_text(text_field, audio_field, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = build_narration_paths(text_field, audio_field)
+    Path("openapi.json").write_text(json.dumps(DOCUMENT | {"paths": paths}))
+    assert cli.run(["init", "openapi.json"]) == 2
+    assert "name one with --operation (POST /narrations), or write x-speech" in capsys.readouterr().err
+
+
+def test_a_check_says_that_marks_of_the_proposal_are_open(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    overlay = propose(DOCUMENT | {"paths": build_narration_paths()})
+    assert overlay.count("# TODO") == 3  # the key, the rejections of the status, and its states
+    notice = "3 open TODO marks in overlay.yaml: these values are guesses of `voicegauge init`"
+    for options in ([], ["--emulated", "--max-calls", "2"]):
+        capsys.readouterr()
+        cli.run(["check", "acme", "--contracts", "overlay.yaml", *options, "--html", "page.html", "--json", "out.json"])
+        assert notice in json.loads(Path("out.json").read_text())["todo_notice"]
+        assert notice in capsys.readouterr().out.splitlines()[-2]
+        assert "3 open TODO marks in overlay.yaml" in Path("page.html").read_text()
+    lines = [line if line.startswith("#") else line.partition("  # ")[0] for line in overlay.splitlines()]
+    Path("overlay.yaml").write_text("\n".join(lines))
+    report = voicegauge.check("acme", contracts="overlay.yaml")
+    assert report.todo_notice is None
+
+
 def test_schemas_that_accept_nothing_or_name_no_type_are_repaired(tmp_path, monkeypatch, capsys) -> None:
     """Two closed parts of an `allOf` forbid each other; the emulator sends no example that does not fit."""
     monkeypatch.chdir(tmp_path)

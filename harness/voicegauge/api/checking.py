@@ -56,6 +56,7 @@ from voicegauge.conformance.recording_judging import check_recordings
 from voicegauge.conformance.result_collector import ResultCollector
 from voicegauge.conformance.service_check import check_service
 from voicegauge.contract.contract import BaseTarget, Contract, Target
+from voicegauge.contract.document_assembly import describe_todo_marks
 from voicegauge.contract.loading import Catalogue, is_bundled, load_catalogue, replace_key_variable
 from voicegauge.errors import ContractError, TimeLimitError, TransportError, UsageError
 from voicegauge.files import find_bundled_folder, get_cache_folder
@@ -152,6 +153,7 @@ def run_check(request: CheckRequest) -> CheckReport:
     request = replace(request, prices=resolve_prices(catalogue, request.prices))
     rules = select_rules(tuple(request.select), tuple(request.ignore), request.severities)
     collector = ResultCollector([target.id for target in targets], request.seed)
+    collector.todo_notice = describe_todo_marks(one.document.path for one in collect_contracts(targets))
     if not request.emulated and request.live is None:
         _check_offline_until(deadline, request, targets, rules, collector)
         return build_check_report(collector, rules)

@@ -128,8 +128,6 @@ def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> 
 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
-    from voicegauge.conformance.check_report import describe_result
-
     terminal = create_console()
     if report.doubt_reason is not None:
         terminal.print(report.doubt_reason, style="bold red")
@@ -153,8 +151,16 @@ def print_report(report: CheckReport) -> None:
     _print_spending(terminal, report)
     for line in describe_ambiguous_requests(report.ambiguous_requests):
         terminal.print(line)
+    _print_last_lines(terminal, report)
+
+
+def _print_last_lines(terminal: Console, report: CheckReport) -> None:
+    from voicegauge.conformance.check_report import describe_result
+
     if report.coverage_percent is not None:
         terminal.print(format_coverage(report))
+    if report.todo_notice is not None:
+        terminal.print(report.todo_notice, style="yellow")
     terminal.print(describe_result(report), style="bold")
 
 

@@ -159,6 +159,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     doubt_reason: str | None = None
     """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
     `None` if nothing does."""
+    todo_notice: str | None = None
+    """How many open TODO marks the contracts have, and where, in one line; `None` if they have none. The values that
+    they mark are guesses of `voicegauge init`, so that the check proves nothing about them."""
     coverage: tuple[CoverageEntry, ...] = ()
     """What was tried of the contracts, and the reason for what was not tried. Documented examples are not counted,
     because they are never sent."""

@@ -183,6 +183,7 @@ class ResultCollector:
         self._unaffordable_message = ""
         # Values of the fields of `CheckReport` with the same names.
         self.emulator_command: str | None = None
+        self.todo_notice: str | None = None
         self.ineffective_faults: tuple[str, ...] = ()
         self.left_out_reason_by_target: dict[str, str] = {}
 
@@ -410,6 +411,7 @@ class ResultCollector:
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
+            todo_notice=self.todo_notice,
             ineffective_faults=self.ineffective_faults,
             findings=self._group_findings(),
             resources=self._resources,

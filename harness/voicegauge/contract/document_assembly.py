@@ -11,12 +11,13 @@ import difflib
 import functools
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from voicegauge.contract._overlays import (
+    TODO,
     apply_overlay,
     find_extended_file,
     is_overlay,
@@ -46,6 +47,7 @@ from voicegauge.formats.located_yaml import (
     split_json_pointer,
 )
 from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.printable_text import format_count
 
 # Embeds the other files that a document refers to, so that every reference leads into one document.
 
@@ -454,6 +456,26 @@ def read_document_with_sockets(path: Path) -> Document:
         document
         if asyncapi_path is None
         else embed_asyncapi_without_merging(document, read_asyncapi_document(asyncapi_path))
+    )
+
+
+_TODO_COMMENT_PATTERN = re.compile(rf"^(?!\s*#).*\s#\s*{TODO}\b", re.MULTILINE)
+"""Matches a line with a comment that `voicegauge init` writes beside a value that it has guessed."""
+
+
+def describe_todo_marks(paths: Iterable[Path]) -> str | None:
+    """Return one line with the number of TODO comments in contract files; `None` if there are none.
+
+    A contract can be loaded with these comments: they mark guessed values, and only a missing value is rejected.
+    """
+    count_by_path = {
+        path: len(_TODO_COMMENT_PATTERN.findall(path.read_text("utf-8", "replace"))) for path in paths if path.is_file()
+    }
+    listed = [f"{format_count(count, f'open {TODO} mark')} in {path}" for path, count in count_by_path.items() if count]
+    if not listed:
+        return None
+    return (
+        f"{' and '.join(listed)}: these values are guesses of `voicegauge init`, about which the check proves nothing"
     )
 
 

@@ -366,7 +366,7 @@ class OverlayWriter:
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
         # The user named the operation, so that a wrong guess is better than none: it is marked, and shows the grammar.
         if "text" not in mapped:
-            guessed = _guess_text_field(fields)
+            guessed = guess_text_field(fields)
             self._todo.append(f"the field of {candidate.path} that has the text to speak")
             locations = {"text": CommentedValue(guessed.location, TODO) if guessed else TODO, **locations}
         job = candidate.job
@@ -532,8 +532,8 @@ _UNSPOKEN_FIELD_NAME_PATTERN = re.compile(
 """Matches the name of a text field that does not contain the text to be spoken."""
 
 
-def _guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
-    """Return the field that may be the text to speak, of an operation that the user named; `None` if no field may.
+def guess_text_field(fields: Mapping[str, ProposedField]) -> ProposedField | None:
+    """Return the field that may be the text to speak, of an operation without a usual name; `None` if no field may.
 
     Required texts without a list of values come first, then those that may be longest. Names and ids are left out.
     """

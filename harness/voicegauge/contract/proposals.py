@@ -6,6 +6,7 @@ TODO and listed, for a person to complete.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,16 +46,18 @@ from voicegauge.contract.asyncapi import (
 )
 from voicegauge.contract.document_assembly import check_openapi_version
 from voicegauge.contract.document_parts import ASYNCAPI_KEY
-from voicegauge.contract.overlay_proposal import OverlayProposal, OverlayWriter, ProposedOperation
+from voicegauge.contract.overlay_proposal import OverlayProposal, OverlayWriter, ProposedOperation, guess_text_field
 from voicegauge.contract.proposed_parts import (
     CandidateOperation,
+    find_speech_field,
     find_speech_operations,
+    has_other_purpose,
     list_likely_speech_operations,
     list_operation_names,
 )
 from voicegauge.contract.schemas import Schemas
 from voicegauge.contract.socket_messages import MessageSchema
-from voicegauge.errors import UsageError
+from voicegauge.errors import ContractError, UsageError
 from voicegauge.formats.located_yaml import YAML_LOADER, Document, escape_pointer_token, get_mapping
 from voicegauge.formats.locations import read_json_pointer
 
@@ -393,7 +396,7 @@ def _to_camel_case(text: str) -> str:
 
 
 _MAX_OPERATIONS_SHOWN = 5
-"""Maximum number of likely speech operations that an error message names."""
+"""Maximum number of operations with a text that an error message names."""
 _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
 """Paths that certainly produce speech, even if the document describes the response wrongly."""
 
@@ -436,19 +439,60 @@ def propose_overlay(
         c for c in candidates if operation_names or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
-        wanted = f" among {', '.join(operation_names)}" if operation_names else ""
-        likely = [f"{method.upper()} {path}" for path, method in list_likely_speech_operations(document)]
-        shown = f" ({', '.join(likely[:_MAX_OPERATIONS_SHOWN])})" if likely else ""
-        hint = "" if operation_names else f"name one with --operation{shown}, or "
-        raise UsageError(
-            f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
-            f"{hint}write x-speech by hand as docs/contract.md describes"
-        )
+        with_text = [] if operation_names else _find_operations_with_text(document)
+        found = [one for one in with_text if _states_audio(one)]
+        if not found:
+            raise _build_error_without_operation(document, operation_names, with_text)
     provider_id = provider_id or derive_provider_id(document, reserved_ids)
     proposal = OverlayWriter(document, provider_id, found, removed).write_overlay()
     left_out = _describe_left_out_operations(document, operation_names, found)
     proposal = msgspec.structs.replace(proposal, left_out=left_out)
     return _convert_to_contract(proposal, document) if is_inferred else proposal
+
+
+def _find_operations_with_text(document: Document) -> list[CandidateOperation]:
+    """Return the operations that send what may be a text to speak, whatever their names say; likely ones come first.
+
+    Operations that are not valid OpenAPI, and those whose names say that they do something else, are left out.
+    """
+    likely = list_likely_speech_operations(document)
+    others = [
+        (path, method)
+        for (path, method), node in read_operations(document.data)
+        if method in ("post", "put") and "requestBody" in node and not has_other_purpose(path, node)
+    ]
+    found: list[CandidateOperation] = []
+    for path, method in dict.fromkeys([*likely, *others]):
+        with contextlib.suppress(ContractError):
+            found += find_speech_operations(document, [f"{method.upper()} {path}"])
+    return [
+        one
+        for one in found
+        if find_speech_field(one.request_fields, "text") is not None or guess_text_field(one.request_fields) is not None
+    ]
+
+
+def _states_audio(operation: CandidateOperation) -> bool:
+    """Whether an operation has a text to speak, and its response or that of its job audio, by their usual names.
+
+    The result of a job may be a URL of anything, so that only a field with "audio" in its name counts.
+    """
+    if find_speech_field(operation.request_fields, "text") is None:
+        return False
+    return operation.audio is not None or (operation.job is not None and operation.job.has_stated_audio)
+
+
+def _build_error_without_operation(
+    document: Document, operation_names: Sequence[str], with_text: Sequence[CandidateOperation]
+) -> UsageError:
+    """Return the error that no operation fits. It shows some of `with_text`, which may be meant."""
+    wanted = f" among {', '.join(operation_names)}" if operation_names else ""
+    listed = ", ".join(f"{one.method.upper()} {one.path}" for one in with_text[:_MAX_OPERATIONS_SHOWN])
+    hint = f"name one with --operation ({listed}), or " if listed else ""
+    return UsageError(
+        f"{document.path}: no operation{wanted} with a text in its request and audio or a job in its response; "
+        f"{hint}write x-speech by hand as docs/contract.md describes"
+    )
 
 
 def _convert_to_contract(proposal: OverlayProposal, document: Document) -> OverlayProposal:

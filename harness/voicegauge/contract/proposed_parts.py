@@ -113,7 +113,9 @@ _NO_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|requ
 """Matches the names of such fields that contain something else."""
 _SUCCESS_STATE_PATTERN = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
 """Matches the name of a state in which a job has succeeded."""
-_FAILURE_STATE_PATTERN = re.compile(r"fail|error|cancel|expire|delet|timeout|timed|abort|reject|dead", re.IGNORECASE)
+_FAILURE_STATE_PATTERN = re.compile(
+    r"fail|error|cancel|expire|delet|timeout|timed|abort|reject|dead|broken", re.IGNORECASE
+)
 """Matches the name of a state in which a job has ended without a result."""
 _PATH_PARAMETER_PATTERN = re.compile(r"\{([^{}]+)\}")
 
@@ -127,6 +129,10 @@ class JobProposal(NamedTuple):
     """The value of `x-job`, with comments."""
     todo: tuple[str, ...]
     """What the document does not state, so that a person has to complete it."""
+    has_stated_audio: bool
+    """Whether a field of the status has "audio" in its name."""
+    repeats_response: bool
+    """Whether the operation that starts the job responds with a state, and with the audio of the status, as well."""
 
 
 def find_job_proposal(
@@ -185,7 +191,9 @@ def find_job_proposal(
         extension["audio"] = _find_result_audio(fields, status_path, todo)
     if reason and reason.is_text:
         extension["failure_reason_location"] = reason.location
-    return JobProposal(status_path, operation, extension, tuple(todo))
+    stated_audio = list_possible_audio_fields(fields)
+    repeats = submit_state is not None and any(one["location"] in submit_response_fields for one in stated_audio)
+    return JobProposal(status_path, operation, extension, tuple(todo), bool(stated_audio), repeats)
 
 
 def _list_required_query_parameters(operation_data: Mapping[str, Any]) -> list[str]:
@@ -212,16 +220,14 @@ def _select_operation_document(document: Document, path: str, method: str) -> Do
 
 def list_response_fields(schemas: Schemas, operation_data: Mapping[str, Any]) -> dict[str, ProposedField]:
     """Return the fields of the first successful JSON response of an operation, by location."""
-    for content in _iterate_success_response_contents(schemas, operation_data):
+    for content in _iterate_success_contents(schemas, operation_data):
         for name, media in content.items():
             if "json" in name and isinstance(media, dict):
                 return dict(list_body_fields(schemas, media.get("schema", {})))
     return {}
 
 
-def _iterate_success_response_contents(
-    schemas: Schemas, operation_data: Mapping[str, Any]
-) -> Iterator[Mapping[str, Any]]:
+def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the `content` of each 2xx response, which describes bodies by media type."""
     for status, response in get_mapping(operation_data, "responses").items():
         if str(status).startswith("2"):
@@ -271,11 +277,8 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, missing_f
     for location, field in fields.items():
         name, items = get_innermost_field_name(location), field.schema.get("items")
         is_list = isinstance(items, dict) and items.get("type") == "string"
-        if (
-            _RESULT_FIELD_PATTERN.search(name)
-            and not _NO_RESULT_FIELD_PATTERN.search(name)
-            and (is_list or field.is_text)
-        ):
+        is_result = _RESULT_FIELD_PATTERN.search(name) and not _NO_RESULT_FIELD_PATTERN.search(name)
+        if is_result and (is_list or field.is_text):
             missing_facts.append(f"whether {location} of {path} is the URL of the audio")
             found = {"location": f"{location}{'/0' if is_list else ''}", "delivery_method": "url"}
             return CommentedValue(found, TODO)
@@ -375,10 +378,15 @@ def list_likely_speech_operations(document: Document, operation_names: Sequence[
 
 
 def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) -> bool:
-    names = _join_path_id_and_summary(path, operation_data)
-    return not _OTHER_PURPOSE_WORD_PATTERN.search(names) and bool(
-        _SPEECH_WORD_PATTERN.search(names) or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses")))
+    return not has_other_purpose(path, operation_data) and bool(
+        _SPEECH_WORD_PATTERN.search(_join_path_id_and_summary(path, operation_data))
+        or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses")))
     )
+
+
+def has_other_purpose(path: str, operation_data: Mapping[str, Any]) -> bool:
+    """Whether the names of an operation say that it does something else than text to speech."""
+    return _OTHER_PURPOSE_WORD_PATTERN.search(_join_path_id_and_summary(path, operation_data)) is not None
 
 
 def _join_path_id_and_summary(path: str, operation_data: Mapping[str, Any]) -> str:
@@ -413,27 +421,24 @@ def find_speech_operations(document: Document, operation_names: Sequence[str]) -
         if operation_names or find_speech_field(fields, "text") is not None:
             audio = _find_response_audio(schemas, node[method])
             body = schemas.resolve_reference(node[method].get("requestBody", {}))[0]
+            response_fields = list_response_fields(schemas, node[method])
+            job = find_job_proposal(document, path, response_fields)
+            if audio and job is not None:
+                # A response with audio starts no job, even if it has an id as well, unless its audio comes later.
+                has_later_audio = job.repeats_response and _may_be_missing(response_fields, audio[0]["location"])
+                audio, job = ([], job) if has_later_audio else (audio, None)
             first = audio[0] if audio else None
-            # An operation that responds with audio starts no job, even if its response has an id as well.
-            started = {} if audio else list_response_fields(schemas, node[method])
-            job = find_job_proposal(document, path, started)
             if job is not None:
                 with contextlib.suppress(ContractError):  # the error names its place when the proposal is used
                     status = _read_operation_document(document, job.path, "get")
                     check_schemas(Schemas(status), status, unfit_default_pointers)
+            contents = next(_iterate_success_contents(schemas, node[method]), {})
+            others = tuple(one["location"] for one in audio[1:])
+            audio_types = frozenset(filter(_is_audio_media_type, contents))
+            has_file = any(map(_is_audio_media_type, body.get("content", {})))
+            defaults = tuple(dict.fromkeys(unfit_default_pointers))
             yield CandidateOperation(
-                path,
-                method,
-                node[method],
-                fields,
-                first,
-                tuple(one["location"] for one in audio[1:]),
-                frozenset(
-                    filter(_is_audio_media_type, next(_iterate_success_response_contents(schemas, node[method]), {}))
-                ),
-                any(map(_is_audio_media_type, body.get("content", {}))),
-                tuple(dict.fromkeys(unfit_default_pointers)),
-                job,
+                path, method, node[method], fields, first, others, audio_types, has_file, defaults, job
             )
     if error is not None and (operation_names or not is_any_valid):
         raise error
@@ -494,20 +499,24 @@ def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]
     return None
 
 
+def _may_be_missing(fields: Mapping[str, ProposedField], location: str) -> bool:
+    field = fields.get(location)
+    return field is not None and (not field.is_required or "null" in field.schema.get("type", ()))
+
+
 def _is_audio_media_type(name: str) -> bool:
     return name.startswith("audio/") or name == "application/octet-stream"
 
 
 def _find_response_audio(schemas: Schemas, operation_data: Mapping[str, Any]) -> list[dict[str, str]]:
     """Return what `x-speech.response.audio` may be, likeliest first; nothing if no 2xx response carries audio."""
-    for content in _iterate_success_response_contents(schemas, operation_data):
+    for content in _iterate_success_contents(schemas, operation_data):
         if any(map(_is_audio_media_type, content)):
             return [AUDIO_IS_RESPONSE_BODY]
         for name, media in content.items():
-            if "json" in name:
-                found = list_possible_audio_fields(dict(list_body_fields(schemas, media.get("schema", {}))))
-                if found:
-                    return found
+            fields = dict(list_body_fields(schemas, media.get("schema", {}))) if "json" in name else {}
+            if found := list_possible_audio_fields(fields):
+                return found
     return []
 
 
@@ -576,21 +585,15 @@ def propose_transcription(document: Document, operation: CandidateOperation) -> 
 
 
 def _find_audio_location(operation: CandidateOperation) -> str | None:
-    """Return the location of the uploaded audio, or `None`.
-
-    It is a file of a form, else the body itself, else a field with a name such as "audio".
-    """
+    """Return the location of the uploaded audio: a file of a form, else the body, else a field such as "audio"."""
     fields = operation.request_fields
     file = next((at for at, field in fields.items() if _is_file_field(field)), None)
     if file is not None or operation.has_binary_request:
         return file or "body"
-    named = (at for at, field in fields.items() if field.is_text and _AUDIO_NAME_PATTERN.search(at.rpartition("/")[2]))
+    named = (at for at, one in fields.items() if one.is_text and _AUDIO_NAME_PATTERN.search(at.rpartition("/")[2]))
     return next(named, None)
 
 
 def _is_file_field(field: ProposedField) -> bool:
-    schema = field.schema
-    media_type = schema.get("contentMediaType")
-    return schema.get("format") == "binary" or (
-        isinstance(media_type, str) and media_type.startswith(("audio/", "application/octet-stream"))
-    )
+    media_type = str(field.schema.get("contentMediaType", ""))
+    return field.schema.get("format") == "binary" or media_type.startswith(("audio/", "application/octet-stream"))

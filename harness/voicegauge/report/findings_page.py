@@ -191,6 +191,7 @@ def build_check_page(report: CheckReport, *, fail_on_warnings: bool = False) -> 
     cautions = (
         report.stop_message,
         report.doubt_reason,
+        report.todo_notice,
         # The page has the list to which the sentence refers.
         missing_judgements.replace("see --json", "listed below"),
         describe_repetitions(report.repetition_count_by_status),

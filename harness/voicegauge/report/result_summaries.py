@@ -240,6 +240,7 @@ def summarize_check(
             report.no_verdict_reason,
             report.partly_judged_reason,
             report.doubt_reason,
+            report.todo_notice,
             describe_repetitions(report.repetition_count_by_status),
         ),
         tables=(table,) if findings else (),
