@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -278,6 +281,50 @@ def test_two_fields_with_one_name_are_both_tested(acme_contracts) -> None:
     bodies = [case.request.body for case in plan.cases if case.request is not None]
     for name in ("input_filter", "output_filter"):
         assert any(isinstance(body, dict) and body.get(name) == {"level": 11} for body in bodies), name
+
+
+def _plan_job_operation(folder: Path, parameter: dict[str, Any]) -> CasePlan:
+    """Return the plan of an API with an operation that shows a job, whose id is `parameter`."""
+    path = folder / "acme" / "openapi.yaml"
+    responses = {"200": {"description": "the job"}, "404": {"description": "no such job"}}
+    job = {"get": {"operationId": "showJob", "parameters": [parameter], "responses": responses}}
+    path.write_text(changed_yaml(path.read_text(), {"/paths/~1jobs~1{job}": job}))
+    targets = list(load_contract(path).targets.values())
+    return plan_cases(targets, is_emulated=True, include_all_billable_cases=False)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected_pattern"),
+    [
+        ({"type": "string", "pattern": "^nar_[a-z0-9]+$"}, "nar_[a-z0-9]{16}"),
+        ({"type": "string", "pattern": "^nar_[a-z0-9]+$", "maxLength": 10}, "nar_[a-z0-9]{4}"),
+        ({"type": "string", "pattern": r"^(?:job|run)-\d{4,}-[^\W_a-z]$"}, r"(job|run)-[0-9]{16}-[0-9A-Z]"),
+        ({"type": "string", "pattern": "^[@#].[^a]?ö[ü-ÿ]$"}, "[@#].[^a]?öü"),
+        ({"type": "integer", "minimum": 5000}, "[0-9]{4,}"),
+        ({"type": "string", "format": "uuid"}, "00000000-0000-4000-8000-000000000000"),
+    ],
+    ids=["pattern", "length", "classes", "not-ascii", "integer", "uuid"],
+)
+def test_the_id_of_an_unknown_job_fits_its_parameter(acme_contracts, schema, expected_pattern) -> None:
+    parameter = {"name": "job", "in": "path", "required": True, "schema": schema}
+    plan = _plan_job_operation(acme_contracts(), parameter)
+    assert not plan.skipped_cases
+    (case,) = [one for one in plan.cases if one.id.startswith("acme/showJob") and "does not exist" in one.id]
+    assert re.fullmatch(expected_pattern, str(case.request.path_parameters["job"]))
+
+
+def test_a_parameter_without_a_known_value_is_named_with_the_remedy(acme_contracts) -> None:
+    schema = {"type": "string", "pattern": r"^\p{Lu}+1$"}  # not known to Python's regular expressions
+    parameter = {"name": "job", "in": "path", "required": True, "schema": schema}
+    (skipped,) = _plan_job_operation(acme_contracts(), parameter).skipped_cases
+    assert skipped.id == "acme/showJob"
+    assert skipped.skip_reason == (
+        "no value is known for the required path parameter job: add an `example` that fits its schema to the parameter"
+    )
+    repaired = _plan_job_operation(
+        acme_contracts(), {**parameter, "schema": {**schema, "pattern": r"^\p{Lu}+0$"}, "example": "AB0"}
+    )
+    assert not repaired.skipped_cases
 
 
 def test_a_required_language_gets_a_language() -> None:

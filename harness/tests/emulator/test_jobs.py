@@ -48,6 +48,45 @@ async def test_the_response_is_the_documented_example_with_actual_values(start: 
     assert decode(audio.content).duration_s > 0.5
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^nar_[a-z0-9]+$"},
+        {"type": "string", "pattern": r"^(job|task)-\d{4}(-[^-_\W]{2,6})?$", "maxLength": 20},
+        {"type": "string", "maxLength": 12},
+        {"type": "string", "format": "uuid"},
+    ],
+    ids=["pattern", "pattern-and-length", "length", "uuid"],
+)
+async def test_job_ids_fit_the_parameter_that_takes_them(start: Any, schema: dict[str, Any]) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["paths"]["/jobs/{job_id}"]["get"]["parameters"][0]["schema"] = schema
+
+    api = await start(edit=edit)
+    ids = [(await api.submit(model="large")).json()["id"] for _ in range(3)]
+    assert len(set(ids)) == 3
+    assert await api.states(ids[0], 2) == ["working", "done"]
+    # A stated format is kept, so that a contract can describe a service that breaks its own document.
+    assert (await api.submit(model="small")).json()["id"].startswith("job_")
+
+
+async def test_an_integer_id_of_a_job_is_an_integer_in_responses(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        status = document["paths"]["/jobs/{job_id}"]["get"]
+        status["parameters"][0]["schema"] = {"type": "integer", "minimum": 1000, "maximum": 99_999_999}
+        for operation, code in ((document["paths"]["/speech"]["post"], "202"), (status, "200")):
+            schema = operation["responses"][code]["content"]["application/json"]["schema"]
+            schema["properties"]["id"] = {"type": "integer"}
+        status["responses"]["200"]["content"]["application/json"]["examples"]["done"]["value"]["id"] = 1234
+
+    api = await start(edit=edit)
+    job = (await api.submit(model="large")).json()["id"]
+    assert isinstance(job, int)
+    assert 1000 <= job <= 99_999_999
+    polled = (await api.send("GET", f"/jobs/{job}")).json()
+    assert (polled["id"], polled["state"]) == (job, "working")
+
+
 async def test_a_state_without_an_example_is_built_from_the_schema(start: Any) -> None:
     api = await start()
     job = (await api.submit(model="large")).json()["id"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,9 @@ from voicegauge.emulator.process import EmulatorSettings
 from voicegauge.emulator.provider_app import describe_emulation
 from voicegauge.emulator.server import running_app
 from voicegauge.speech.decoding import decode
+
+from ..builders.contracts import load_text
+from ..builders.documents import changed_yaml
 
 Ask = Callable[..., httpx.Response]
 CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}
@@ -54,6 +59,23 @@ def test_a_saved_voice_has_the_requested_fields_and_is_listed(send) -> None:
     assert len({voice["public_id"] for voice in made} | {voice["id"] for voice in made}) == 4
     listed = send("GET", "/api/v1/user-voices/").json()
     assert (listed["voices"], listed["quota"]["used"]) == (made, 2)
+
+
+def test_ids_of_resources_fit_the_parameter_that_deletes_them(tmp_path: Path) -> None:
+    text = (load_catalogue().find_provider("ttsai").document.path).read_text(encoding="utf-8")
+    changes = {"/components/schemas/UserVoiceId": {"type": "string", "pattern": "^voice-[a-j]{5,9}$"}}
+    contract = load_text(tmp_path, changed_yaml(text, changes))
+    app = create_app([contract], EmulatorSettings(clock="per-poll", credits=1e9))
+    with running_app(app) as root, httpx.Client(headers={"Authorization": "Bearer k"}, timeout=60) as http:
+
+        def send(method: str, path: str, **more: Any) -> httpx.Response:
+            return http.request(method, f"{root}/ttsai{path}", **more)
+
+        made = [saved(send).json()["public_id"] for _ in range(2)]
+        deleted = (*made, made[0])
+        statuses = [send("DELETE", "/api/v1/user-voices/", params={"public_id": one}).status_code for one in deleted]
+    assert all(re.fullmatch("voice-[a-j]{5,9}", one) for one in made)
+    assert statuses == [200, 200, 404]
 
 
 def test_a_voice_keeps_the_requested_lists_and_its_own_id() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
@@ -25,7 +26,7 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.provider import RejectionReason
-from voicegauge.contract.operation import Operation
+from voicegauge.contract.operation import Operation, generate_parameter_text
 from voicegauge.contract.price_computation import is_billable
 from voicegauge.emulator.process import SCENARIO_HEADER
 from voicegauge.formats.bodies import is_form, is_json
@@ -168,10 +169,27 @@ def _find_required_parameter_value(operation: Operation, parameter: Parameter) -
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
     parents, slash, last = str(parameter.part_data.get("example", "")).rpartition("/")
     zeros = parents + slash + re.sub("[0-9a-f]", "0", last)
-    unknown = next(
-        (text for text in (*_CANDIDATE_UNKNOWN_IDS, zeros) if text and fits_parameter_schema(parameter, text)), MISSING
-    )
-    return unknown, False
+    for text in (*_CANDIDATE_UNKNOWN_IDS, zeros):
+        if text and fits_parameter_schema(parameter, text):
+            return text, False
+    # A random text that fits a pattern is too long to exist by chance. The seed makes plans reproducible.
+    generated = generate_parameter_text(parameter, random.Random(parameter.name))  # noqa: S311 - not a secret
+    return MISSING if generated is None else generated, False
+
+
+def _describe_missing_value(operation: Operation) -> str:
+    """Return why no request to `operation` can be built, and how to change that."""
+    for parameter in operation.parameters:
+        if not parameter.is_required or parameter.name in operation.required_headers:
+            continue
+        if parameter.message_part not in ("path", "query"):
+            return f"no value is known for the required {parameter.message_part} {parameter.name}"
+        if _find_required_parameter_value(operation, parameter)[0] is MISSING:
+            return (
+                f"no value is known for the required {parameter.message_part} parameter {parameter.name}: "
+                "add an `example` that fits its schema to the parameter"
+            )
+    return "no value is known for a required field of the body: add an `example` of the body that fits its schema"
 
 
 # Plans cases that a service should reject for a reason other than an invalid request.
@@ -324,7 +342,7 @@ def plan_operation_cases(
     request, all_exist = build_operation_request(operation)
     request = _set_target_constants(request, target)
     if request is None:
-        yield SkippedCase(id=build_operation_name(operation), skip_reason="no value is known for a required parameter")
+        yield SkippedCase(id=build_operation_name(operation), skip_reason=_describe_missing_value(operation))
         return
     cases: list[ConformanceCase] = []
     if all_exist:

@@ -1,9 +1,16 @@
-"""An operation of a contract: where it is found, what a request to it holds, and which targets it serves."""
+"""An operation of a contract: where it is found, what a request to it holds, and which targets it serves.
+
+Ids for its parameters are generated here too, for planned requests and for the emulator.
+"""
 
 from __future__ import annotations
 
 import functools
+import random
 import re
+import re._constants as regex_codes  # type: ignore[import-not-found]  # typeshed does not describe them
+import re._parser as regex_parser  # type: ignore[import-not-found]
+import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -435,3 +442,135 @@ class Operation(ContractPart):
         The base path may be anything, because users can set any base URL.
         """
         return self._path_template.match_end(path)
+
+
+# Generates ids that fit the schema of the parameter that takes them.
+
+
+_ID_CHARACTERS = string.digits + string.ascii_lowercase
+"""Characters that are preferred in generated ids, where the pattern allows them."""
+_PREFERRED_REPETITION_COUNTS = (16, 8, 4, 2, 1, 0)
+"""How often the repeated parts of a pattern are repeated, tried in this order until the whole text fits."""
+_MAX_GENERATED_CHARACTERS = 10_000
+"""Maximum length of a generated text. Real ids are far shorter, but nested repetitions could fill the memory."""
+_MAX_INTEGER_ID = 2**31 - 1
+"""Largest generated integer id if the schema states no maximum; every service can store it."""
+
+
+def find_id_parameter(operation: Operation) -> Parameter | None:
+    """Return the parameter that takes the id of what `operation` is about; `None` if there is none.
+
+    It is the last parameter of the path: "/projects/{project}/jobs/{job}". Without one, it is the first required
+    query parameter.
+    """
+    in_path = [one for one in operation.parameters if one.message_part == "path"]
+    if in_path:
+        return max(in_path, key=lambda one: operation.path.find(f"{{{one.name}}}"))
+    return next((one for one in operation.parameters if one.message_part == "query" and one.is_required), None)
+
+
+def generate_parameter_text(parameter: Parameter, rng: random.Random) -> str | None:
+    """Return a random text that fits the schema of `parameter`: `type`, `pattern`, length and bounds.
+
+    `None` if no such text is found, such as for a pattern that Python's regular expressions do not know.
+    """
+    schema = parameter.schema if isinstance(parameter.schema, dict) else {}
+    candidates = _iterate_candidate_texts(schema, rng)
+    return next((text for text in candidates if not parameter.parse_text(text).violations), None)
+
+
+def _iterate_candidate_texts(schema: Mapping[str, Any], rng: random.Random) -> Iterator[str]:
+    if "integer" in schema.get("type", ()) or "number" in schema.get("type", ()):
+        lowest = int(schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1))
+        yield str(rng.randint(lowest, max(lowest, int(schema.get("maximum", _MAX_INTEGER_ID)))))
+    if "pattern" not in schema:
+        yield f"{rng.getrandbits(128):032x}"[: schema.get("maxLength")].ljust(schema.get("minLength", 0), "0")
+        return
+    try:
+        parsed_pattern = regex_parser.parse(schema["pattern"])
+        for repetition_count in _PREFERRED_REPETITION_COUNTS:
+            yield _PatternTextBuilder(rng, repetition_count).build_text(parsed_pattern)
+    except (re.error, OverflowError, RecursionError, ValueError):
+        return
+
+
+class _PatternTextBuilder:
+    """Builds a random text that matches a parsed regular expression.
+
+    Hypothesis, which also generates such texts, needs its own random generator and prefers the shortest ones, which are
+    not unique.
+    """
+
+    def __init__(self, rng: random.Random, repetition_count: int) -> None:
+        self._rng, self._repetition_count = rng, repetition_count
+
+    def build_text(self, parsed_pattern: Any) -> str:
+        """Return a text for the nodes of `parsed_pattern`.
+
+        Raises:
+            ValueError: the pattern has a node without fixed text, such as a look-ahead, or the text would be too long.
+        """
+        text = "".join(self._build_node_text(code, argument) for code, argument in parsed_pattern)
+        if len(text) > _MAX_GENERATED_CHARACTERS:
+            raise ValueError("the text would be too long")
+        return text
+
+    def _build_node_text(self, code: Any, argument: Any) -> str:
+        text = ""
+        match code:
+            case regex_codes.LITERAL:
+                text = chr(argument)
+            case regex_codes.AT:  # the beginning or end of the text or of a word
+                pass
+            case regex_codes.ANY:
+                text = self._rng.choice(_ID_CHARACTERS)
+            case regex_codes.NOT_LITERAL:
+                text = self._choose_character([(regex_codes.NEGATE, None), (regex_codes.LITERAL, argument)])
+            case regex_codes.IN:
+                text = self._choose_character(argument)
+            case regex_codes.BRANCH:
+                text = self.build_text(self._rng.choice(argument[1]))
+            case regex_codes.SUBPATTERN:
+                text = self.build_text(argument[-1])
+            case regex_codes.MAX_REPEAT | regex_codes.MIN_REPEAT:
+                text = self._build_repeated_text(*argument)
+            case _:
+                raise ValueError(f"no text is generated for {code}")
+        return text
+
+    def _build_repeated_text(self, min_count: int, max_count: int, repeated_pattern: Any) -> str:
+        count = min(int(max_count), max(int(min_count), self._repetition_count))
+        if count > _MAX_GENERATED_CHARACTERS:
+            raise ValueError("the text would be too long")
+        return "".join(self.build_text(repeated_pattern) for _ in range(count))
+
+    def _choose_character(self, class_nodes: Sequence[tuple[Any, Any]]) -> str:
+        """Return a character of the class `[…]` whose parts are `class_nodes`."""
+        is_negated = class_nodes[0][0] is regex_codes.NEGATE
+        parts = class_nodes[1:] if is_negated else class_nodes
+        for characters in (_ID_CHARACTERS, string.ascii_uppercase, string.punctuation + " "):
+            allowed = [one for one in characters if any(_is_in_class_part(one, *part) for part in parts) != is_negated]
+            if allowed:
+                return self._rng.choice(allowed)
+        code, argument = parts[0]
+        if is_negated or code not in (regex_codes.LITERAL, regex_codes.RANGE):
+            raise ValueError("the class has no printable ASCII character")
+        return chr(argument if code is regex_codes.LITERAL else argument[0])
+
+
+def _is_in_class_part(character: str, code: Any, argument: Any) -> bool:
+    """Whether the ASCII character `character` belongs to a part of a class: a character, a range or a category."""
+    if code is regex_codes.LITERAL:
+        return bool(ord(character) == argument)
+    if code is regex_codes.RANGE:
+        return bool(argument[0] <= ord(character) <= argument[1])
+    is_word = character.isalnum() or character == "_"
+    membership = {
+        regex_codes.CATEGORY_DIGIT: character.isdigit(),
+        regex_codes.CATEGORY_NOT_DIGIT: not character.isdigit(),
+        regex_codes.CATEGORY_SPACE: character.isspace(),
+        regex_codes.CATEGORY_NOT_SPACE: not character.isspace(),
+        regex_codes.CATEGORY_WORD: is_word,
+        regex_codes.CATEGORY_NOT_WORD: not is_word,
+    }
+    return membership.get(argument, False)

@@ -16,7 +16,7 @@ from voicegauge.contract.contract import BaseSocketTarget, BaseTarget, Contract,
 from voicegauge.contract.extension.jobs import JobSpec
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.sockets import SocketSpec
-from voicegauge.contract.operation import Operation
+from voicegauge.contract.operation import Operation, find_id_parameter
 from voicegauge.contract.price_computation import PriceQuote, quote_price
 from voicegauge.contract.socket_messages import ClientIntent
 from voicegauge.emulator._accounts import REJECTED_KEY_PREFIX, AccountRegistry
@@ -35,7 +35,7 @@ from voicegauge.emulator._provider_state import (
 from voicegauge.emulator._request import ParsedRequest, Rejection
 from voicegauge.emulator._resource_endpoints import ResourceStore
 from voicegauge.emulator._response_builder import ResponseBuilder
-from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex
+from voicegauge.emulator._schema_values import DEFAULT_ID_TEMPLATE, create_seeded_random, fill_random_hex, generate_id
 from voicegauge.emulator._speech_synthesis import SynthesisRequest, SynthesizedSpeech, synthesize
 from voicegauge.emulator.client_findings import ClientFindingLog, ClientMonitor
 from voicegauge.emulator.fault_injection import FaultInjector
@@ -173,7 +173,12 @@ class JobStore:
         path = self._fault_injector.change_job_states(spec, find_shortest_state_sequence(spec, end), target)
         rng = self.create_next_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
-            id=fill_random_hex(target.target_spec.emulation.job_id_format or DEFAULT_ID_TEMPLATE, rng),
+            id=generate_id(
+                target.target_spec.emulation.job_id_format,
+                DEFAULT_ID_TEMPLATE,
+                find_id_parameter(target.job_operation),
+                rng,
+            ),
             target=target,
             account=account,
             synthesis=planned_speech.synthesis,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_parts import Parameter
 from voicegauge.contract.extension.jobs import PaginationSpec, ResourceSpec, ResourceUse
 from voicegauge.contract.operation import Operation
 from voicegauge.emulator._output import EmulatedResponse
@@ -21,7 +22,7 @@ from voicegauge.emulator._request import (
     write_value_at,
 )
 from voicegauge.emulator._response_bodies import build_success_response, filter_lists_by_query, is_documented_id
-from voicegauge.emulator._schema_values import fill_random_hex, format_time_like_example, iterate_body_schemas
+from voicegauge.emulator._schema_values import format_time_like_example, generate_id, iterate_body_schemas
 from voicegauge.emulator.fault_injection import FaultInjector
 from voicegauge.formats.bodies import parse_whole_number
 from voicegauge.formats.locations import MISSING, Location
@@ -164,7 +165,8 @@ class ResourceStore:
         assert resource is not None
         self._created_count += 1
         state = next(iter(resource.states), None)
-        stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
+        resource_id = generate_id(None, resource.id_format, self._find_deletion_parameter(resource), rng)
+        stored = StoredResource(resource, resource_id, account, response.body, state)
         self._check_quota(stored)
         body = _copy_body_with_request_values(request, response)
         body = write_value_at(body, resource.id_location, stored.id)
@@ -181,6 +183,23 @@ class ResourceStore:
         stored.values = {**_read_plain_body_values(request), **stored.json_body}
         self._resource_by_id[stored.id] = stored
         return stored
+
+    def _find_deletion_parameter(self, resource_spec: ResourceSpec) -> Parameter | None:
+        """Return the parameter that takes the id of a resource to delete; `None` if there is none."""
+        if resource_spec.deletion is None:
+            return None
+        operation, location = (
+            self._contract.find_operation(resource_spec.deletion.operation_id),
+            resource_spec.deletion.id_location,
+        )
+        return next(
+            (
+                one
+                for one in operation.parameters
+                if (one.message_part, one.name) == (location.message_part, location.name)
+            ),
+            None,
+        )
 
     def _check_quota(self, stored_resource: StoredResource) -> None:
         listing = stored_resource.resource_spec.listing

@@ -199,7 +199,15 @@ def write_body_values(
         if not location.is_in_body or not response.is_body_text_or_json:
             continue
         if location_filter is None or location_filter(response.documented_media_type, response.body, location):
+            if isinstance(value, str) and value.isdecimal() and _is_integer(response.documented_media_type, location):
+                value = int(value)  # the id of a job, which is a text in the emulator
             response.body = write_value_at(response.body, location, copy.deepcopy(value))
+
+
+def _is_integer(media_spec: MediaType | None, location: Location) -> bool:
+    """Whether the schema of the value at `location` allows integers, but no texts."""
+    types = [schema.get("type", ()) for schema in iterate_body_schemas(media_spec, location.pointer_tokens)]
+    return any("integer" in one for one in types) and not any("string" in one for one in types)
 
 
 def write_text_body(response: EmulatedResponse, text: str, media_type: str | None) -> None:

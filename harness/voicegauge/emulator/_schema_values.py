@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.document_parts import MediaType, Parameter
+from voicegauge.contract.operation import generate_parameter_text
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats.bodies import MAX_UNIX_TIME_S
 from voicegauge.formats.located_yaml import escape_pointer_token
@@ -36,6 +37,23 @@ def fill_random_hex(template: str, rng: random.Random) -> str:
     return _HEX_PLACEHOLDER_PATTERN.sub(
         lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template
     )
+
+
+def generate_id(
+    stated_template: str | None, default_template: str, id_parameter: Parameter | None, rng: random.Random
+) -> str:
+    """Return a new id.
+
+    Args:
+        stated_template: the format that the contract states, which is used as it is; `None` if it states none.
+        default_template: the format of other ids, unless they would not fit the schema of `id_parameter`.
+        id_parameter: the parameter in which clients send the id back; `None` if there is none.
+        rng: generates the random part of the id.
+    """
+    text = fill_random_hex(stated_template or default_template, rng)
+    if stated_template is not None or id_parameter is None or not id_parameter.parse_text(text).violations:
+        return text
+    return generate_parameter_text(id_parameter, rng) or text
 
 
 def format_time_like_example(unix_time_s: float, example: Any) -> Any:

@@ -398,7 +398,10 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     """Whether an account may have few of these resources, or creating one has consequences beyond the request. A live
     check creates one only if the user asks for every valid request."""
     id_format: str = "{hex12}"
-    """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
+    """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits.
+
+    If such ids do not fit the schema of the parameter that names a resource to delete, they are generated from it.
+    """
     source: SourceReference | None = None
 
 

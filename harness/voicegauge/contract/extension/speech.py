@@ -268,7 +268,10 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     leading_silence_s: float = 0.12
     """Duration of the silence before the speech, in seconds."""
     job_id_format: str | None = None
-    """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}"."""
+    """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}".
+
+    By default, ids are UUIDs, or fit the schema of the status operation's parameter if UUIDs do not fit it.
+    """
     response_constants: LocationValues = field(default_factory=LocationValues)
     """Values to write into responses to submits and polls, if the documented example has the location.
 
