@@ -56,6 +56,14 @@ def test_a_command_without_a_required_argument_says_what_is_missing(
         assert "Missing argument" in one_line(capsys)
 
 
+@pytest.mark.parametrize("command", ["serve", "check", "check --emulated", "bench pixelapi"])
+def test_every_command_that_injects_faults_lists_them(
+    command: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command.split(), "--fault", "list"]) == 0
+    assert "silent-audio" in capsys.readouterr().out
+
+
 def test_help_of_a_command_imports_little() -> None:
     code = "import sys; from voicegauge.cli import run; run(['check', '--help']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

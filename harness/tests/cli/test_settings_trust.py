@@ -245,6 +245,12 @@ def test_a_settings_file_cannot_write_a_module_that_python_runs(
         assert not (folder / path).exists()
 
 
+def test_a_file_cannot_replace_a_check_by_the_list_of_faults(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "voicegauge.toml").write_text('[check]\nfault = ["list"]\n')
+    assert run(["check", "pixelapi/voice-design", "--emulated", "--max-calls", "1"]) == 2
+    assert "unknown fault 'list'" in capsys.readouterr().err
+
+
 def test_a_setting_without_an_effect_is_left_at_its_default(folder: Path) -> None:
     """A settings file applies to many calls of a command, so it is not an error."""
     (folder / "voicegauge.toml").write_text("[check]\nmax-calls = 3\nconcurrency = 2\nfault = 'slow'\n")

@@ -184,6 +184,7 @@ def test_recordings_are_served_on_a_port(folder, tmp_path, jobs, status) -> None
         assert process.wait() == status
     said = printed.read_text()
     assert codes == [501 if job == "nobody" else 200 for job in jobs]
+    assert f"  {url} in place of https://gateway.pixazo.ai\n" in said
     assert f"{len({'a', 'b'} & set(jobs))} of 2 recorded requests were sent" in said
     assert ("the nearest recorded one is" in said) == bool(status)
     assert "Traceback" not in said

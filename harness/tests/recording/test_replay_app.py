@@ -214,6 +214,43 @@ async def test_the_only_recorded_provider_is_served_at_the_root_too(serve) -> No
     assert "GET /_emulator/health" in nowhere.text
 
 
+async def test_the_path_of_a_server_may_be_in_the_url_as_at_the_emulator(serve) -> None:
+    contract = CATALOGUE.find_provider("openai")
+    audio = Exchange(
+        provider="openai",
+        operation="createSpeech",
+        request=Request(
+            method="POST",
+            url="https://api.openai.com/v1/audio/speech",
+            headers=(("Authorization", "[redacted]"), JSON),
+            body=b'{"model":"tts-1","input":"Hi.","voice":"alloy"}',
+        ),
+        response=Response(status=200, headers=(("Content-Type", "audio/mpeg"),), body=b"speech"),
+    )
+    file = Exchange(
+        provider="openai",
+        operation="(download)",
+        request=Request(method="GET", url="https://api.openai.com/v1/files/out.wav"),
+        response=Response(status=200, headers=(("Content-Type", "audio/wav"),), body=b"RIFF...."),
+    )
+    recording = Recording(
+        provenance=Provenance.RECORDED,
+        provider="openai",
+        contract_version="1",
+        contract_sha256="",
+        recorded_at="2026-01-01T00:00:00+00:00",
+        exchanges=(audio, file),
+    )
+    base = await serve(ReplayApp(Replay([recording], [contract])))
+    headers = {"Authorization": "Bearer any", "Content-Type": "application/json"}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for prefix in ("/openai/v1", "/openai", "/v1", ""):
+            answer = await client.post(f"{base}{prefix}/audio/speech", content=audio.request.body, headers=headers)
+            assert (answer.status_code, answer.content) == (200, b"speech"), prefix
+            answer = await client.get(f"{base}{prefix}/files/out.wav")
+            assert (answer.status_code, answer.content) == (200, b"RIFF...."), prefix
+
+
 async def test_headers_of_the_recorded_connection_are_not_replayed(serve) -> None:
     headers = (
         ("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked"), ("Content-Length", "3"), ("X-Trace", "t"),

@@ -101,6 +101,11 @@ def create_command_of_requests(
             given_names = {
                 key for key in values if ctx.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE
             }
+            if "faults" in given_names and "list" in values["faults"]:
+                from voicegauge.cli.local_servers import print_faults
+
+                print_faults()
+                ctx.exit()
             effective_values = _leave_out_ineffective_settings(declared_options, given_names, values)
             _announce_ineffective_variables(ctx, declared_options, given_names, values, effective_values)
             values = effective_values

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from voicegauge.api.local_requests import EmulateRequest, ListenRequest, ProxyRequest, port_option
 from voicegauge.cli import create_command_of_requests
@@ -90,9 +89,6 @@ def serve_command(request: ServeRequest, replay_options: ReplayOptions) -> int |
     --replay, a request that equals a recorded one gets the recorded response; the exit
     status is then 1 if any other request was received.
     """
-    if "list" in request.faults:
-        _print_faults()
-        return None
     from voicegauge.api.local_servers import serve_emulator, serve_replay
     from voicegauge.api.target_selection import select_providers, to_catalogue
 
@@ -125,7 +121,8 @@ def serve_command(request: ServeRequest, replay_options: ReplayOptions) -> int |
     return EXIT_FINDINGS if replayed.unmatched_request_descriptions else None
 
 
-def _print_faults() -> None:
+def print_faults() -> None:
+    """Print the faults of the emulator, as `--fault list` of every command does."""
     from voicegauge.emulator.fault_injection import FAULTS
 
     rows = create_table("fault", "what the emulator then does wrong")
@@ -151,7 +148,7 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
             options += f" --price {contract.id}=0"
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}{options}")
         for server in contract.servers.values() if len(contracts) == 1 else ():
-            out.print(f"    {url}{urlsplit(server.url).path} in place of {server.url}")
+            out.print(f"    {url}{server.path_prefix} in place of {server.url}")
         if contract.socket_targets:
             socket_url = to_socket_url(url)
             out.print(f"    {socket_url}/{contract.id} in place of the address of its WebSockets")
@@ -165,11 +162,14 @@ def _announce_emulator(request: ServeRequest, contracts: Sequence[Contract], emu
 def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> None:
     out = create_console()
     out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n")
-    for provider in dict.fromkeys(recording.provider for recording in recordings):
+    providers = dict.fromkeys(recording.provider for recording in recordings)
+    for provider in providers:
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
         count = sum(one.comparable_request.provider == provider for one in server.replay.recorded_requests)
         line = f"  {server.base_url(provider)}  {count} recorded requests, {', '.join(sorted(kinds))}"
         out.print(line)
+        for documented in server.replay.contracts[provider].servers.values() if len(providers) == 1 else ():
+            out.print(f"  {server.url}{documented.path_prefix} in place of {documented.url}")
         of_provider = [one for r in recordings if r.provider == provider for one in r.exchanges]
         if any(one.socket is not None for one in of_provider):
             out.print(f"  {to_socket_url(server.base_url(provider))} for its WebSockets")

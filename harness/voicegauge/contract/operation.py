@@ -127,6 +127,16 @@ class Server:
     url: str
     """Absolute base URL, without a slash at the end."""
 
+    @property
+    def path_prefix(self) -> str:
+        """The path of the base URL, without a slash at the end; empty if the URL has only a host."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    def remove_path_prefix(self, path: str) -> str | None:
+        """Return `path` without the path of the base URL; `None` if that is empty or `path` does not begin with it."""
+        prefix = self.path_prefix
+        return path[len(prefix) :] if prefix and path.startswith(f"{prefix}/") else None
+
     @classmethod
     def read(cls, document: Document, pointer: str, node: dict[str, Any]) -> Server:
         """Read a server of `servers`, which is at `pointer`.

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote as quote_url
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from voicegauge.contract.contract import AudioInputTarget, Contract, Target
 from voicegauge.contract.document_parts import Example, MediaType
@@ -66,9 +66,8 @@ class ResponseBuilder:
         """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
-            prefix = urlsplit(server.url).path.rstrip("/")
-            if prefix and path.startswith(f"{prefix}/"):
-                yield path[len(prefix) :]
+            if (rest := server.remove_path_prefix(path)) is not None:
+                yield rest
 
     def replace_server_urls(self, body: Any, base_url: str) -> Any:
         """Return `body` with URLs of the provider's servers replaced by the emulator's."""

@@ -448,12 +448,15 @@ class Replay:
         Args:
             provider_id: id of the provider's contract.
             request: the request to match. Keys and signatures in it are ignored.
-            relative_path: path of the request relative to the base URL. If `None`, it is derived from the URL of
-                `request` and the contract's servers.
+            relative_path: path of the request relative to the base URL, with or without the path of one of the
+                contract's servers. If `None`, it is derived from the URL of `request` and the contract's servers.
             is_socket: whether the request is the handshake of a WebSocket.
         """
         contract = self.contracts[provider_id]
-        path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
+        if relative_path is None:
+            path = find_relative_path(contract, request.url)
+        else:
+            path = self._remove_server_path(contract, request, relative_path)
         if is_socket:
             path = path or urlsplit(request.url).path
             operation = _find_channel_for_path(contract, path)
@@ -477,6 +480,21 @@ class Replay:
         if operation is not None and operation.speech is not None:
             self._restart_job(comparable_request, exchange.conversation_id)
         return exchange
+
+    def _remove_server_path(self, contract: Contract, request: Request, path: str) -> str:
+        """Return `path` without the path of a server, if what remains is that of an operation or a recorded download.
+
+        The emulator looks up paths in the same order, so that a client can be used with both.
+        """
+        rests = (server.remove_path_prefix(path) for server in contract.servers.values())
+        candidates = [path, *(rest for rest in rests if rest is not None)]
+        for candidate in candidates:
+            if contract.match_operation(request.method, candidate) is not None:
+                return candidate
+        for candidate in candidates:
+            if self._find_matching_requests(build_comparable_request(contract, request, None, candidate)):
+                return candidate
+        return path
 
     def _find_matching_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
         return self._get_request_index(comparable_request).find_requests(comparable_request)
