@@ -699,6 +699,12 @@ def test_all_that_is_counted_as_much_worse_is_shown_beside_a_proven_slowdown_and
     assert f"({len(found.unproven_worsenings)} of them much worse)" in found.describe_verdict_counts()
     assert set(found.unproven_worsenings) <= set(found.list_shown_metrics())
     assert f"total_latency_p95_ms of {TARGET}" in " ".join(found.describe_unproven_worsenings())
+    named = " ".join(found.describe_unproven_worsenings())
+    assert (f"total_latency_ms of {TARGET}" in named) == (texts < 5), "a proven slowdown, or one of too few texts"
+    changes = [one.change for one in found.unproven_worsenings]
+    assert changes == sorted(changes, reverse=True)
+    shown = found.list_shown_metrics()
+    assert len(shown) == len(set(shown))
 
 
 def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -265,14 +265,14 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
 
     @property
     def unproven_worsenings(self) -> tuple[MetricComparison, ...]:
-        """The metrics that are worse by at least what a comparison should find, but chance may explain it."""
-        return tuple(
+        """The metrics that are worse by at least what a comparison should find, but not proven to be, worst first."""
+        found = (
             one
             for one in self.metrics
             if one.verdict == "underpowered"
-            and one.note != TOO_FEW_TEXTS_NOTE
             and _compute_worsening(one) >= self.settings.get_threshold(one.metric).required_detectable_change
         )
+        return tuple(sorted(found, key=_compute_worsening, reverse=True))
 
     @property
     def has_measured_variation(self) -> bool:
@@ -324,7 +324,8 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         for metric in sorted(unjudged, key=lambda one: one.metric != "total_latency_ms"):
             by_target.setdefault(metric.target, metric)
         latencies = [one for one in self.metrics if one.metric == "total_latency_ms"]
-        shown = [*changed, *self.unproven_worsenings, *(by_target.values() if not changed else ())]
+        shown = [*changed, *self.unproven_worsenings]
+        shown += [one for one in by_target.values() if one not in shown and not changed]
         shown += [one for one in latencies if one not in shown and (not changed or one.verdict == "underpowered")]
         return shown
 
