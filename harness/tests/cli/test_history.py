@@ -71,6 +71,10 @@ def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: 
     by_faults = [sum("faults flaky-503" in one["key"]["configuration"] for one in series), len(series)]
     assert by_faults == [len(series) // 2, len(series)]
     capsys.readouterr()
+    assert run_history(tmp_path) == 0
+    assert {"configuration 1: faults flaky-503", "configuration 2: without injected faults"} <= set(
+        capsys.readouterr().out.splitlines()
+    )
     (tmp_path / "0" / "run.json").unlink()
     assert run_history(tmp_path) == 0
     assert "configuration 1: " in (out := capsys.readouterr().out)  # faults are named also if all runs have them

@@ -84,6 +84,14 @@ def test_unchanged_fields_are_left_out_of_a_test(fuzz) -> None:
     assert all("UploadedFile" not in code and len(code) < 600 for code in tests.values())
 
 
+def test_without_a_failure_no_folder_of_tests_is_created(fuzz, tmp_path, capfd) -> None:
+    folder = tmp_path / "none"
+    arguments = ["check", TARGET, "--emulated", "--max-calls", "0", "--fuzz", "1", "--failures", "none"]
+    assert cli.run([*arguments, "--write-tests", str(folder)]) == 0, "random requests are judged beyond --max-calls"
+    assert f"no test to write to {folder}: random requests found nothing" in capfd.readouterr().err
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize("flag", ["--failures", "--write-tests"])
 def test_options_of_fuzzing_are_rejected_without_it(flag, capfd, tmp_path) -> None:
     assert cli.run(["check", "pixelapi", "--emulated", flag, str(tmp_path)]) == 2

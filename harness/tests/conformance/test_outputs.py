@@ -20,6 +20,7 @@ from voicegauge.conformance.check_report import (
     describe_result,
     export_check_report,
 )
+from voicegauge.conformance.coverage import CoverageEntry
 from voicegauge.conformance.finding_groups import group_effects, group_findings_of_service, merge_findings
 from voicegauge.files import find_bundled_folder
 from voicegauge.model.base import Finding, FindingLocation, Provenance, Severity
@@ -161,6 +162,15 @@ def test_sarif_names_a_bundled_contract_without_a_folder_of_this_machine(tmp_pat
     assert place["artifactLocation"]["uri"] == "voicegauge/contracts/pixelapi/openapi.yaml"
     assert place["region"] == {"startLine": 7}
     assert str(find_bundled_folder("contracts").parent) not in text
+
+
+def test_operations_beyond_the_coverage_are_explained() -> None:
+    entry = CoverageEntry(kind="operation", operation_or_provider="acme/speak", name="speak", conforming_count=1)
+    report = msgspec.structs.replace(check_report(), coverage=(entry,))
+    assert "2 operations (1 of them webhooks or WebSockets): no findings" in describe_result(report)
+    excluded = msgspec.structs.replace(report, excluded_operations=("acme/list",))
+    assert "2 operations: no findings" in describe_result(excluded)
+    assert "2 operations: no findings" in describe_result(check_report())
 
 
 def test_sarif_of_a_check_that_ended_early_says_why() -> None:

@@ -29,7 +29,7 @@ from voicegauge.errors import (
 from voicegauge.files import write_file
 from voicegauge.model.price import format_price_usd
 from voicegauge.options import PathKind, Trust, list_own_options, option, request
-from voicegauge.printable_text import format_names
+from voicegauge.printable_text import format_count, format_names
 
 if TYPE_CHECKING:
     from voicegauge.conformance.check_report import CheckReport
@@ -292,7 +292,10 @@ def _write_reproduction_tests(report: CheckReport, folder: Path) -> None:
     }
     for name, text in files.items():
         write_file(folder / name, text.encode())
-    print_escaped(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", to_stderr=True)
+    if files:
+        print_escaped(f"wrote {format_count(len(files), 'test')} to {folder}", to_stderr=True)
+    else:
+        print_escaped(f"no test to write to {folder}: random requests found nothing", to_stderr=True)
 
 
 def _determine_exit_status(report: CheckReport, *, fail_on_warnings: bool) -> int:

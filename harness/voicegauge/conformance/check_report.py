@@ -466,7 +466,11 @@ def describe_result(report: CheckReport) -> str:
         parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
     if report.resumed_case_count:
         parts.append(f"{report.resumed_case_count} of them judged by an earlier check")
-    parts.append(f"{format_count(len(report.contract_operations), 'operation')}: {findings}")
+    covered = {entry.operation_or_provider for entry in report.coverage} | {*report.excluded_operations}
+    # Coverage counts the operations that a client requests over HTTP, so that its number of operations is smaller.
+    others = sum(name not in covered for name in report.contract_operations) if covered else 0
+    operations = format_count(len(report.contract_operations), "operation")
+    parts.append(f"{operations}{f' ({others} of them webhooks or WebSockets)' if others else ''}: {findings}")
     if report.over_budget_case_count:
         unpaid = _describe_over_budget_cases(report)
         is_allowed = report.partly_judged_reason is None

@@ -148,7 +148,8 @@ def name_series(key: SeriesKey, configuration_labels: ConfigurationLabels) -> st
 def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
     """Return a label for each configuration: its facts that at least one other configuration lacks.
 
-    Injected faults are always part of the label. A configuration without such facts is labeled "without ...".
+    Injected faults are always part of the label. A configuration without such facts is labeled "without ...", in which
+    "injected faults" stands for all of them.
     """
     facts_by_configuration = {configuration: configuration.split(", ") for configuration in configurations}
     differing_facts_by_configuration = {
@@ -159,7 +160,11 @@ def _label_differing_facts(configurations: Sequence[str]) -> dict[str, str]:
         ]
         for configuration, facts in facts_by_configuration.items()
     }
-    every = dict.fromkeys(fact for facts in differing_facts_by_configuration.values() for fact in facts)
+    every = dict.fromkeys(
+        "injected faults" if has_injected_faults(fact) else fact
+        for facts in differing_facts_by_configuration.values()
+        for fact in facts
+    )
     without = f"without {', '.join(every)}" if every else ""
     return {
         configuration: ", ".join(facts) or without for configuration, facts in differing_facts_by_configuration.items()
