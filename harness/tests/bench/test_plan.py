@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -156,8 +157,18 @@ def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(
     made = plan(suite.select_texts(languages=["fr"]), targets)
     assert [target.id for target in made.targets] == ["acme/job"]
     assert set(made.unsupported_target_ids) == set(targets) - {"acme/job"}
-    with pytest.raises(DataError, match="no target supports"):
+    with pytest.raises(DataError, match=r"no target supports .* \(fr\), but acme/now: not documented: choose another"):
         plan(suite.select_texts(languages=["fr"]), {"acme/now": targets["acme/now"]})
+
+
+def test_the_error_about_languages_names_those_of_the_targets_and_how_to_map_one(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.csv"
+    texts.write_text("language,text\nen-GB,Hello.\nxx,Hello.\n")
+    with pytest.raises(DataError) as error:
+        voicegauge.plan_benchmark(["lmnt/blizzard", "murf/gen2"], texts=texts)
+    assert "(en-GB, xx), but lmnt/blizzard: " in str(error.value)
+    assert "; murf/gen2: en, es: choose another suite or --language" in str(error.value)
+    assert "provider_values: {en: en-GB}" in str(error.value)
 
 
 @pytest.mark.parametrize("is_named", [True, False])

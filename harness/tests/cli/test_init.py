@@ -304,6 +304,62 @@ def test_another_version_of_openapi_is_named_even_if_no_operation_is_found(
     assert f"acme.yaml:1: must be {wanted}, not '{number}'" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
+def test_bench_can_use_the_proposal_for_a_document_whose_languages_have_regions(document: Path, tmp_path: Path) -> None:
+    """The suite's "en" is sent as the documented "en-GB"; otherwise each request would be answered with 400."""
+    languages = "locale: {type: string, enum: [en-GB, de_DE, fr, auto]}"
+    document.write_text(JOBS.replace("text: {type: string}", f"text: {{type: string}}, {languages}"))
+    assert run(["init", str(document)]) == 0
+    overlay = document.with_name("overlay.yaml")
+    texts, out = tmp_path / "texts.csv", tmp_path / "runs"
+    texts.write_text("language,text\nen,Hello.\nde,Guten Tag.\nfr,Bonjour.\n")
+    options = ["--warmup=0", "--asr=none", "--no-listening", f"--texts={texts}", f"--out={out}"]
+    assert run(["bench", "acme/speech", "--contracts", str(overlay), *options]) == 0
+    (saved,) = out.glob("*/run.json")
+    run_data = msgspec.json.decode(saved.read_bytes())
+    assert {one["language"]: one["failure"] for one in run_data["samples"]} == dict.fromkeys(("en", "de", "fr"))
+
+
+@pytest.mark.parametrize(
+    ("documented", "mapped", "spoken", "is_uncertain"),
+    [
+        ("en-GB, de-DE, fr-FR", {"en": "en-GB", "de": "de-DE", "fr": "fr-FR"}, ("en", "de", "fr"), False),
+        ("en-US, en-GB, pt-BR", {"en": "en-US", "pt": "pt-BR"}, ("en", "en-GB", "pt"), True),
+        ("en, en-GB", {}, ("en", "en-GB"), False),
+        ("EN, zh_Hant", {"en": "EN", "zh": "zh_Hant"}, ("en", "zh"), False),
+        ("auto, English", {}, (), False),
+    ],
+)
+def test_a_language_stands_for_its_first_documented_region(
+    documented: str,
+    mapped: dict[str, str],
+    spoken: tuple[str, ...],
+    is_uncertain: bool,
+    document: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    languages = f"text: {{type: string}}, language: {{type: string, enum: [{documented}]}}"
+    document.write_text(JOBS.replace("text: {type: string}", languages))
+    assert run(["init", str(document)]) == 0
+    overlay = document.with_name("overlay.yaml")
+    contract = voicegauge.load_contracts([overlay]).find_provider("acme")
+    assert contract.targets["speech"].speech.request_fields["language"].provider_values == mapped
+    (acme,) = (one for one in voicegauge.list_providers(contracts=[overlay]).providers if one.id == "acme")
+    assert [target.languages for target in acme.targets] == [spoken]
+    marked = "provider_values: {en: en-US, pt: pt-BR}  # TODO: which region is meant by en"
+    assert (marked in overlay.read_text()) is is_uncertain
+    assert ("the region of en in requests of /v1/speech: en-US is the first" in capsys.readouterr().out) is is_uncertain
+
+
+def test_a_transcription_gets_its_languages_too(document: Path) -> None:
+    fields = "text: {type: string}, audio: {type: string}, language: {type: string, enum: [en-GB, de]}"
+    document.write_text(DOCUMENT.replace("{properties: {text: {type: string}}}", f"{{properties: {{{fields}}}}}"))
+    assert run(["init", str(document), "--operation", "transcribe"]) == 0
+    text = document.with_name("overlay.yaml").read_text()
+    assert "language: {location: body#/language, provider_values: {en: en-GB}}" in text
+    assert "supported_languages: [en, de]" in text
+
+
 def test_names_with_special_characters_stay_data(document: Path) -> None:
     path = '/tts/{voice_id}/it\'s \\"so\\"\\e[2J'
     document.write_text(DOCUMENT.replace("/tts/{voice_id}/stream", f'"{path}"'))

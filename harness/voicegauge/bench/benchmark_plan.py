@@ -38,7 +38,7 @@ from voicegauge.model.base import (
 from voicegauge.model.price import BudgetForecast, PriceClaim, PricePart, format_price_usd
 from voicegauge.model.run import MeasuredSuite, MeasuredTarget, RunKind, TargetPrice
 from voicegauge.outputs.result_summary import SummaryTable, TabularResult
-from voicegauge.printable_text import format_count
+from voicegauge.printable_text import format_count, format_names
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
@@ -188,6 +188,8 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             )
 
 
+_MAX_NAMES_IN_ERROR = 10
+"""Maximum number of languages of a target, and of targets, that an error message names."""
 MAX_PLANNED_REQUESTS = 1_000_000
 """Maximum number of requests of a benchmark: ten times those of the largest runs that are tested."""
 
@@ -230,7 +232,7 @@ def plan_benchmark_requests(
     }
     able = [target for target, texts in texts_by_target.items() if texts]
     if not able:
-        raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
+        raise DataError(_explain_unsupported_languages(suite, targets))
     text_count = sum(map(len, texts_by_target.values()))
     _check_request_count(text_count, len(able), settings)
     prices_by_text = {
@@ -250,6 +252,20 @@ def plan_benchmark_requests(
         sha256=_compute_plan_sha256(
             suite, able, settings, rounds, provenance=provenance, base_urls=base_urls, voice_sample=voice_sample
         ),
+    )
+
+
+def _explain_unsupported_languages(suite: Suite, targets: Sequence[BaseTarget]) -> str:
+    """Return why no target gets a text: the languages of the suite and of the targets, and how to make them match."""
+    wanted = list(dict.fromkeys(text.language for text in suite.texts))
+    spoken = [
+        f"{target.id}: {format_names(target.target_spec.supported_languages, _MAX_NAMES_IN_ERROR) or 'not documented'}"
+        for target in targets
+    ]
+    return (
+        f"no target supports a language of the suite {suite.id} ({format_names(wanted, _MAX_NAMES_IN_ERROR)}), but "
+        f"{format_names(spoken, _MAX_NAMES_IN_ERROR, separator='; ')}: choose another suite or --language. If "
+        "these name the same language, list yours in supported_languages and map it with provider_values: {en: en-GB}"
     )
 
 

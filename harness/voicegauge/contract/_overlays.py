@@ -27,6 +27,7 @@ from voicegauge.contract.document_parts import EXTENSION_KEYS, OPENAPI_METHODS, 
 from voicegauge.errors import UsageError
 from voicegauge.files import resolve_links
 from voicegauge.formats.located_yaml import (
+    CommentedValue,
     Document,
     describe_type,
     escape_pointer_token,
@@ -519,6 +520,48 @@ def choose_unused_name(name: str, used_names: set[str]) -> str:
     unused = next(one for one in numbered if one not in used_names)
     used_names.add(unused)
     return unused
+
+
+_LANGUAGE_TAG_PATTERN = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
+"""Matches a language tag such as "en", "en-GB" or "zh_Hant", but no word such as "auto" or "English"."""
+
+
+def name_languages(field_schema: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values that a schema lists for a language, by BCP 47 code: `{"en": "en-GB", "en-US": "en-US"}`.
+
+    The first region of a language stands for the language, unless the language is listed without a region. Values that
+    are no language tags, such as "auto", are left out.
+    """
+    enum = field_schema.get("enum")
+    listed = [one for one in enum if isinstance(one, str)] if isinstance(enum, list) else []
+    tags = {one: one.replace("_", "-") for one in listed if _LANGUAGE_TAG_PATTERN.fullmatch(one)}
+    without_region = {tag.lower() for tag in tags.values()}
+    found: dict[str, str] = {}
+    for value, tag in tags.items():
+        language = tag.partition("-")[0].lower()
+        is_language = tag.lower() == language or language not in {*found, *without_region}
+        found.setdefault(language if is_language else tag, value)
+    return found
+
+
+def list_regional_languages(values_by_language: Mapping[str, str]) -> list[str]:
+    """Return the languages of `name_languages` for which one of several regions was chosen."""
+    return [
+        language
+        for language, value in values_by_language.items()
+        if value.lower() != language and any(other.startswith(f"{language}-") for other in values_by_language)
+    ]
+
+
+def propose_language_field(location: str, field_schema: Mapping[str, Any]) -> Any:
+    """Return the proposed mapping of a language field: its location, with `provider_values` if the values need them."""
+    languages = name_languages(field_schema)
+    converted = {language: value for language, value in languages.items() if language != value}
+    if not converted:
+        return location
+    uncertain = list_regional_languages(languages)
+    comment = f"{TODO}: which region is meant by {', '.join(uncertain)}"
+    return {"location": location, "provider_values": CommentedValue(converted, comment) if uncertain else converted}
 
 
 def build_removal_action(document: Document, pointer: str) -> dict[str, Any]:

@@ -23,7 +23,10 @@ from voicegauge.contract._overlays import (
     derive_name_from_path,
     escape_json_path_name,
     format_today,
+    list_regional_languages,
     list_server_urls,
+    name_languages,
+    propose_language_field,
     read_operations,
     select_operations,
 )
@@ -364,6 +367,8 @@ class OverlayWriter:
         fields = candidate.request_fields
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(fields, name))}
         locations: dict[str, Any] = {name: field.location for name, field in mapped.items()}
+        if "language" in mapped:
+            locations["language"] = propose_language_field(mapped["language"].location, mapped["language"].schema)
         # The user named the operation, so that a wrong guess is better than none: it is marked, and shows the grammar.
         if "text" not in mapped:
             guessed = guess_text_field(fields)
@@ -496,6 +501,11 @@ class OverlayWriter:
             if example is None:
                 self._todo.append(f"a voice of {candidate.path}")
             default_voice = {"default_voice": example or TODO}
+        language = find_speech_field(candidate.request_fields, "language")
+        languages = name_languages(language.schema) if language is not None else {}
+        for one in list_regional_languages(languages):
+            self._todo.append(f"the region of {one} in requests of {candidate.path}: {languages[one]} is the first one")
+        supported = {"supported_languages": [*languages]} if languages else {}
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
         if len(models) > _MAX_PROPOSED_MODELS:
@@ -512,6 +522,7 @@ class OverlayWriter:
                 "title": name or candidate.path,
                 **constants,
                 **default_voice,
+                **supported,
             }
         return targets
 

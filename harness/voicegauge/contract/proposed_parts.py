@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract._consistency import check_schemas
-from voicegauge.contract._overlays import TODO, read_operations, select_operations
+from voicegauge.contract._overlays import TODO, propose_language_field, read_operations, select_operations
 from voicegauge.contract.document_assembly import normalize_openapi, validate_openapi
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError, UnknownNameError
@@ -572,7 +572,7 @@ def propose_transcription(document: Document, operation: CandidateOperation) -> 
     fields: dict[str, Any] = {"audio": audio or TODO}
     language = find_speech_field(operation.request_fields, "language")
     if language is not None:
-        fields["language"] = language.location
+        fields["language"] = propose_language_field(language.location, language.schema)
     text = find_field_by_name(response, _TRANSCRIPT_FIELD_NAMES)
     location: Any = TODO if text is None else text.location
     if text is None:
