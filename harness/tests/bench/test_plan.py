@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 import voicegauge
 from voicegauge.api.progress import ProgressListener
 from voicegauge.bench.benchmark_plan import BenchPlan, BenchPlanSettings, build_measured_target, plan_benchmark_requests
-from voicegauge.bench.suites import Suite
+from voicegauge.bench.request_building import build_speech_request
+from voicegauge.bench.suites import Suite, load_own_texts
+from voicegauge.client.speech_request import map_speech_request
 from voicegauge.contract.contract import Target
 from voicegauge.contract.loading import Catalogue
 from voicegauge.errors import BudgetError, DataError, UsageError
@@ -169,6 +171,21 @@ def test_the_error_about_languages_names_those_of_the_targets_and_how_to_map_one
     assert "(en-GB, xx), but lmnt/blizzard: " in str(error.value)
     assert "; murf/gen2: en, es: choose another suite or --language" in str(error.value)
     assert "provider_values: {en: en-GB}" in str(error.value)
+
+
+def test_a_text_in_the_tag_of_the_provider_is_measured_as_the_language_of_the_contract(
+    voicegauge_catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Murf's contract has "en" and sends "en-US"; no text is sent in another region, which Murf might reject."""
+    texts = tmp_path / "texts.csv"
+    texts.write_text("language,text\nen-US,Hello.\nen,Hello.\nen-GB,Hello.\n")
+    target = voicegauge_catalogue.targets["murf/gen2"]
+    assert isinstance(target, Target)
+    made = plan(load_own_texts(texts), {target.id: target}, BenchPlanSettings(warmup=0))
+    planned = {one.text for row in made.rounds for one in row}
+    assert {text.language for text in planned} == {"en", "en-US"}
+    requests = [map_speech_request(target, build_speech_request(target, text)) for text in planned]
+    assert [request.body["locale"] for request in requests] == ["en-US", "en-US"]
 
 
 @pytest.mark.parametrize("is_named", [True, False])

@@ -330,11 +330,17 @@ def supports_language(target: BaseTarget, language: str, requested_languages: Co
 
 
 def get_supported_languages(target: BaseTarget) -> tuple[str, ...]:
-    """Return the documented languages of a target, or the one that it is assumed to support."""
+    """Return the documented languages of a target, or the one that it is assumed to support.
+
+    A language of a speech target that the provider calls by another tag, such as "en-GB" for "en", has both tags.
+    """
     spec = target.target_spec
     if isinstance(target, AudioInputTarget | TranscriptionSocketTarget):
         return spec.supported_languages or ("en",)
-    return spec.supported_languages or (spec.default_language or "en",)
+    supported = spec.supported_languages or (spec.default_language or "en",)
+    mapping = target.speech.request_fields.get("language") if isinstance(target, Target) else None
+    own_tags = [mapping.provider_values.get(language) for language in supported] if mapping is not None else []
+    return (*supported, *(tag for tag in own_tags if isinstance(tag, str)))
 
 
 def _plan_session(

@@ -283,8 +283,12 @@ def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSam
         sample = None  # the target takes a URL only, and its contract has a default one
     if sample is None and "voice_sample_upload" in needs:
         sample = load_default_voice_sample()
-    sends_language = "language" in mapped_fields or text.language in target.target_spec.supported_languages
-    return SpeechRequest(text=text.text, language=text.language if sends_language else None, voice_sample=sample)
+    language: str | None = text.language
+    if "language" in mapped_fields:  # a text may be in "en-GB" where the contract has "en", and a voice for it
+        language = mapped_fields["language"].find_provider_independent_value(language)
+    elif language not in target.target_spec.supported_languages:
+        language = None
+    return SpeechRequest(text=text.text, language=language, voice_sample=sample)
 
 
 def validate_requests_can_be_built(
