@@ -530,7 +530,7 @@ def name_languages(field_schema: Mapping[str, Any]) -> dict[str, str]:
     """Return the values that a schema lists for a language, by BCP 47 code: `{"en": "en-GB", "en-US": "en-US"}`.
 
     The first region of a language stands for the language, unless the language is listed without a region. Values that
-    are no language tags, such as "auto", are left out.
+    are something else than a language tag, such as "auto", are left out.
     """
     enum = field_schema.get("enum")
     listed = [one for one in enum if isinstance(one, str)] if isinstance(enum, list) else []
