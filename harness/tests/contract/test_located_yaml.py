@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.errors import ContractError
-from voicegauge.formats.located_yaml import MAX_DOCUMENT_DEPTH, Document, read_document
+from voicegauge.formats.located_yaml import MAX_DOCUMENT_DEPTH, Document, find_top_level_key, read_document
 
 
 @pytest.fixture
@@ -96,6 +96,21 @@ def test_a_malicious_document_is_rejected_in_one_line(case: str, read) -> None:
     assert reason in str(caught.value)
     assert caught.value.line == line
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("surplus", "is_readable"), [(0, True), (1, False)])
+def test_the_search_for_a_key_has_the_same_depth_limit_as_the_document(
+    surplus: int, is_readable: bool, tmp_path: Path
+) -> None:
+    inner_depth = MAX_DOCUMENT_DEPTH - 1 + surplus  # the mapping around it counts too
+    path = tmp_path / "openapi.yaml"
+    path.write_text(f"a: {'[' * inner_depth}{']' * inner_depth}\nopenapi: 3.1.0\n")
+    assert find_top_level_key(path, ["openapi"]) == ("openapi" if is_readable else None)
+    if is_readable:
+        assert read_document(path).data["openapi"] == "3.1.0"
+    else:
+        with pytest.raises(ContractError, match="is nested deeper than 100"):
+            read_document(path)
 
 
 def test_a_large_file_is_not_read_completely(tmp_path) -> None:

@@ -26,7 +26,7 @@ from voicegauge.files import open_file
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """Maximum size of a file. The largest known description of a provider (OpenAI's) is smaller than 3 MB."""
 MAX_DOCUMENT_DEPTH = 100
-"""Maximum nesting. Schemas nest about 20 deep, and code that reads the document recurses."""
+"""Maximum nesting of mappings and lists. Schemas nest about 20 deep, and code that reads the document recurses."""
 MAX_DOCUMENT_VALUES = 500_000
 """Maximum number of values. An alias counts as often as it is used, because nested aliases grow exponentially (the
 "billion laughs" attack)."""
@@ -196,7 +196,7 @@ class _DocumentBuilder:
         next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
-        value = self._build_value(next(self._events), "", 1).value
+        value = self._build_value(next(self._events), "").value
         next(self._events)  # DocumentEndEvent
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
@@ -206,24 +206,22 @@ class _DocumentBuilder:
     def _build_error_at_event(self, event: _YamlEvent, reason: str) -> ContractError:
         return ContractError(self._path, _get_line_number(event), reason)
 
-    def _build_value(self, event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_value(self, event: _YamlEvent, json_pointer: str) -> _ParsedValue:
         if json_pointer not in self.lines:  # the line of a mapping's value is that of its key
             self.lines[json_pointer] = _get_line_number(event)
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
             raise self._build_error_at_event(event, f"the tag {event.tag.removeprefix(_TAG_PREFIX)!r} is not supported")
-        if depth > MAX_DOCUMENT_DEPTH:
-            raise self._build_error_at_event(event, f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
         if event.anchor is not None:
             # Until the value is complete: an alias inside of it would lead to a value that contains itself.
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             built = _ParsedValue(self._parse_scalar(event), 1, len(event.value))
         elif isinstance(event, yaml.SequenceStartEvent):
-            built = self._build_sequence(event, json_pointer, depth)
+            built = self._build_sequence(event, json_pointer)
         else:
-            built = self._build_mapping(event, json_pointer, depth)
+            built = self._build_mapping(event, json_pointer)
         if event.anchor is not None:
             self._anchors[event.anchor] = built
         return built
@@ -236,18 +234,18 @@ class _DocumentBuilder:
             raise self._build_error_at_event(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _build_sequence(self, start_event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_sequence(self, start_event: _YamlEvent, json_pointer: str) -> _ParsedValue:
         items: list[Any] = []
         value_count, character_count = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            built = self._build_value(event, f"{json_pointer}/{len(items)}", depth + 1)
+            built = self._build_value(event, f"{json_pointer}/{len(items)}")
             items.append(built.value)
             value_count, character_count = self._check_expanded_size(
                 start_event, value_count + built.value_count, character_count + built.character_count
             )
         return _ParsedValue(items, value_count, character_count)
 
-    def _build_mapping(self, start_event: _YamlEvent, json_pointer: str, depth: int) -> _ParsedValue:
+    def _build_mapping(self, start_event: _YamlEvent, json_pointer: str) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         value_count, character_count = 1, 0
@@ -259,7 +257,7 @@ class _DocumentBuilder:
                 raise self._build_error_at_event(event, f"the key {key!r} is used twice")
             child = f"{json_pointer}/{escape_pointer_token(key)}"
             self.lines[child] = _get_line_number(event)
-            built = self._build_value(next(self._events), child, depth + 1)
+            built = self._build_value(next(self._events), child)
             if key == "<<" and event.implicit[0]:
                 merged = {**self._merge_mappings(event, built.value), **merged}
             else:
@@ -371,7 +369,19 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _parse_events(path: Path, raw: bytes) -> Iterator[_YamlEvent]:
-    return iter(yaml.parse(_convert_json_to_yaml(raw) if path.suffix == ".json" else raw, Loader=YAML_LOADER))
+    """Yield the parser's events up to the maximum depth, because PyYAML's time grows with the square of the depth.
+
+    Raises:
+        ContractError: mappings and lists are nested deeper than `MAX_DOCUMENT_DEPTH`.
+        yaml.YAMLError: the document is not valid YAML.
+    """
+    depth = 0
+    for event in yaml.parse(_convert_json_to_yaml(raw) if path.suffix == ".json" else raw, Loader=YAML_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DOCUMENT_DEPTH:
+            raise ContractError(path, _get_line_number(event), f"is nested deeper than {MAX_DOCUMENT_DEPTH}")
+        yield event
 
 
 # Says where a file is not valid JSON, and why data does not fit a record: msgspec names Python types and byte offsets.
