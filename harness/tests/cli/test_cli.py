@@ -16,6 +16,7 @@ import voicegauge
 from voicegauge.cli import HELP_BY_COMMAND, run
 from voicegauge.contract.loading import load_catalogue
 from voicegauge.errors import UsageError
+from voicegauge.formats.located_yaml import MAX_DOCUMENT_DEPTH
 
 from ..builders.contracts import MINIMAL_CONTRACT
 
@@ -218,6 +219,41 @@ def test_an_invalid_setting_is_rejected(folder: Path, text: str, word: str, caps
     assert word in one_line(capsys)
 
 
+_SETTINGS_OF_WHOLE_NUMBERS = [
+    (("check", "pixelapi", "--emulated", "--dry-run"), "max-calls"),
+    (("check", "pixelapi", "--emulated", "--dry-run"), "fuzz"),
+    (("check", "pixelapi", "--emulated", "--dry-run"), "seed"),
+    (("bench", "pixelapi", "--dry-run"), "repetitions"),
+    (("bench", "pixelapi", "--dry-run"), "seed"),
+    (("bench", "pixelapi", "--dry-run"), "limit"),
+]
+
+
+@pytest.mark.parametrize(("command", "setting"), _SETTINGS_OF_WHOLE_NUMBERS)
+@pytest.mark.parametrize("is_in_table", [False, True])
+def test_a_fraction_is_not_cut_to_a_whole_number(
+    folder: Path, command: tuple[str, ...], setting: str, is_in_table: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = f"[{command[0]}]\n" if is_in_table else ""
+    for value, shown in (("2.5", "2.5"), ("'2.5'", "'2.5'"), ("nan", "nan"), ("inf", "inf")):
+        (folder / "voicegauge.toml").write_text(f"{table}{setting} = {value}\n")
+        assert run(["--settings", "voicegauge.toml", *command]) == 2
+        message = f"Invalid value for '{setting}' in voicegauge.toml: {shown} is not a valid integer."
+        assert one_line(capsys).endswith(message)
+    (folder / "voicegauge.toml").write_text(f"{table}{setting} = true\n")
+    assert run(["--settings", "voicegauge.toml", *command]) == 2
+    assert f"{setting} must be a string or a number" in one_line(capsys)
+
+
+def test_a_whole_number_in_settings_may_be_written_as_a_float(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for value in ("3", "3.0"):
+        (folder / "voicegauge.toml").write_text(f"[bench]\nrepetitions = {value}\n")
+        assert run(["bench", "pixelapi", "--dry-run"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+
+
 @pytest.mark.parametrize("text", ["[check]\nbogus = 1\n", "bogus = 1\n"])
 def test_an_unknown_setting_suggests_only_what_a_file_may_set_and_lists_no_hundred_names(
     folder: Path, text: str, capsys: pytest.CaptureFixture[str]
@@ -236,6 +272,26 @@ def test_the_name_of_a_command_is_not_taken_for_a_misspelled_setting(
     (folder / "voicegauge.toml").write_text("check = 3\n")
     assert run(["bench", "pixelapi", "--dry-run"]) == 2
     assert "check must be a table of settings" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("init", "deep.yaml"),
+        ("check", "--contracts", "deep.yaml"),
+        ("bench", "pixelapi", "--suite", "deep.yaml"),
+        ("drift", "deep.yaml", "deep.yaml"),
+    ],
+)
+@pytest.mark.parametrize("brackets", [("[", "]"), ('{"a":', "}")])
+def test_a_deeply_nested_file_is_rejected_before_it_is_parsed(
+    folder: Path, command: tuple[str, ...], brackets: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To parse such a file would take minutes."""
+    depth = 200_000
+    (folder / "deep.yaml").write_text(f"{brackets[0] * depth}{brackets[1] * depth}")
+    assert run([*command]) == 2
+    assert one_line(capsys) == f"voicegauge: deep.yaml:1: is nested deeper than {MAX_DOCUMENT_DEPTH}"
 
 
 def test_a_target_limits_the_list_of_its_provider(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,9 @@ class NumberType(click.ParamType[float]):
         The error names `param` and the command of `ctx`; `None` outside of a command.
         """
         try:
-            number: float = self._number_type(value)
+            # `int` cuts off the fraction of a number in a settings file, but rejects its text. 3.0 is whole.
+            is_fraction = self._number_type is int and isinstance(value, float) and not value.is_integer()
+            number: float = self._number_type(str(value) if is_fraction else value)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
         # A limit of nan is never exceeded, because every comparison with it is false.
