@@ -120,6 +120,7 @@ def test_a_dry_run_counts_the_requests_of_an_earlier_check(command, acme) -> Non
     assert (dry.output["cases"], dry.output["spending"]["total"]["request_count"]) == ([], 0)
     assert dry.output["targets_without_delivery"] == ["acme/voice-1"]
     assert all("3 of them in earlier checks; the limit" in one["skip_reason"] for one in dry.output["skipped_cases"])
+    assert "not sent: 3 billable requests come before it, 3 of them in earlier checks" in dry.out
     assert "The check will end with exit status 3" in dry.out
     assert dry.out.count("not planned: ") == 1, "one reason is printed once"
     real = command("check", "--max-calls", "2")

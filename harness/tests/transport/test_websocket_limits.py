@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import re
+import socket
 import struct
 from collections.abc import AsyncIterator
 
@@ -16,7 +17,7 @@ import voicegauge
 from voicegauge.client.client import Client
 from voicegauge.client.socket_session import SocketSession
 from voicegauge.contract.loading import load_catalogue
-from voicegauge.errors import HandshakeError, TimedOutError
+from voicegauge.errors import HandshakeError, TimedOutError, TransportError
 from voicegauge.model.exchange import Request
 from voicegauge.transport.http import Transport
 from voicegauge.transport.websocket import (
@@ -198,6 +199,63 @@ async def test_a_service_that_closes_every_connection_at_once_does_not_pass(
     assert "socket-closed-early" in {finding.rule for finding in report.findings}
     [finding] = [finding for finding in report.findings if finding.rule == "socket-closed-early"]
     assert "before the first turn" in finding.message
+
+
+async def test_nothing_is_sent_after_an_error_of_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio would log a line for each message that is sent before the event loop notes the end."""
+    was_reset = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(build_handshake(await reader.readuntil(b"\r\n\r\n")))
+        await reader.readexactly(1)
+        no_linger = struct.pack("ii", 1, 0)  # the connection is reset instead of closed
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        was_reset.set()
+
+    async with accepting(serve) as url:
+        connection = WebSocketConnection()
+        await connection.connect(Request(method="GET", url=f"{url}/"))
+        connection.pause_reading()  # or the event loop would note the end at once
+        connection.send("first")
+        await was_reset.wait()
+        for _ in range(20):
+            with contextlib.suppress(TransportError):
+                connection.send("more")
+        assert not connection.is_open
+        with pytest.raises(TransportError, match="the connection has ended"):
+            connection.send("more")
+        await connection.close()
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio"] == []
+
+
+async def test_at_broken_frames_no_more_is_sent_than_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"sec-websocket-key" not in head.lower():
+            writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return
+        opened.append(head)
+        writer.write(build_handshake(head))
+        await reader.read(1000)
+        writer.write(b"\xff\xff\xff\xff\xff\xff" * 20)
+
+    monkeypatch.setenv("CARTESIA_API_KEY", "not-a-key-of-anybody")
+    target = "cartesia/sonic-3.5-socket"
+    async with accepting(serve) as url:
+        live = voicegauge.LiveOptions(base_urls={"": url})
+        plan = await asyncio.to_thread(voicegauge.plan_check, target, live=live, max_calls=2)
+        report = await asyncio.to_thread(voicegauge.check, target, live=live, max_calls=2)
+    assert {one.id for one in report.case_results} == {one.id for one in plan.cases}
+    assert plan.skipped_cases == ()
+    planned, sent = plan.spending.total, report.spending.total
+    assert (sent.billable_request_count, sent.spent_usd) == (planned.billable_request_count, planned.spent_usd)
+    assert planned.billable_request_count == 2
+    assert planned.request_count < len(opened) <= plan.largest_request_count
 
 
 WRONG_UPGRADES = [

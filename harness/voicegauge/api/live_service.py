@@ -378,6 +378,8 @@ def describe_plan(plan: PricedPlan) -> str:
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
     requests = f"{'emulated' if emulated else 'live'}: {format_count(total.request_count, 'request')}"
+    if not emulated and plan.largest_request_count > total.request_count:
+        requests += f" (up to {plan.largest_request_count} with a connection for each turn)"
     if not plan.price_usd and not plan.ids_without_price and not emulated:
         at_no_price = sum(case.is_billable for case in plan.cases)
         return (

@@ -113,6 +113,9 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     worst_case_usd: float = 0.0
     """Upper bound of the price of the plan, in dollars: the service also accepts and charges the requests that it
     should reject. Only requests that are repeated after an interrupted response can increase the cost further."""
+    largest_request_count: int = 0
+    """Upper bound of the number of requests, without polls, downloads and repetitions: each turn on a
+    WebSocket may need a connection of its own, for example because the one before was broken off."""
     budget_forecast: BudgetForecast | None = None
     """What becomes of the plan within the budgets that are left; `None` at the emulator."""
 
@@ -218,6 +221,9 @@ def price_plan(
         undeletable_resources=tuple(_iterate_resources(plan, contracts, are_deletable=False)),
         spending=account.build_spending(),
         worst_case_usd=sum_usd(max(one.price_usd or 0.0, one.reserved_usd or 0.0) for one in cases),
+        largest_request_count=sum(
+            max(one.request_count, case.charged_request_count) for case, one in zip(plan.cases, cases, strict=True)
+        ),
     )
 
 
@@ -507,13 +513,19 @@ def _convert_price_to_micro_usd(case: PricedCase) -> int:
 # Says what the limit of billable requests leaves of the rest of a plan that an earlier check has begun.
 
 
-def create_request_limit(plan: CasePlan, journals: Iterable[CaseJournal]) -> BillableRequestLimit:
-    """Return the limit of the billable requests of a plan, from which those of earlier checks are taken."""
+def create_request_limit(
+    plan: CasePlan, journals: Iterable[CaseJournal], *, is_forecast: bool = False
+) -> BillableRequestLimit:
+    """Return the limit of the billable requests of a plan, from which those of earlier checks are taken.
+
+    `is_forecast` says whether the requests that are counted are only planned.
+    """
     journals = list(journals)
     return BillableRequestLimit(
         plan.max_billable_requests,
         count_of_earlier_runs=sum(one.billable_count_of_earlier_runs for one in journals),
         lost_count_of_earlier_runs=sum(one.lost_count_of_earlier_runs for one in journals),
+        is_forecast=is_forecast,
     )
 
 
@@ -530,7 +542,7 @@ def forecast_request_limit(
         remaining_plan: the cases that no earlier check has judged or lost.
         journal_by_provider: what earlier checks have sent, by provider id.
     """
-    limit = create_request_limit(plan, journal_by_provider.values())
+    limit = create_request_limit(plan, journal_by_provider.values(), is_forecast=True)
     sent: list[ConformanceCase] = []
     skipped: list[SkippedCase] = []
     for case in remaining_plan.cases:
@@ -539,7 +551,8 @@ def forecast_request_limit(
             skipped.append(SkippedCase(id=case.id, skip_reason=reason))
             continue
         sent.append(case)
-        limit.count_case(SpendingTotal(billable_request_count=case.charged_request_count if case.is_billable else 0))
+        # As `order_cases` and a check count: the turns on a WebSocket are one billable request.
+        limit.count_case(SpendingTotal(billable_request_count=case.first_request_count if case.is_billable else 0))
     beyond = {one.id for one in skipped}
     # By target: whether each of its deliveries so far is skipped, or was lost by an earlier check.
     lacking: dict[str, bool] = {}

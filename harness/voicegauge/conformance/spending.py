@@ -375,7 +375,12 @@ class BillableRequestLimit:
     """Limits the number of billable requests of a plan."""
 
     def __init__(
-        self, max_billable_requests: int | None, *, count_of_earlier_runs: int = 0, lost_count_of_earlier_runs: int = 0
+        self,
+        max_billable_requests: int | None,
+        *,
+        count_of_earlier_runs: int = 0,
+        lost_count_of_earlier_runs: int = 0,
+        is_forecast: bool = False,
     ) -> None:
         """Create a limit; earlier runs count towards it.
 
@@ -384,7 +389,9 @@ class BillableRequestLimit:
             count_of_earlier_runs: number of billable requests of earlier checks that ended early or lost requests.
             lost_count_of_earlier_runs: number of the requests in `count_of_earlier_runs` without a known result, which
                 are only sent again on demand.
+            is_forecast: whether the requests that are counted are only planned.
         """
+        self._is_forecast = is_forecast
         self._limit, self._count = max_billable_requests, count_of_earlier_runs
         self._earlier_count, self._lost_count = count_of_earlier_runs, lost_count_of_earlier_runs
 
@@ -410,8 +417,11 @@ class BillableRequestLimit:
             return None
         if not case.is_billable and not _is_billable_operation(contract, case.operation):
             return None
-        were = "was" if self._count == 1 else "were"
-        reason = f"not sent: {format_count(self._count, 'billable request')} {were} accepted or may have been charged"
+        reason = f"not sent: {format_count(self._count, 'billable request')} "
+        if self._is_forecast:
+            reason += "comes before it" if self._count == 1 else "come before it"
+        else:
+            reason += f"{'was' if self._count == 1 else 'were'} accepted or may have been charged"
         if self._earlier_count:
             reason += f", {self._earlier_count} of them in earlier checks"
         reason += f"; the limit is --max-calls {limit}"

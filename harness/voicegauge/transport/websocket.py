@@ -157,7 +157,10 @@ class WebSocketConnection:
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return self._transport is not None and self._close is None and not self._transport.is_disconnected
+        if self._transport is None or self._close is not None or self._transport.is_disconnected:
+            return False
+        # After an error, asyncio still reports each message that is sent before the event loop notes the end.
+        return not self._transport.underlying_transport.is_closing()
 
     async def connect(
         self, request: Request, *, ssl_context: ssl.SSLContext | None = None, max_wait_s: float | None = None
