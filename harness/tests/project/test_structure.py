@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = ROOT / "harness" / "voicegauge"
 MAX_FOLDERS = 26
 """Folders with modules. More of them hide where something is."""
+MAX_MODULE_LINES = 600
+"""A longer module tells more than one story."""
 MAX_PACKAGE_SHARE = 1 / 7
 """Largest share of the library's lines in one package."""
 TEXTS = (".py", ".md", ".yaml", ".toml", ".j2", ".js", ".css", ".json")
@@ -128,6 +130,14 @@ def test_a_public_class_name_is_defined_once() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].append(dotted_name(path))
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_no_module_is_long() -> None:
+    assert {
+        path: count
+        for path in modules()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > MAX_MODULE_LINES
+    } == {}
 
 
 def test_there_are_few_folders_and_none_holds_most_of_the_library() -> None:

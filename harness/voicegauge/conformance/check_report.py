@@ -157,11 +157,9 @@ class CheckReport(SummarizedResult, frozen=True, kw_only=True):
     """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
     reason by recording and operation. Their jobs and audio are not judged."""
     doubt_reason: str | None = None
-    """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
-    `None` if nothing does."""
+    """What makes the whole check doubtful, such as a wrong key, in one line; `None` if nothing does."""
     todo_notice: str | None = None
-    """How many open TODO marks the contracts have, and where, in one line; `None` if they have none. The values that
-    they mark are guesses of `voicegauge init`, so that the check proves nothing about them."""
+    """How many open TODO marks contracts have, and where; `None` if none. They mark guesses of `voicegauge init`."""
     coverage: tuple[CoverageEntry, ...] = ()
     """What was tried of the contracts, and the reason for what was not tried. Documented examples are not counted,
     because they are never sent."""
