@@ -203,6 +203,9 @@ def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.
         ("[providers]\njsn = 'x'\n", "did you mean json?"),
         ("providers = 3\n", "must be a table"),
         ("= 3\n", "voicegauge.toml: is not valid TOML: "),
+        pytest.param(
+            f"seed = 3\n{'.'.join('a' * 200_000)} = 1\n", "toml:2: has a key of more than 100 parts", id="long key"
+        ),
         ("a = " + 3000 * "[", "voicegauge.toml: is nested too deeply"),
         ("live = true\n", "--live"),
         ("[providers]\nlive = true\n", "--live"),

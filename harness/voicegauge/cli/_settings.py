@@ -249,6 +249,9 @@ SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
 """Key under which `click.Context.meta` has the `SettingsFile`, if there is one."""
 MAX_SETTINGS_FILE_BYTES = 2**20
 """Maximum size of a settings file."""
+MAX_SETTING_KEY_PARTS = 100
+"""Largest number of parts of a key in TOML, such as 2 in "bench.suite"."""
+_KEY_SEPARATOR_PATTERN = re.compile(r"[\w\"'-]\s*\.(?=\s*[\w\"'-])")
 
 
 class SettingsFile(NamedTuple):
@@ -310,7 +313,13 @@ def _read_pyproject_settings(path: Path, file_label: str) -> dict[str, Any] | No
 
 def _read_toml_file(path: Path, file_label: str) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(read_file(path, MAX_SETTINGS_FILE_BYTES).decode())
+        text = read_file(path, MAX_SETTINGS_FILE_BYTES).decode()
+        # The time that `tomllib` takes for a key grows with the square of its parts: minutes for a file of this size.
+        for number, line in enumerate(text.splitlines(), start=1):
+            longest = max(map(len, map(_KEY_SEPARATOR_PATTERN.findall, re.split(r"[=,{\[]", line))))
+            if longest >= MAX_SETTING_KEY_PARTS:
+                raise UsageError(f"{file_label}:{number}: has a key of more than {MAX_SETTING_KEY_PARTS} parts")
+        return tomllib.loads(text)
     except FileNotFoundError:
         return None
     except OSError as error:
