@@ -7,10 +7,6 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 import pytest
-
-if importlib.util.find_spec("mutmut") is None:
-    pytest.skip("mutmut is not installed", allow_module_level=True)
-
 from own_mutants.areas import AREAS, TESTS
 from own_mutants.derivation import Mutant, derive_mutants
 from own_mutants.execution import Result, replace_code
