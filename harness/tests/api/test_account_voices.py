@@ -158,7 +158,13 @@ def record(account: Account, target: str, listener: voicegauge.ProgressListener,
 
 
 @pytest.mark.parametrize(
-    ("verb", "hosts"), [(check, 1), (benchmark, 2), (check_request, 1), pytest.param(record, 1, marks=pytest.mark.slow)]
+    ("verb", "hosts"),
+    [
+        (check, 1),
+        (benchmark, 2),
+        pytest.param(check_request, 1, marks=pytest.mark.slow),
+        pytest.param(record, 1, marks=pytest.mark.slow),
+    ],
 )
 def test_where_a_key_goes_is_said_before_anything_is_sent_and_before_any_other_notice(
     account, monkeypatch, tmp_path, verb, hosts

@@ -107,6 +107,7 @@ def test_a_server_that_was_not_entered_says_how_to_start_it() -> None:
         voicegauge.emulate("pixelapi").base_url("pixelapi")  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_emulated_times")
 def test_results_of_benchmarks_are_compared_as_their_runs(tmp_path: Path) -> None:
     results = [

@@ -321,6 +321,7 @@ def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> Non
     assert summarize_targets(run)[0].sample_count == len(run.samples)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_emulated_times")
 def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     contracts_folder: Path,

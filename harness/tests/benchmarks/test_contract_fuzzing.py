@@ -26,6 +26,7 @@ def test_edited_contracts_work_or_are_rejected_with_file_and_line() -> None:
         assert fuzzed.outcome != "failed", fuzzed
 
 
+@pytest.mark.slow
 def test_a_contract_that_is_not_edited_works() -> None:
     (fuzzed,) = fuzz_contracts([get_sources()["docs-acme"]], [0], edit=lambda one, _random: (dict(one.files), []))
     assert (fuzzed.outcome, fuzzed.message, fuzzed.has_findings) == ("works", "", False)

@@ -19,7 +19,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-PRELOADED = ("voicegauge.cli", "voicegauge.cli.check", "voicegauge.cli.documents", "voicegauge.api.recording")
+PRELOADED = (
+    "openapi_spec_validator",
+    "soundfile",
+    "voicegauge.api.recording",
+    "voicegauge.api.result_files",
+    "voicegauge.cli.check",
+    "voicegauge.cli.documents",
+)
+"""What most commands of tests import, also late: an import after the fork is repeated in each process."""
 
 
 class RunningCommand:

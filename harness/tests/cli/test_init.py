@@ -183,6 +183,7 @@ def test_a_name_of_the_document_that_is_no_plain_yaml_is_quoted(document: Path) 
     assert action["update"]["x-speech"]["response"]["audio"]["location"] == "body#/audio: a, b"
 
 
+@pytest.mark.slow
 def test_a_response_without_audio_in_the_document_gets_a_media_type_to_review(document: Path) -> None:
     document.write_text(DOCUMENT.replace("{audio/mpeg: {}}", "{application/json: {schema: {type: string}}}"))
     assert run(["init", str(document), "--operation", "speak"]) == 0

@@ -116,6 +116,7 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
     assert low < sentence.audio_duration_s < high
 
 
+@pytest.mark.slow
 def test_free_requests_are_not_counted_as_billable(check) -> None:
     report = check(lambda case: case.is_in_every_plan and case.target_name in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable_request_count for name, spent in report.spending.total_by_target.items()}

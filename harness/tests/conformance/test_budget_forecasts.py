@@ -145,7 +145,7 @@ def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme
     assert set() < skipped <= {case["id"] for case in forecast["unaffordable_cases_at_worst"]}
 
 
-@pytest.mark.parametrize("budget", ["--max-cost", "--max-cost-per-day"])
+@pytest.mark.parametrize("budget", ["--max-cost", pytest.param("--max-cost-per-day", marks=pytest.mark.slow)])
 def test_few_calls_are_cut_to_what_is_left_of_each_budget(command, acme, budget, tmp_path) -> None:
     spend_today(0.002)
     usd = "0.003" if budget == "--max-cost" else "0.005"

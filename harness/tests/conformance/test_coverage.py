@@ -313,6 +313,7 @@ def test_nine_of_ten_responses_decide_whether_a_check_is_doubtful(statuses, noti
     assert describe_doubtful_statuses(statuses) == notice
 
 
+@pytest.mark.slow
 def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp_path) -> None:
     acme.accepts_anything = True
     assert live("--write-baseline", str(tmp_path / "known.json"))[0] == 0

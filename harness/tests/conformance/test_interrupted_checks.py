@@ -187,6 +187,7 @@ def test_a_judgement_of_another_day_is_not_used(acme, arguments, check, tmp_path
     assert again.report["resumed_case_count"] == 0
 
 
+@pytest.mark.slow
 def test_the_limit_of_billable_requests_counts_those_of_killed_checks(acme, arguments, check) -> None:
     for answered in (1, 1, 2):
         kill_after(acme, [*arguments, "--max-calls", "8"], answered)
@@ -221,6 +222,7 @@ def test_a_limit_that_earlier_checks_used_up_names_them(acme, arguments, check) 
     assert f"{words}: raise it to go on; --retry-ambiguous sends again what it lost (1 request); --new-run" in again.out
 
 
+@pytest.mark.slow
 def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:
     unbroken = check()
     assert unbroken.report is not None

@@ -70,6 +70,7 @@ def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     assert addressed <= {target, None}
 
 
+@pytest.mark.slow
 def test_every_target_of_a_plan_can_be_checked_alone() -> None:
     names = list(plan_check("ttsai", emulated=True).spending.total_by_target)
     assert {"ttsai/kokoro", "ttsai/stt-whisper", "ttsai/analysis"} <= set(names)

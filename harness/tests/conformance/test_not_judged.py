@@ -104,6 +104,7 @@ def test_a_target_of_any_kind_is_delivered_to_or_left_out_by_name(voicegauge, pr
     assert len(others & short["left_out_reason_by_target"].keys()) >= 2
 
 
+@pytest.mark.slow
 def test_a_target_that_transcribes_without_a_price_is_no_target_that_is_left_out(voicegauge) -> None:
     """Over a WebSocket as over HTTP: its requests are named among those that are not planned."""
     _, plan, out, _ = voicegauge("elevenlabs", "--live", "--max-calls", "5", "--max-cost", "3", "--dry-run")
@@ -150,12 +151,14 @@ def test_a_server_error_that_the_emulator_was_asked_for_is_free(voicegauge, targ
     assert [one["id"] for one in report["case_results"] if one["not_judged_reason"] is not None] == []
 
 
+@pytest.mark.slow
 def test_random_requests_are_judged_without_a_delivery(voicegauge) -> None:
     arguments = ["pixelapi/voice-design", "--emulated", "--max-calls", "0", "--fuzz", "2", "--failures", "none"]
     status, report, _, _ = voicegauge(*arguments)
     assert (status, report["not_judged_reason_by_name"]) == (0, {})
 
 
+@pytest.mark.slow
 def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acme_contracts, monkeypatch) -> None:
     monkeypatch.setenv("ACME_API_KEY", KEY)
     acme.breaks_off = lambda text: not text.strip()

@@ -184,6 +184,7 @@ def test_an_operation_that_takes_forms_only_is_sent_its_lists_as_documented(medi
     assert names >= {"tags without items", "tags of 3 items", "tags of 4 items", 'tags[0] "bright"', "tags left out"}
 
 
+@pytest.mark.slow
 def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(check_shape) -> None:
     words = ("model", " lang", "X-Speed", "settings", "mood")
     report = check_shape(

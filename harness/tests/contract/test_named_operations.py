@@ -69,7 +69,11 @@ OTHER_NAME = build_document(
 
 
 @pytest.mark.parametrize(
-    ("document", "location"), [(IN_A_LIST, "body#/utterances/0/text"), (OTHER_NAME, "body#/data")], ids=["list", "name"]
+    ("document", "location"),
+    [
+        pytest.param(IN_A_LIST, "body#/utterances/0/text", id="list", marks=pytest.mark.slow),
+        pytest.param(OTHER_NAME, "body#/data", id="name"),
+    ],
 )
 def test_the_first_check_after_init_has_no_finding(document, location, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)

@@ -219,8 +219,8 @@ _TWICE = [{"properties": {"x": _NODE}}, {"properties": {"x": _NODE}}]
     "node",
     [
         {"anyOf": _TWICE},
-        {"allOf": _TWICE},
-        {"properties": {"x": {"oneOf": [_NODE, {**_NODE, "title": "another"}]}}},
+        pytest.param({"allOf": _TWICE}, marks=pytest.mark.slow),
+        pytest.param({"properties": {"x": {"oneOf": [_NODE, {**_NODE, "title": "another"}]}}}, marks=pytest.mark.slow),
         {"properties": {"x": _NODE}, "patternProperties": {"^x": _NODE}},
     ],
 )

@@ -38,11 +38,11 @@ def client(request) -> Iterator[openai.OpenAI]:
     ("name", "container", "media_type"),
     [
         ("mp3", "mp3", "audio/mpeg"),
-        ("opus", "ogg", "audio/opus"),
-        ("aac", "aac", "audio/aac"),
-        ("flac", "flac", "audio/flac"),
-        ("wav", "wav", "audio/wav"),
         ("pcm", "pcm", "audio/pcm"),
+        pytest.param("opus", "ogg", "audio/opus", marks=pytest.mark.slow),
+        pytest.param("aac", "aac", "audio/aac", marks=pytest.mark.slow),
+        pytest.param("flac", "flac", "audio/flac", marks=pytest.mark.slow),
+        pytest.param("wav", "wav", "audio/wav", marks=pytest.mark.slow),
     ],
 )
 def test_speech_in_each_format(client, name, container, media_type) -> None:

@@ -27,6 +27,7 @@ def _is_serving(url: str) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_processes")
 def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> None:
     with running_emulator([plain_acme], EmulatorSettings(seed=3)) as emulator:

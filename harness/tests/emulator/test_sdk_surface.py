@@ -417,6 +417,7 @@ def test_the_official_client_calls_every_operation(
     assert lacking <= operations
 
 
+@pytest.mark.slow
 def test_what_the_client_of_inworld_lacks_is_called_as_its_documents_show(
     http: httpx.Client, request: pytest.FixtureRequest
 ) -> None:

@@ -194,6 +194,7 @@ def test_a_format_that_contradicts_the_file_name_is_refused(
     assert voicegauge(["report", str(folder), "--out", str(tmp_path / "samples.txt"), "--format", "csv"]) == 0
 
 
+@pytest.mark.slow
 def test_runs_of_different_regions_are_not_compared_in_silence(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,6 +113,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory, voicegauge_catalogue: Catalo
     return folder, run
 
 
+@pytest.mark.slow
 def test_all_formats_and_the_command_cost_show_the_same_prices(
     saved: tuple[Path, Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_sentence_said_again_is_located_in_a_voice_that_is_recognized_badly(at
     assert spoken.start_s == pytest.approx(_start_s(parts, at), abs=0.5)
 
 
+@pytest.mark.slow
 def test_an_added_sentence_is_found(spoken: list[np.ndarray]) -> None:
     added = _speak("Seven green umbrellas vanished during the concert.")
     parts = [*spoken[:6], added, *spoken[6:]]
@@ -127,6 +128,7 @@ def test_another_text_is_found(spoken: list[np.ndarray]) -> None:
     assert judge_spoken_text(np.concatenate(spoken), RATE_HZ, other).verdict == "other text"
 
 
+@pytest.mark.slow
 def test_a_quieter_stretch_is_in_doubt_at_its_start(spoken: list[np.ndarray]) -> None:
     quieter = [part * np.float32(0.35) if 7 <= index < 12 else part for index, part in enumerate(spoken)]
     found = _listen(quieter)

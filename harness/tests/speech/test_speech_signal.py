@@ -110,6 +110,7 @@ def test_samples_are_measured_in_blocks(monkeypatch: pytest.MonkeyPatch, block_s
     assert compute_sample_digest(samples, RATE) != digest
 
 
+@pytest.mark.slow
 def test_half_an_hour_of_audio_is_measured_without_copies() -> None:
     samples = np.zeros(30_000_000, np.float32)
     samples[1::2] = 1
