@@ -30,7 +30,7 @@ from voicegauge.bench.comparison_result import (
     compute_holm_significance_levels,
 )
 from voicegauge.bench.run_store import save_run
-from voicegauge.bench.target_samples import ErrorCount, TimeInSession
+from voicegauge.bench.target_samples import ErrorCount, MeasuredTime
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model.price import PriceClaim, PricePart
@@ -161,10 +161,10 @@ def test_targets_of_one_run_are_paired_so_that_shared_variation_cancels_out() ->
 
 
 def test_sessions_in_which_only_one_target_varies_widen_the_interval() -> None:
-    def draw(variation_of_second: float) -> tuple[list[TimeInSession], list[TimeInSession]]:
-        old = [TimeInSession(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
+    def draw(variation_of_second: float) -> tuple[list[MeasuredTime], list[MeasuredTime]]:
+        old = [MeasuredTime(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
         new = [
-            TimeInSession(
+            MeasuredTime(
                 t.text_id,
                 t.session_number,
                 t.time_ms * (1 + variation_of_second * (-1) ** t.session_number) + int(t.text_id) % 3,
@@ -570,7 +570,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
-    old, new = (ComparedTimes([[TimeInSession(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
+    old, new = (ComparedTimes([[MeasuredTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
     found = estimate_typical_time_change(old, new, NO_VARIATION)
     assert found is not None
     assert found.change == pytest.approx(999)

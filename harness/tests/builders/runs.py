@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.target_samples import ErrorCount, TimeInSession
+from voicegauge.bench.target_samples import ErrorCount, MeasuredTime
 from voicegauge.model.base import Provenance
 from voicegauge.model.exchange import Failure
 from voicegauge.model.price import Claimant, PlanClaim, PriceClaim, PricePart
@@ -178,7 +178,7 @@ def draw_times(
     repetitions: int = 1,
     slower: float = 1.0,
     variation: float = 0.10,
-) -> list[TimeInSession]:
+) -> list[MeasuredTime]:
     """Lognormal times with one in twenty three times as long, varying from session to session.
 
     Texts keep their length from run to run; everything else is redrawn for each `seed`.
@@ -191,7 +191,7 @@ def draw_times(
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
-                made.append(TimeInSession(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+                made.append(MeasuredTime(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
     return made
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from voicegauge.bench._metric_changes import EstimatedChange
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import MIN_TIME_FOR_LOGARITHM_MS, FloatArray, SampledValues, load_scipy, resample_texts
-from voicegauge.bench.target_samples import ErrorCount, TimeInSession
+from voicegauge.bench.target_samples import ErrorCount, MeasuredTime
 
 # Estimates how much the speed of a service differs from one run to another without any change.
 
@@ -55,7 +55,7 @@ class MeasuredVariation(NamedTuple):
     """Degrees of freedom of `variance_between_sessions`."""
 
 
-def measure_variation(times_by_run: Sequence[Sequence[TimeInSession]]) -> MeasuredVariation:
+def measure_variation(times_by_run: Sequence[Sequence[MeasuredTime]]) -> MeasuredVariation:
     """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
     times_by_run = [run for run in times_by_run if run]
     texts = find_common_texts(times_by_run)
@@ -103,7 +103,7 @@ def estimate_variation_variance(
     return EstimatedVariance(variance, weight + freedom)
 
 
-def find_common_texts(times_by_run: Sequence[Sequence[TimeInSession]]) -> list[str]:
+def find_common_texts(times_by_run: Sequence[Sequence[MeasuredTime]]) -> list[str]:
     """Return the ids, sorted, of the texts that were timed in every run; none without runs."""
     return sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
 
@@ -118,7 +118,7 @@ class NightLevel(NamedTuple):
 
 
 def measure_night_levels(
-    times_by_run: Sequence[Sequence[TimeInSession]], text_ids: Sequence[str], *, night_count_of_typical_level: int
+    times_by_run: Sequence[Sequence[MeasuredTime]], text_ids: Sequence[str], *, night_count_of_typical_level: int
 ) -> list[NightLevel]:
     """Return how slow a target was in each run, compared text by text with the mean of the first of these runs.
 
@@ -142,7 +142,7 @@ def add_variances(first_variance: EstimatedVariance, second_variance: EstimatedV
 
 
 def compute_mean_log_median_times(
-    times_by_run: Sequence[Sequence[TimeInSession]], text_ids: Sequence[str]
+    times_by_run: Sequence[Sequence[MeasuredTime]], text_ids: Sequence[str]
 ) -> FloatArray:
     """Return the mean log median time of each text over all runs and sessions; NaN if the text was never timed."""
     run_levels = [
@@ -151,7 +151,7 @@ def compute_mean_log_median_times(
     return _average_columns_ignoring_nan(np.array(run_levels).reshape(len(times_by_run), len(text_ids)))
 
 
-def compute_log_median_times_by_session(run_times: Sequence[TimeInSession], text_ids: Sequence[str]) -> FloatArray:
+def compute_log_median_times_by_session(run_times: Sequence[MeasuredTime], text_ids: Sequence[str]) -> FloatArray:
     """Return the logarithm of the median time of each text in each session of one run.
 
     Returns:
@@ -196,11 +196,11 @@ VARIATION_SIGNIFICANCE_LEVEL = 0.01
 class ComparedTimes(NamedTuple):
     """The measured times of one metric on one side of a comparison."""
 
-    times_by_run: Sequence[Sequence[TimeInSession]]
+    times_by_run: Sequence[Sequence[MeasuredTime]]
     """For each run of the side, the times of its samples."""
 
     @property
-    def all_times(self) -> list[TimeInSession]:
+    def all_times(self) -> list[MeasuredTime]:
         """The times of the samples of all runs of this side of the comparison."""
         return [timed for times in self.times_by_run for timed in times]
 
@@ -236,7 +236,7 @@ def estimate_typical_time_change(
 
 
 def estimate_time_change_between_targets(
-    baseline_times: Sequence[TimeInSession], run_times: Sequence[TimeInSession]
+    baseline_times: Sequence[MeasuredTime], run_times: Sequence[MeasuredTime]
 ) -> EstimatedChange | None:
     """Estimate the relative change of a time between two targets of one run, paired by text and session.
 

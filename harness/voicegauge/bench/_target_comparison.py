@@ -47,7 +47,7 @@ from voicegauge.bench._metric_changes import (
 from voicegauge.bench.estimates import MIN_TEXTS_FOR_INTERVAL
 from voicegauge.bench.resampling import FloatArray
 from voicegauge.bench.target_cost import build_exact_change, compare_prices
-from voicegauge.bench.target_samples import LeftOutClips, TargetSamples, TimeInSession
+from voicegauge.bench.target_samples import LeftOutClips, MeasuredTime, TargetSamples
 from voicegauge.bench.voice_quality import DELIVERY_MEASURES, DeliveryMeasure, measure_differences
 from voicegauge.model.price import PriceClaim, format_price_usd
 from voicegauge.model.run import MeasuredTarget
@@ -64,13 +64,13 @@ class TargetTimes(NamedTuple):
     """The total latencies of one target in the runs of a comparison."""
 
     target: str
-    baseline: Sequence[Sequence[TimeInSession]]
+    baseline: Sequence[Sequence[MeasuredTime]]
     """The times of each run of the baseline."""
-    run: Sequence[TimeInSession]
+    run: Sequence[MeasuredTime]
     """The times of the new run."""
 
     @property
-    def all_runs(self) -> list[Sequence[TimeInSession]]:
+    def all_runs(self) -> list[Sequence[MeasuredTime]]:
         """The times of each run of the baseline, then of the new run."""
         return [*self.baseline, self.run]
 
@@ -305,7 +305,7 @@ def _estimate_latency_changes(
     spread = None if target.sides_share_sessions else variation_estimator.estimate_variance(target)
 
     def collect_times_of_both_sides(
-        collect_times: Callable[[TargetSamples], list[TimeInSession]],
+        collect_times: Callable[[TargetSamples], list[MeasuredTime]],
     ) -> tuple[ComparedTimes, ComparedTimes]:
         baseline = ComparedTimes([collect_times(run) for run in target.baseline_samples])
         return baseline, ComparedTimes([collect_times(target.run_samples)])

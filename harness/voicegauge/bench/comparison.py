@@ -53,7 +53,7 @@ from voicegauge.bench.comparison_result import (
     decide_verdict,
 )
 from voicegauge.bench.target_samples import (
-    TimeInSession,
+    MeasuredTime,
     count_texts_from_other_places,
     group_target_samples,
     list_places,
@@ -500,7 +500,7 @@ def measure_spreads(
     check_no_run_is_repeated([runs[0], *others])
     for run in others:
         check_runs_are_comparable(runs[0], run)
-    times: dict[str, list[list[TimeInSession]]] = {}
+    times: dict[str, list[list[MeasuredTime]]] = {}
     for run in runs:
         for target, samples in group_target_samples(run, None).items():
             times.setdefault(target, []).append(list(samples.total_latencies))
@@ -532,7 +532,7 @@ def measure_spreads(
     return LatencySpreads(request, night, min(beside, night), (*measured, "night", "night beside others"))
 
 
-def _measure_text_latency_spread(nights: Sequence[Sequence[TimeInSession]]) -> float | None:
+def _measure_text_latency_spread(nights: Sequence[Sequence[MeasuredTime]]) -> float | None:
     """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
     texts = find_common_texts(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])

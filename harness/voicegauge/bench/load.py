@@ -96,7 +96,11 @@ class _SampleQueue:
         return bool(self._rounds)
 
     def take_next(self) -> PlannedSample | None:
-        """Return the first sample whose provider accepts a request now; `None` if all of them have to wait."""
+        """Remove and return the first sample whose provider accepts a request now.
+
+        It counts as in flight until `record_request_end` is called. Only the samples of the next rounds are considered;
+        the result is `None` if all of them have to wait, or there are none left.
+        """
         # Targets of a provider that is at its limit are passed over, but only for a few rounds. Without a bound, the
         # fast providers would be finished in the first minutes, and differences between targets could be differences
         # between hours.

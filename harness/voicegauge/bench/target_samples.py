@@ -34,7 +34,7 @@ class ErrorCount(NamedTuple):
     """Whether the request delivered nothing, so that all reference units count as errors."""
 
 
-class TimeInSession(NamedTuple):
+class MeasuredTime(NamedTuple):
     """One measured time, with the text and the session in which it was measured."""
 
     text_id: str
@@ -212,26 +212,26 @@ class TargetSamples:
         return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
 
     @cached_property
-    def total_latencies(self) -> list[TimeInSession]:
+    def total_latencies(self) -> list[MeasuredTime]:
         """The total latency of each successful sample that has one."""
         return self.collect_times(lambda latency: latency.total_latency_ms)
 
-    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[TimeInSession]:
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[MeasuredTime]:
         """Return the time that `select_time` selects from the latency of each successful sample, without `None`."""
         return [
-            TimeInSession(text, session, ms)
+            MeasuredTime(text, session, ms)
             for text, session, latency in self._latencies_with_text_and_session
             if (ms := select_time(latency)) is not None
         ]
 
-    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[TimeInSession]:
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[MeasuredTime]:
         """Return a time for each job, which `select_bound` computes from the bounds of the completion time.
 
         The lower bound is at least the time of the response to the submit, because a client cannot know earlier that a
         job is complete. Otherwise the bound could be 0, which has no logarithm.
         """
         return [
-            TimeInSession(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
+            MeasuredTime(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
             for text, session, latency in self._latencies_with_text_and_session
             if latency.completion_ms
         ]

@@ -148,7 +148,7 @@ class TargetProgress:
     spent_usd: float = 0.0
     """What the samples cost in dollars, as charged or else by the price."""
     latencies_ms: list[float] = field(default_factory=list)
-    """Total latencies of the successful samples, sorted."""
+    """Total latencies of the successful samples without warm-up, sorted."""
 
     def add_sample(self, sample: Sample) -> None:
         """Count a finished sample in the numbers of its target."""
@@ -162,7 +162,7 @@ class TargetProgress:
 
     @property
     def median_latency_ms(self) -> float | None:
-        """Median total latency of the successful samples, in milliseconds; `None` if there are none yet."""
+        """Median total latency of the successful samples without warm-up, in milliseconds; `None` without any."""
         count = len(self.latencies_ms)
         if not count:
             return None

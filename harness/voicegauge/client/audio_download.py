@@ -137,12 +137,12 @@ def _list_embedded_ipv4_addresses(
 
 
 def reject_private_host_literal(url: str) -> None:
-    """Check that the host of `url` is not written as a private address, or as the name of this machine.
+    """Check that the host of `url` is not written as an address that is not public, and is not `localhost`.
 
-    This check is used if a proxy resolves the name, because the addresses of the host are then not known here.
+    This check is used if a proxy resolves the name, because the addresses of other names are then not known here.
 
     Raises:
-        ForbiddenAddressError: the host is a private address or this machine.
+        ForbiddenAddressError: the host is such an address, `localhost`, or a name that ends with `.localhost`.
     """
     host = (urlsplit(url).hostname or "").rstrip(".")  # a fully qualified name may end with a dot
     if host == "localhost" or host.endswith(".localhost"):

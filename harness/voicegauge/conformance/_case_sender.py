@@ -588,10 +588,10 @@ def _build_call(case: ConformanceCase) -> RequestParts:
 
 
 def _describe_failure_without_quotation(failure: Failure, http_status: int) -> str:
-    """Return the kind of a failure and, if the service broke its own protocol, what is wrong, without its words.
+    """Return the kind and the HTTP status of a failure, and what is wrong with a response that breaks its protocol.
 
-    What is recorded is often published together with the output of the command, and the contract documents only what
-    the recording itself keeps. A message quotes a response in quotation marks or after a colon.
+    The text contains nothing that the message of the failure quotes from the response, in quotation marks or after a
+    colon: the output of `record` is often published beside a recording, in which undocumented values are masked.
     """
     problem = re.sub(r"(['\"]).*\1", "[...]", failure.message.partition(": ")[0], flags=re.DOTALL)
     if failure.kind != "protocol" or problem == f"HTTP {http_status}":

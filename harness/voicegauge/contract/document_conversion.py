@@ -22,7 +22,7 @@ from voicegauge.formats.located_yaml import Document, escape_pointer_token, form
 
 _DISCOVERY_KIND = "discovery#restDescription"
 """The value of `kind` that a discovery document has."""
-_DISCOVERY_SCHEMA_KEYS = ("type", "format", "pattern", "enum", "description", "readOnly", "deprecated")
+_COPIED_DISCOVERY_SCHEMA_KEYS = ("type", "format", "pattern", "enum", "description", "readOnly", "deprecated")
 """Keys of a discovery schema that mean the same in OpenAPI, and are copied."""
 _REQUIRED_DESCRIPTION_PATTERN = re.compile(r"\s*Required\.")
 """Matches the description of a property that is required: discovery documents say so in words only."""
@@ -118,7 +118,7 @@ def _build_json_content(reference: dict[str, Any] | None) -> dict[str, Any]:
 def _convert_discovery_schema(schema: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema:
         return {"$ref": f"#/components/schemas/{schema['$ref']}"}
-    converted = {key: schema[key] for key in _DISCOVERY_SCHEMA_KEYS if key in schema}
+    converted = {key: schema[key] for key in _COPIED_DISCOVERY_SCHEMA_KEYS if key in schema}
     if converted.get("type") == "any":
         # JSON Schema says so by leaving the type out.
         del converted["type"]

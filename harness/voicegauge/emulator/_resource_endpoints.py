@@ -331,7 +331,10 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 
 
 def _read_plain_body_values(request: ParsedRequest) -> dict[str, Any]:
-    """Return the values of a request's body that a resource can have unchanged: all except files and objects."""
+    """Return the top-level values of a request body that are copied into a resource, by name.
+
+    These are texts, numbers, booleans and lists of texts. There are none if the body is not an object or a form.
+    """
     body = request.body if isinstance(request.body, dict) else {}
     return {name: value for name, value in body.items() if _is_plain_value(value)}
 

@@ -120,9 +120,9 @@ def _encode_stored_recording(media_type: str) -> bytes:
 
 
 def build_default_body(media_spec: MediaType) -> BodyTemplate:
-    """Return the best example of `media_spec`, or a minimal valid value if there is no example.
+    """Return the best valid example of `media_spec`, or a minimal value built from the schema if there is none.
 
-    Valid examples are preferred, then documented ones over inferred ones, then earlier ones.
+    Documented examples are preferred to inferred ones, then earlier ones to later ones.
     """
     return select_body_template(media_spec, lambda _: ())
 
@@ -132,7 +132,7 @@ def select_body_template(
     rank_example: Callable[[Example], Iterable[Any] | None],
     required_values: Mapping[Location, Any] | None = None,
 ) -> BodyTemplate:
-    """Return a copy of the highest-ranked example, or a value built from the schema if there is none.
+    """Return a copy of the highest-ranked valid example, or a value built from the schema if there is none.
 
     Args:
         media_spec: the documented media type.
