@@ -114,9 +114,15 @@ def measure_checks(providers: list[str]) -> Iterator[Row]:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Return the report of a check without the time at which it was made."""
+    """Return the report of a check without what differs between two checks of a service that has not changed.
+
+    That is the time of the check, the measured interruptions, and how often the rule `balance-wrong` could be applied:
+    a balance says nothing while another request in flight changes it.
+    """
     report: dict[str, Any] = json.loads(path.read_bytes())
-    del report["created_at"]
+    del report["created_at"], report["interruptions_by_target"]
+    report["coverage"] = [one for one in report["coverage"] if one["name"] != "balance-wrong"]
+    report["spending"]["total_by_rule"].pop("balance-wrong", None)
     return report
 
 
@@ -160,7 +166,7 @@ def measure_scoring(transcripts: int) -> Iterator[Row]:
         score_transcript(
             sample_id=str(number), reference=f"{text} {number}.", transcript=f"{text} {number % 7}", language="en"
         )
-    yield Row(f"scoring {transcripts:,} transcripts", time.process_time() - start_s, "s of CPU", 5.0)
+    yield Row(f"scoring {transcripts:,} transcripts", time.process_time() - start_s, "s of CPU", 8.0)
 
 
 def main() -> int:

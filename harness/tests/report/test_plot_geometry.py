@@ -71,7 +71,9 @@ points = st.lists(
 def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     points: list[LabeledPoint], important: int
 ) -> None:
-    labels = [label for label in place_labels(points, FRAME, range(len(points)), leader_line_count=important) if label]
+    labels = [
+        label for label in place_labels(points, FRAME, range(len(points)), leader_candidate_count=important) if label
+    ]
     assert not any(a.box.overlaps(b.box) for a, b in combinations(labels, 2))
     assert all(label.box.is_within(FRAME) for label in labels)
     for point in points:
@@ -85,12 +87,12 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
 @given(points=points)
 @settings(deadline=None)
 def test_up_to_twenty_important_labels_are_all_placed(points: list[LabeledPoint]) -> None:
-    assert None not in place_labels(points, FRAME, range(len(points)), leader_line_count=len(points))
+    assert None not in place_labels(points, FRAME, range(len(points)), leader_candidate_count=len(points))
 
 
 def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
     crowd = [LabeledPoint(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
-    found = place_labels(crowd, FRAME, range(12), leader_line_count=3)
+    found = place_labels(crowd, FRAME, range(12), leader_candidate_count=3)
     assert None not in found[:3]
     assert any(label is None for label in found[3:])
     assert all(label.leader_line is None for label in found[3:] if label)

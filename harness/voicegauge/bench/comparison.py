@@ -549,24 +549,24 @@ def _measure_text_latency_spread(nights: Sequence[Sequence[MeasuredTime]]) -> fl
 
 
 def plan_comparison(
-    spreads: LatencySpreads, night_count: int, target_count: int, text_count: int, settings: CompareSettings
+    spreads: LatencySpreads, baseline_night_count: int, target_count: int, text_count: int, settings: CompareSettings
 ) -> PlannedComparison:
     """Return the smallest slowdown of one target that a comparison finds in 80% of cases.
 
     Args:
         spreads: how much times vary between requests and between nights.
-        night_count: runs of the baseline, each of another night; one further run is compared with them.
+        baseline_night_count: runs of the baseline, each of another night; one further run is compared with them.
         target_count: targets of each run.
         text_count: texts of each run, each sent once to each target.
         settings: the statistical settings of the comparison.
     """
-    scale = 1 + 1 / night_count
+    scale = 1 + 1 / baseline_night_count
     noise = spreads.request**2 / text_count
     # The smallest of the p-values of all targets and metrics must be below this level, see Holm's procedure.
     family_alpha = settings.alpha * (1 - ALPHA_SHARE_OF_LATENCY_PARTS) / (METRIC_COUNT_OF_LATENCY_FAMILY * target_count)
-    is_measured = night_count >= MIN_RUNS_TO_MEASURE_VARIATION
-    others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (night_count - 1))
-    freedom = night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
+    is_measured = baseline_night_count >= MIN_RUNS_TO_MEASURE_VARIATION
+    others = min(PRIOR_DEGREES_OF_FREEDOM, (target_count - 1) * (baseline_night_count - 1))
+    freedom = baseline_night_count - 1 + (others if is_measured else PRIOR_DEGREES_OF_FREEDOM)
     # Alone, the errors of the texts are estimated beside the variation, which contains them too if it was measured.
     variation = EstimatedVariance(scale * (spreads.night**2 + (noise if is_measured else 0.0)), freedom)
     tests = [add_variances(EstimatedVariance(scale * noise, text_count - 1.0), variation)]
@@ -581,7 +581,7 @@ def plan_comparison(
         for variance, freedom_of_test in tests
     ]
     found = min((size for size in sizes if size is not None), default=None)
-    return PlannedComparison(night_count, target_count, text_count, found)
+    return PlannedComparison(baseline_night_count, target_count, text_count, found)
 
 
 def plan_comparisons(spreads: LatencySpreads, settings: CompareSettings) -> list[PlannedComparison]:

@@ -340,7 +340,10 @@ def _compute_price_range_per_request(
 def _compute_price_range_per_audio_minute(
     claims: Sequence[PriceClaim], samples: Sequence[Sample], *, takes_audio: bool
 ) -> PriceRange:
-    """Return the price of a minute of audio, by each claim that states one."""
+    """Return the price of a minute of audio in US dollars, by each claim that charges by duration.
+
+    If none does and the target takes audio, it is the average of `samples`. The amounts are `None` if none is known.
+    """
 
     def compute_usd(claim: PriceClaim, _takes_maximum: bool) -> float | None:
         if all(part.unit == "audio_second" for part in claim.parts):

@@ -115,7 +115,9 @@ _VARIABLE_AND_HOST_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-
 
 
 def parse_allowed_key(text: str) -> str:
-    """Read a pair of a variable and a host, such as "ACME_KEY=api.acme.example:8443", and return it in its usual form.
+    """Check a pair of a variable and a host, such as "ACME_KEY=api.acme.example:8443", and return it.
+
+    So that equal pairs are equal texts, the host is in lower case, and port 443 is left out.
 
     Raises:
         UsageError: `text` is not such a pair.

@@ -223,7 +223,10 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
                 future.set_result(None)
 
     async def _wait_while_service_works(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until messages make a condition true, longer while the service works; return whether it is."""
+        """Wait at most `timeout_s` seconds until messages make a condition true; return whether it is true at the end.
+
+        A service that can be asked and is still busy then is waited for, at most `MAX_SERVICE_WORK_WAIT_S` longer.
+        """
         if await self._wait_for_condition(condition, timeout_s) or self._is_service_working is None:
             return condition()
         given_up_s, idle_count = time.monotonic() + MAX_SERVICE_WORK_WAIT_S, 0

@@ -128,9 +128,9 @@ class CaseJudge:
             self._service.settings.save_exchanges(sent_case.case, sent_case.exchanges)
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """Return the command that shows a finding again, or `None`.
+        """Return the command that shows a finding again; `None` if no command can.
 
-        For a single call it sends that request, else all requests of `case`.
+        It sends the one request again if `case` is a single call that fits into a command, else all requests of `case`.
         """
         is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
         is_single_call = is_single_call and case.socket_scenario is None

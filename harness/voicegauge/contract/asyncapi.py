@@ -465,7 +465,7 @@ def _read_messages_of_version_2(
 
 
 def _read_messages_of_version_3(
-    schemas: Schemas, channel: dict[str, Any], pointer: str, operation_key: str
+    schemas: Schemas, channel: dict[str, Any], pointer: str, action: str
 ) -> dict[str, MessageSchema]:
     """Return the messages of the operations with the action `send` or `receive` of a channel by name.
 
@@ -481,7 +481,7 @@ def _read_messages_of_version_3(
             reason = f"needs its action, send or receive, not {node.get('action')!r}"
             raise schemas.document.build_error(f"{at}/action" if "action" in node else at, reason)
         is_same = own_pointer == pointer or (address is not None and own_channel.get("address") == address)
-        if node.get("action") != operation_key or not is_same:
+        if node.get("action") != action or not is_same:
             continue
         listed = node.get("messages")
         if isinstance(listed, list):

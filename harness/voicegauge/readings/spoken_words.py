@@ -10,6 +10,7 @@ spaces where the language writes them so.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -46,10 +47,13 @@ SILENCE = WordSequence(())
 
 def fold_case_and_accents(text: str) -> str:
     """Return `text` in lower case without accents: "Février" and "fevrier" are the same word."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFD", text.casefold())
     return unicodedata.normalize("NFC", "".join(char for char in decomposed if not unicodedata.combining(char)))
 
 
+@functools.lru_cache(maxsize=512)
 def phrase(text: str) -> Expression:
     """Return the expression that `text` describes: "|" separates alternatives, words in parentheses may be left out."""
     alternatives = [_build_phrase_alternative(one) for one in text.split("|")]

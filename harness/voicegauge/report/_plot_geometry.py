@@ -163,7 +163,7 @@ def place_labels(
     frame: Rectangle,
     placement_order: Sequence[int],
     *,
-    leader_line_count: int = 0,
+    leader_candidate_count: int = 0,
     avoided_lines: Sequence[Rectangle] = (),
 ) -> list[PointLabel | None]:
     """Place labels beside `points`; the result is `None` for a point without a label or without free space for it.
@@ -172,8 +172,8 @@ def place_labels(
         points: the points with the texts of their labels.
         frame: rectangle that the labels must stay within.
         placement_order: indices of the points to label, most important first.
-        leader_line_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
-            a line.
+        leader_candidate_count: number of points at the start of `placement_order` whose label may be placed apart,
+            joined by a line.
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
     # All points before the first label, which must not cover a point that is labeled later, or never.
@@ -183,7 +183,9 @@ def place_labels(
     ]
     labels: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(placement_order):
-        label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader_line=rank < leader_line_count)
+        label = _place_label(
+            points[index], frame, occupied, avoided_lines, allow_leader_line=rank < leader_candidate_count
+        )
         if label:
             occupied.append(label.box)
             labels[index] = label
@@ -424,7 +426,7 @@ def build_scatter_plot(
         [LabeledPoint(p.x, p.y, p.name, p.radius, p.is_pareto_optimal) for p in points],
         frame,
         order,
-        leader_line_count=_count_leader_lines(points, width),
+        leader_candidate_count=_count_leader_lines(points, width),
         avoided_lines=_find_lines_for_labels_to_avoid(points, front),
     )
     return ScatterPlot(

@@ -207,7 +207,7 @@ class _PointTable(NamedTuple):
         ]
 
     def rank_by_weights(self, weights: RankingWeights) -> tuple[list[int], list[int | None]]:
-        """Return the numbers of the targets, best first, and the group of each target.
+        """Return the indices of the targets in `names`, best first, and the group of each target, as `names` has them.
 
         A group has a first target and all later ones that it is not certainly ahead of. Groups are numbered from 1;
         the group is `None` for a target without points, and for all targets if there are not enough texts.

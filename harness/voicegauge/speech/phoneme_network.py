@@ -43,6 +43,8 @@ ATTENTION_HEAD_COUNT = 4
 """Attention heads of each layer."""
 _FFT_SIZE, _HOP_SIZE, _MEL_BAND_COUNT = 400, 160, 80
 """Samples of a frame, samples from one frame to the next, and number of mel bands."""
+_FRAMES_PER_SPECTRUM_BLOCK = 1_000
+"""Frames of `_HOP_SIZE` samples whose spectra are in memory at a time: 10 s."""
 _MAX_WINDOW_FRAMES = 500
 """Frames that are processed at a time: 10 s, about the longest clips of the training."""
 _CONTEXT_FRAMES = 40
@@ -59,11 +61,15 @@ def compute_mel_power(samples: Array) -> Array:
     padded = np.pad(samples, _FFT_SIZE // 2, mode="reflect" if len(samples) > _FFT_SIZE else "constant")
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP_SIZE][: len(samples) // _HOP_SIZE]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)).astype(np.float32)
-    spectrum = np.fft.rfft(frames * window, axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    weights = build_mel_weights(_FFT_SIZE, _MEL_BAND_COUNT, ANALYSIS_RATE_HZ).astype(np.float32)
+    mel = np.empty((len(frames), _MEL_BAND_COUNT), np.float32)
     with _use_one_linear_algebra_thread():
-        mel = power @ build_mel_weights(_FFT_SIZE, _MEL_BAND_COUNT, ANALYSIS_RATE_HZ).astype(np.float32)
-    return np.asarray(mel, np.float32)
+        # The spectra of all frames of five minutes of speech at once would take 200 MB.
+        for start in range(0, len(frames), _FRAMES_PER_SPECTRUM_BLOCK):
+            block = slice(start, start + _FRAMES_PER_SPECTRUM_BLOCK)
+            spectrum = np.fft.rfft(frames[block] * window, axis=1)
+            mel[block] = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ weights
+    return mel
 
 
 def normalize_mel_power(log_power: Array) -> Array:
@@ -96,10 +102,10 @@ def _load_weights() -> dict[str, Array]:
 
 
 def compute_phoneme_log_probabilities(samples: Array, sample_rate_hz: int) -> Array:
-    """Return the log probability of each symbol in each frame of `FRAME_S`, of shape (frames, symbols).
+    """Return the natural log probability of each symbol in each frame of 20 ms, of shape (frames, symbols).
 
     Args:
-        samples: mono samples of shape (frames,), full scale at 1.0.
+        samples: mono samples in one dimension, full scale at 1.0.
         sample_rate_hz: their sample rate.
     """
     with _use_one_linear_algebra_thread():

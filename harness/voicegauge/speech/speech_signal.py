@@ -93,7 +93,7 @@ def search_dropout(samples: Samples, sample_rate_hz: int) -> DropoutSearch:
         sample_rate_hz: their sample rate.
     """
     # Decoders of 24 bits and floats leave values that 16 bits round to 0.
-    is_zero = np.abs(samples) < 0.5 / 32768
+    is_zero = (samples < 0.5 / 32768) & (samples > -0.5 / 32768)
     steps = np.diff(is_zero.astype(np.int8), prepend=0, append=0)
     starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
     is_silence = ends - starts >= _MIN_DIGITAL_SILENCE_S * sample_rate_hz
