@@ -508,7 +508,7 @@ class _LoadSearch:
     def _detect_saturation(
         self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
     ) -> bool:
-        """Whether a load saturates the service; if so, estimate its capacity. No rate does without growth (`None`)."""
+        """Return whether a load saturates the service (a rate: never if `latency_growth` is `None`); record its capacity."""
         if self._load_type == "rate":
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False

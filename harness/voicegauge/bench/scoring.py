@@ -389,7 +389,12 @@ def _judge_clip(clip: AudioClip, text: str) -> ClipJudgement:
 
 
 def _iterate_verdicts(samples: Sequence[Sample], judgements: Sequence[ClipJudgement]) -> Iterator[ListeningVerdict]:
-    """Yield the verdict on each sample. `judgements` has that of each clip alone, in the order of `samples`."""
+    """Yield the verdict on each sample, after its clip is compared with the other clips of the run.
+
+    Args:
+        samples: the samples of a run.
+        judgements: the judgement of each clip on its own, in the order of `samples`.
+    """
     by_target: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
         by_target[sample.target].append(index)

@@ -90,7 +90,7 @@ def plan_failing_deliveries(target: Target, speech_request: SpeechRequest) -> It
 def plan_compared_deliveries(
     target: Target, speech: SpeechRequest, base_case_id: str, *, includes_companion: bool
 ) -> Iterator[ConformanceCase]:
-    """Yield the deliveries that are compared with the plain one: in each other format, and related ones."""
+    """Yield the deliveries that are compared with that of `base_case_id`: one for each format and changed parameter."""
     for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
         in_format = msgspec.structs.replace(speech, format=name)
         comparison = DeliveryComparison(

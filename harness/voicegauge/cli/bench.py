@@ -383,7 +383,7 @@ def compare_command(options: CompareOptions, targets_request: CompareTargetsRequ
 
 
 def _print_planned_precision(folders: Sequence[Path], slowdown: float, request: CompareRequest) -> None:
-    """Print the smallest slowdown that planned comparisons find, and which of the plans find the wanted one."""
+    """Print which slowdowns comparisons of several sizes find, by the spread of runs; mark those up to `slowdown`."""
     from voicegauge.api.saved_runs import build_compare_settings, load_run_to_compare
     from voicegauge.bench.comparison import NIGHT_COUNT_NOTE, PLANNED_TEXT_COUNTS, measure_spreads, plan_comparisons
 

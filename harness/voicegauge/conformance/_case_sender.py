@@ -208,7 +208,7 @@ class CaseSender:
         )
 
     async def _note_call(self, case: ConformanceCase, sent_case: SentCase, exchanges: Sequence[Exchange]) -> None:
-        """Note a single call, and fetch the audio that the response to an upload of audio links to."""
+        """Add the exchanges of a single call and what is judged to `sent_case`; fetch linked audio of an upload first."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         *retried, exchange = exchanges
         acceptance = case.expected_response.acceptance

@@ -382,7 +382,10 @@ class EmulatedSocket(EmulatedConnection):
                 turn.work_items.task_done()
 
     async def _perform_work_item(self, turn: _Turn, purpose: SocketOutputPurpose, text: str) -> None:
-        """Speak `text`, or end a flush whose number `text` is, or the turn, and send what reports it."""
+        """Speak or end what `purpose` says, and send the messages that report it.
+
+        `text` is the text to speak or, at the end of a flush, its number.
+        """
         if purpose == "speech":
             await self._speak_text(turn, text)
         elif purpose == "flush":

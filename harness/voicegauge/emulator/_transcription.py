@@ -409,7 +409,7 @@ class EmulatedTranscription(EmulatedConnection):
             self._retained_audio.first_sample_index += surplus
 
     async def _advance_by_frame(self, *, is_speech: bool) -> None:
-        """Begin, continue or end the turn after the next frame, which ends at `_examined`."""
+        """Begin, continue or end the turn by the frame that was examined last, and queue what is reported of it."""
         rate, turn, spec = self._format.sample_rate_hz, self._turn, self._spec.transcript_emulation
         now = self._examined_sample_count
         if is_speech:
