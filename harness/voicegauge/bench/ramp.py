@@ -508,7 +508,7 @@ class _LoadSearch:
     def _detect_saturation(
         self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
     ) -> bool:
-        """Return whether a load saturates the service (a rate: never if `latency_growth` is `None`); record its capacity."""
+        """Record the capacity if a load saturates the service, and return whether; a rate needs a latency growth."""
         if self._load_type == "rate":
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False

@@ -208,7 +208,7 @@ class CaseSender:
         )
 
     async def _note_call(self, case: ConformanceCase, sent_case: SentCase, exchanges: Sequence[Exchange]) -> None:
-        """Add the exchanges of a single call and what is judged to `sent_case`, also audio that the response links to."""
+        """Add the exchanges of a single call and what is judged to `sent_case`, with audio that a response links to."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         *retried, exchange = exchanges
         acceptance = case.expected_response.acceptance
