@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from voicegauge.bench._transcription_workers import open_process_pool
 from voicegauge.bench.scoring import score_run
+from voicegauge.errors import UsageError
 from voicegauge.speech.asr_engines import WhisperAsr, create_whisper_asr, move_to_gpu
 from voicegauge.speech.decoding import Samples
 
@@ -56,6 +58,40 @@ def test_a_batch_that_the_memory_does_not_hold_is_decoded_in_halves(
     monkeypatch.setattr(whisper, "decode", decode_in_little_memory)
     assert random_asr.transcribe_batch(clips, "en") == expected
     assert sizes == [3, 1, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "message",  # of torch 2.11 on an H100: of its allocator, and of the driver while kernels are loaded
+    ["CUDA out of memory. Tried to allocate 30.00 MiB. GPU 0 has", "CUDA error: out of memory\nSearch for `cudaError"],
+)
+def test_a_clip_that_the_memory_of_the_gpu_does_not_hold_is_one_line(
+    message: str, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    import whisper
+    from distributed import LocalCluster
+
+    def decode_without_memory(*_: Any) -> None:
+        raise (torch.cuda.OutOfMemoryError if "allocate" in message else RuntimeError)(message)
+
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("voicegauge.speech.asr_engines.GPU_DEVICE", "cpu")
+    monkeypatch.setattr(whisper, "decode", decode_without_memory)
+    run = save_run_of_sounds(tmp_path, ["low", "high"])
+    # Workers of a cluster can be threads of this process, where functions are replaced.
+    with (
+        LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol="tcp") as cluster,
+        pytest.raises(UsageError, match=r"the memory of the GPU is too small for whisper:.*--workers 1"),
+    ):
+        score_run(tmp_path, run, f"whisper:{checkpoint}", cluster=cluster.scheduler_address)
+
+
+def test_workers_do_not_warn_of_the_processor_where_a_gpu_is() -> None:
+    with open_process_pool(1) as pool:
+        filters = pool.executor.submit(eval, "__import__('warnings').filters").result()
+    warning = "Performing inference on CPU when CUDA is available"
+    assert any(action == "ignore" and words and words.match(warning) for action, words, *_ in filters)
 
 
 def test_clips_of_other_lengths_than_one_window_are_transcribed_alone(checkpoint: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
@@ -350,7 +351,7 @@ def transcribe_clips(
 
     Raises:
         DataError: a clip is missing or was changed.
-        UsageError: a process was killed or crashed.
+        UsageError: a process was killed or crashed, or the memory of the GPU is too small.
         MissingExtraError: a cluster is given, but Dask is not installed.
         UnreachableError: no scheduler of `cluster` responds, it has no worker, or its workers disappeared.
     """
@@ -423,6 +424,8 @@ def open_process_pool(workers: int) -> Iterator[WorkerPool]:
 def _prepare_worker() -> None:
     """Suppress the messages of audio decoders in a new worker process, and let the process exit if its parent exits."""
     suppress_decoder_stderr()
+    # Of openai-whisper, if there is a GPU: the embedded Whisper is so small that it stays on the processor.
+    warnings.filterwarnings("ignore", message="Performing inference on CPU")
     threading.Thread(target=_exit_when_parent_exits, daemon=True).start()
 
 
@@ -544,4 +547,17 @@ def _transcribe_group(
     with _transcription_lock:
         # Every task arrives with an engine of its own without a model; the first one loads it and is kept.
         engine = _asr_engine_by_id_and_batch_size.setdefault((asr_id, asr.clips_per_batch), asr)
-        return transcribe_audio_batch(engine, audios, language)
+        try:
+            return transcribe_audio_batch(engine, audios, language)
+        except RuntimeError as error:
+            if not _is_gpu_memory_full(error):
+                raise
+            raise UsageError(
+                f"the memory of the GPU is too small for {asr_id}: end what else uses it, use --workers 1 or a smaller "
+                "model, or set CUDA_VISIBLE_DEVICES to an empty text, which leaves the processor"
+            ) from error
+
+
+def _is_gpu_memory_full(error: RuntimeError) -> bool:
+    # torch has a class of its own only for what its allocator asks for, not for what the driver and cuBLAS need.
+    return any(words in str(error) for words in ("CUDA out of memory", "CUDA error: out of memory", "_ALLOC_FAILED"))
