@@ -62,8 +62,15 @@ gc.disable()
 
 Serve = Callable[[Any], Awaitable[str]]
 MAX_CACHED_AUDIO_FILES = 1_000
+MODULES_OF_LONG_TESTS = {"test_nightly_recipe.py"}
+"""Files whose tests take up to a minute each, several minutes in all, in one process."""
 EMULATION_SPEED = 50
 """How many times as fast as documented services are emulated with the fixture `short_emulated_times`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the longest tests first: at the end of a run, the other processes would have nothing else to do."""
+    items.sort(key=lambda item: item.path.name not in MODULES_OF_LONG_TESTS)
 
 
 def pytest_collection_finish() -> None:
