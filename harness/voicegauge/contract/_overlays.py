@@ -507,7 +507,7 @@ def check_provider_id(provider_id: str) -> None:
 
 
 def list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
-    """Return the absolute URLs of the servers of a document, with the defaults of their variables."""
+    """Return the http and https URLs of the servers of a document, with the defaults of their variables."""
     servers = document_data.get("servers")
     known = [one for one in servers if isinstance(one, dict)] if isinstance(servers, list) else []
     urls = [fill_server_variables(str(server.get("url", "")), server.get("variables")) for server in known]
@@ -526,7 +526,7 @@ _LANGUAGE_TAG_PATTERN = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 """Matches a language tag such as "en", "en-GB" or "zh_Hant", but no word such as "auto" or "English"."""
 
 
-def name_languages(field_schema: Mapping[str, Any]) -> dict[str, str]:
+def find_values_by_language(field_schema: Mapping[str, Any]) -> dict[str, str]:
     """Return the values that a schema lists for a language, by BCP 47 code: `{"en": "en-GB", "en-US": "en-US"}`.
 
     The first region of a language stands for the language, unless the language is listed without a region. Values that
@@ -545,7 +545,7 @@ def name_languages(field_schema: Mapping[str, Any]) -> dict[str, str]:
 
 
 def list_regional_languages(values_by_language: Mapping[str, str]) -> list[str]:
-    """Return the languages of `name_languages` for which one of several regions was chosen."""
+    """Return the languages of `find_values_by_language` for which one of several regions was chosen."""
     return [
         language
         for language, value in values_by_language.items()
@@ -555,7 +555,7 @@ def list_regional_languages(values_by_language: Mapping[str, str]) -> list[str]:
 
 def propose_language_field(location: str, field_schema: Mapping[str, Any]) -> Any:
     """Return the proposed mapping of a language field: its location, with `provider_values` if the values need them."""
-    languages = name_languages(field_schema)
+    languages = find_values_by_language(field_schema)
     converted = {language: value for language, value in languages.items() if language != value}
     if not converted:
         return location

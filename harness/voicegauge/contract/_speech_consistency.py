@@ -247,7 +247,7 @@ def _quote_value(value: Any) -> str:
 
 
 def check_submit(operation: Operation, pointer: str, status_operation_id: str) -> JobSpec:
-    """Check that the status operation of the started jobs exists, and that its `submit_response` fits the responses.
+    """Check the status operation of the started jobs and its `submit_response`, and return its `x-job`.
 
     Args:
         operation: the operation that starts the jobs.

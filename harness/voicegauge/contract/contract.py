@@ -467,7 +467,7 @@ class Contract:
                 yield name, operation, spec, f"{operation.pointer}/x-socket/targets/{escape_pointer_token(name)}"
 
     def iterate_targets(self) -> Iterator[BaseTarget]:
-        """Yield every target: those that speak over HTTP, those that take audio, and both kinds over WebSockets."""
+        """Yield every target except `JobTarget`s: for speech and for audio over HTTP, and both over WebSockets."""
         yield from self.targets.values()
         yield from self.audio_input_targets.values()
         yield from self.socket_targets.values()
@@ -548,7 +548,7 @@ class Contract:
         return self._find_by_name("target", name, self.targets)
 
     def match_operation(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """Return the operation for a method and a path, and the path parameters; `None` if no operation matches.
+        """Return the operation for a method and a path, and the path parameters, not decoded; `None` if none matches.
 
         A path template without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2), then the one with
         more fixed text.

@@ -53,7 +53,7 @@ from voicegauge.printable_text import format_count
 
 
 MAX_REFERENCED_FILES = 500
-"""Maximum number of files of one document, so that files that refer to each other come to an end."""
+"""Maximum number of files that are embedded in one document, so that references cannot make it grow without limit."""
 
 
 def embed_external_files(document: Document) -> Document:
@@ -480,7 +480,7 @@ def describe_todo_marks(paths: Iterable[Path]) -> str | None:
 
 
 def find_overlay_base(path: Path) -> Path | None:
-    """Return the file that an overlay extends; `None` if `path` is an OpenAPI document.
+    """Return the file that an overlay extends; `None` if `path` is not an overlay.
 
     Raises:
         ContractError: a file cannot be read, or the overlay is not valid.

@@ -61,7 +61,7 @@ RECORD_TYPE_BY_ROOT_KEY: Mapping[str, type[Record]] = {"x-provider": ProviderSpe
 ASYNCAPI_KEY = "x-asyncapi"
 """Key under which the AsyncAPI document of a contract is embedded."""
 EXTENSION_KEYS = frozenset((*RECORD_TYPE_BY_OPERATION_KEY, *RECORD_TYPE_BY_ROOT_KEY, "x-socket", ASYNCAPI_KEY))
-"""The keys whose grammar `voicegauge.contract.extension` defines."""
+"""The keys whose grammar `voicegauge.contract.extension` defines, and that of the embedded AsyncAPI document."""
 
 # Converts the values of `x-` keys to records.
 

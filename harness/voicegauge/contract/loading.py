@@ -293,7 +293,7 @@ def _replace_document_data(contract: Contract, document_data: dict[str, Any]) ->
 def replace_missing_voices(contract: Contract, voice_names: Sequence[str]) -> Contract:
     """Return the contract for an account with `voice_names`: the first one replaces other voices of targets.
 
-    The contract itself is returned if the account has the voices of all targets.
+    The contract itself is returned if the account has the voices of all targets. `voice_names` must not be empty.
     """
     document_data = copy.deepcopy(contract.document.data)
     is_changed = False
@@ -355,7 +355,7 @@ def _replace_missing_model(target_data: dict[str, Any], model_location: str, mod
 def _limit_field_to_names(
     document_data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]
 ) -> None:
-    """Allow only `names` in the field at `location`."""
+    """Allow only `names` in the field at `location`, and replace other values in documented requests."""
     schemas, field = operation.schemas, location.pointer_tokens[-1]
     for media in operation.request_media.values():
         body_schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), f"{media.pointer}/schema")

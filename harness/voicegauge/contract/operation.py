@@ -72,7 +72,7 @@ class PathTemplate:
     """The parameters whose values may have slashes, by name."""
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Return the path parameters if `path` matches the template; `None` if it does not."""
+        """Return the path parameters, not decoded, if `path` matches the template; `None` if it does not."""
         return self._match_from(path, 0)
 
     def _match_from(self, path: str, start: int) -> dict[str, str] | None:
@@ -443,7 +443,7 @@ class Operation(ContractPart):
         return PathTemplate(self.path, slashed)
 
     def match_path(self, path: str) -> dict[str, str] | None:
-        """Return the path parameters if `path` matches the path template; `None` if it does not."""
+        """Return the path parameters, not decoded, if `path` matches the path template; `None` if it does not."""
         return self._path_template.match(path)
 
     def match_path_end(self, path: str) -> PathMatch | None:

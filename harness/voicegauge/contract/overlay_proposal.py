@@ -22,10 +22,10 @@ from voicegauge.contract._overlays import (
     convert_to_identifier,
     derive_name_from_path,
     escape_json_path_name,
+    find_values_by_language,
     format_today,
     list_regional_languages,
     list_server_urls,
-    name_languages,
     propose_language_field,
     read_operations,
     select_operations,
@@ -84,7 +84,7 @@ class _KeyProposal:
         return not self._schemes
 
     def replaces_security(self, operation: CandidateOperation) -> bool:
-        """Whether the document names only schemes for an operation that need a user, such as a consent in a browser."""
+        """Whether each way to authenticate at an operation needs a user, such as a consent in a browser."""
         security = operation.operation_data.get("security", self._root_security)
         names = [list(one) for one in security if isinstance(one, dict)] if isinstance(security, list) else []
         return bool(names) and all(any(map(self._needs_consent_of_user, one)) for one in names)
@@ -216,11 +216,12 @@ _OverlayMapping = dict[str, Any]
 
 
 class ProposedOperation(Record, frozen=True, kw_only=True):
-    """An operation that produces speech, judged by its request and response."""
+    """An operation or a channel that is proposed, because its messages seem to be those of speech or transcription."""
 
     id: str
+    """The id in the document or, for a channel, in the proposal; empty if the document has none."""
     request: str
-    """Method and path: "POST /v1/speech"."""
+    """Method and path: "POST /v1/speech"; of a channel, "WebSocket" and the path."""
     line: int | None
     """Line in the document."""
     targets: tuple[str, ...]
@@ -232,7 +233,7 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
     provider: str
     """The proposed id of the provider."""
     overlay: str
-    """The text of the overlay, in YAML."""
+    """The text of the overlay in YAML; of a document that was inferred, the text of the whole contract."""
     operations: tuple[ProposedOperation, ...]
     todo: tuple[str, ...]
     """What the document does not state; each is marked in the overlay."""
@@ -269,7 +270,7 @@ class OverlayWriter:
         self._described_jobs: set[str] = set()
 
     def write_overlay(self) -> OverlayProposal:
-        """Write the overlay that makes each candidate a speech operation."""
+        """Return the overlay that makes each candidate an operation for speech or transcription."""
         actions = [*self._iterate_root_actions(), *self._iterate_removal_actions()]
         operations = []
         for candidate in self._candidates:
@@ -502,7 +503,7 @@ class OverlayWriter:
                 self._todo.append(f"a voice of {candidate.path}")
             default_voice = {"default_voice": example or TODO}
         language = find_speech_field(candidate.request_fields, "language")
-        languages = name_languages(language.schema) if language is not None else {}
+        languages = find_values_by_language(language.schema) if language is not None else {}
         for one in list_regional_languages(languages):
             self._todo.append(f"the region of {one} in requests of {candidate.path}: {languages[one]} is the first one")
         supported = {"supported_languages": [*languages]} if languages else {}

@@ -203,8 +203,9 @@ def _decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
 ParsedT = TypeVar("ParsedT")
 JsonOrError = tuple[Any, UnreadableBodyError | None]
 """A JSON value and `None`, or `MISSING` and the reason why there is no value."""
-MAX_PLAUSIBLE_CHARGE = 1e9
-"""Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
+MAX_PLAUSIBLE_AMOUNT = 1e9
+"""Largest charge or usage that is read from a response, in dollars, credits, tokens or seconds. A larger number is not
+plausible."""
 
 MAX_SCHEMA_VIOLATIONS = 1_000
 """Maximum number of schema violations that are listed for one request body, because each item of a long list can have
@@ -382,16 +383,16 @@ class ParsedExchange:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
     def read_response_number(self, location: Location | None) -> float | None:
-        """Return the number from 0 to `MAX_PLAUSIBLE_CHARGE` at a location of the response; `None` if there is none.
+        """Return the number from 0 to `MAX_PLAUSIBLE_AMOUNT` at a location of the response; `None` if there is none.
 
-        A number in a header is converted from text. There is no number if `location` is `None`.
+        A text that is a number, as in a header, is converted. There is no number if `location` is `None`.
         """
-        return _parse_plausible_charge(self.read_response_value(location))
+        return _parse_plausible_amount(self.read_response_value(location))
 
     def read_charge(self, location: Location | None) -> float | UnreadableCharge | None:
         """Return the charge that a response states; `None` if it states none, or null, or if `location` is `None`.
 
-        A number above `MAX_PLAUSIBLE_CHARGE`, a negative one, NaN and every other value is an `UnreadableCharge`, also
+        A number above `MAX_PLAUSIBLE_AMOUNT`, a negative one, NaN and every other value is an `UnreadableCharge`, also
         if the body is not JSON for the reason that it contains such a number.
         """
         value = self.read_response_value(location)
@@ -399,7 +400,7 @@ class ParsedExchange:
             value = self._read_value_beside_invalid_numbers(location)
         if value is MISSING or value is None:
             return None
-        amount = _parse_plausible_charge(value)
+        amount = _parse_plausible_amount(value)
         return _build_unreadable_charge(value) if amount is None else amount
 
     def _read_value_beside_invalid_numbers(self, location: Location) -> Any:
@@ -432,22 +433,22 @@ class ParsedExchange:
         if usage.event_usage_location is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
             return None
         ending = self.read_stream(stream_spec).ending
-        return None if ending is None else _parse_plausible_charge(ending.read_value(usage.event_usage_location))
+        return None if ending is None else _parse_plausible_amount(ending.read_value(usage.event_usage_location))
 
 
-def _parse_plausible_charge(value: Any) -> float | None:
-    """Return a number, or the number in a text, from 0 to `MAX_PLAUSIBLE_CHARGE`; `None` for any other value."""
+def _parse_plausible_amount(value: Any) -> float | None:
+    """Return a number, or the number in a text, from 0 to `MAX_PLAUSIBLE_AMOUNT`; `None` for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number <= MAX_PLAUSIBLE_CHARGE else None
+    return number if 0 <= number <= MAX_PLAUSIBLE_AMOUNT else None
 
 
 def _build_unreadable_charge(value: Any) -> UnreadableCharge:
-    """Return what a response states as its charge, for a value that `_parse_plausible_charge` does not accept."""
+    """Return what a response states as its charge, for a value that `_parse_plausible_amount` does not accept."""
     if isinstance(value, bool):
         return UnreadableCharge(None, "true" if value else "false")
     if isinstance(value, dict | list):

@@ -337,7 +337,7 @@ def is_billable(operation: Operation) -> bool:
     """Whether accepted requests cost money: those for speech, those with a price above zero, and jobs without a price.
 
     A job without audio is work that the service does, such as the transcription of a long recording: without a document
-    that says so, it is not free.
+    that says so, it is not free, unless users run the server themselves.
     """
     starts_unpriced_job = operation.submit is not None and operation.pricing is None
     if operation.speech is not None or (starts_unpriced_job and operation.contract.provider.self_hosted is None):
@@ -514,7 +514,7 @@ def compute_monthly_bill(
     Args:
         price: the price, or one of the alternatives to it. Its own alternatives are ignored.
         request_groups: the requests of the month.
-        plan_name: account plan, or `None`. Parts of the price that have no price for this plan have the usual price.
+        plan_name: account plan; `None` for no plan. Parts of the price without a price for it have the usual one.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
         takes_maximum: whether the highest usage counts instead of the typical one, where it is not known.
     """

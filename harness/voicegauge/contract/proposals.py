@@ -412,7 +412,7 @@ def propose_overlay(
     """Propose an overlay for an OpenAPI document.
 
     Args:
-        document: the whole document.
+        document: the whole document, from which is removed what no contract may have, such as an unknown type.
         provider_id: id of the provider; by default derived from the first server.
         operation_names: paths or operation ids to propose; by default all whose request has a text and whose response
             has audio.

@@ -40,7 +40,7 @@ class ProposedField(NamedTuple):
 def list_body_fields(
     schemas: Schemas, schema: Any, location: str = "body#", depth: int = 0, *, is_parent_required: bool = True
 ) -> Iterator[tuple[str, ProposedField]]:
-    """Yield the properties of an object, and those of the objects and lists of objects in it, by location."""
+    """Yield the properties of an object, and those of the objects and lists of objects directly in it, by location."""
     resolved = merge_schema_branches(schemas, schema)
     names = resolved.get("required", ())
     for name, node in resolved.get("properties", {}).items():

@@ -243,6 +243,7 @@ class Schemas:
         """Yield a violation for every part of `instance` that does not fit the schema at `pointer`.
 
         What a condition requires is left out if the condition holds only because a required key is missing.
+        Only the beginning of a very large value is examined; if it is valid, one violation stands for the rest.
         """
         if self.is_valid(pointer, instance):  # most values are valid, which is found out faster than what is wrong
             return iter(())
@@ -292,7 +293,7 @@ class Schemas:
         return not self.is_valid(format_json_pointer(path if error.kind.name == "falseSchema" else path[:-1]), value)
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
-        """Yield JSON pointers to the keywords that `instance` violates, without building messages."""
+        """Yield JSON pointers to all violated keywords, also by consequences of a missing key, without messages."""
         return (format_json_pointer(error.schema_path) for error in self._iterate_validator_errors(pointer, instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
@@ -328,7 +329,7 @@ class Schemas:
 
 
 def _reject_retrieval(uri: str) -> NoReturn:
-    """Replace the function of the validator that reads files and downloads URLs to which a schema refers."""
+    """Refuse to follow a reference out of the document: the validator would read files and download URLs."""
     raise ValueError(f"{uri!r} is not part of the document")
 
 

@@ -167,7 +167,7 @@ class ServerEvent(NamedTuple):
     ends_s: tuple[float, ...] = ()
     """When each of `words` ends, in seconds; empty if the message has no ends."""
     reason: str = ""
-    """Text of an error or a warning."""
+    """Text of an error or a warning; empty if the message has none."""
     transcript: str | None = None
     """What was transcribed; `None` if the event has no text."""
 

@@ -91,7 +91,7 @@ REJECTED_KEY_PREFIX = "invalid"
 ACCESS_TOKEN_LIFETIME_S = 3600
 """Time in seconds for which an access token is valid."""
 MAX_STORED_ACCESS_TOKENS = 10_000
-"""Maximum number of valid tokens; older ones are forgotten, so that memory stays bounded."""
+"""Maximum number of stored tokens; older ones are forgotten, and no longer valid, so that memory stays bounded."""
 
 
 class AccessTokens:
@@ -110,7 +110,7 @@ class AccessTokens:
         return incoming_request.method == "POST" and incoming_request.path in self._token_paths
 
     def respond(self, incoming_request: IncomingRequest, now_s: float) -> tuple[int, Mapping[str, Any]]:
-        """Return the status and the JSON body of the response to a request for a token."""
+        """Issue a token, unless the request is invalid, and return the status and the JSON body of the response."""
         # The statuses and codes are those of RFC 6749, section 5.2.
         fields = dict(parse_qsl(incoming_request.body.decode(errors="replace")))
         if fields.get("grant_type") != "client_credentials":
@@ -172,7 +172,7 @@ class AccountRegistry:
     def identify_account(
         self, incoming_request: IncomingRequest, operation: Operation, now_s: float, *, is_key_enforced: bool = True
     ) -> EmulatedAccount:
-        """Return the account to which a request belongs, according to the request's key or client address.
+        """Return the account of a request's key, or else of its client address; the first request opens the account.
 
         Raises:
             Rejection: `is_key_enforced` is set, and a required key is missing or the key is rejected.
@@ -252,7 +252,7 @@ class AccountRegistry:
     def count_keyless_characters(
         self, account: EmulatedAccount, operation: Operation, character_count: int, now_s: float
     ) -> None:
-        """Count `character_count` against the daily allowance of requests without a key.
+        """Count `character_count` against the daily allowance of requests without a key, if this is one.
 
         Raises:
             Rejection: the daily allowance is exceeded.
@@ -269,7 +269,7 @@ class AccountRegistry:
         account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
-        """Return the balance in credits, or `None` if the account has none.
+        """Return the balance, in the unit of `EmulatedAccount.credit_balance`; `None` if it is unlimited.
 
         For a keyless account with an allowance, return the characters that are left today.
         """
@@ -328,7 +328,7 @@ def _read_credential(credential_location: str, credential_name: str, incoming_re
 
 
 MAX_JOURNAL_ENTRIES = 10_000
-"""Maximum number of recorded requests."""
+"""Maximum number of recorded requests; older ones are dropped."""
 MASK_TEXT = "[redacted]"
 """Text that replaces each credential."""
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
@@ -338,8 +338,8 @@ _JOURNAL_ENTRY_OVERHEAD_BYTES = 1024
 _NAME_AND_VALUE_OVERHEAD_BYTES = 200
 """Memory, in bytes, that each header or query parameter of a request takes in addition to its texts."""
 MAX_SECRETS_PER_REQUEST = 20
-"""Maximum number of credentials in one request whose other texts are shown. No API takes more, and the search for each
-credential in every spelling takes time."""
+"""If a request has more credentials than this, none of its texts are shown in the journal. No API takes more, and the
+search for each credential in every spelling takes time."""
 _CREDENTIAL_NAME_PATTERN = re.compile(
     "key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE
 )
@@ -373,7 +373,8 @@ _UNMASKED_HEADERS = frozenset(
         SCENARIO_HEADER.lower(),
     )
 )
-"""Headers whose values are shown although the contract does not document them. Any other header may contain a key."""
+"""Headers whose values are shown although the contract may not document them. Others that are undocumented may contain
+a key."""
 
 
 class RequestJournal:
@@ -397,7 +398,7 @@ class RequestJournal:
     def record_request(
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
     ) -> None:
-        """Add a request; credentials are masked, and its body is not stored."""
+        """Add a request with masked credentials and without its body; drop the oldest ones above the limits."""
         shown_headers = _find_unmasked_parameter_names(contract, response, "header") | _UNMASKED_HEADERS
         shown_query = _find_unmasked_parameter_names(contract, response, "query")
         secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
@@ -452,7 +453,7 @@ def _list_key_parameter_names(contract: Contract) -> frozenset[str]:
 
 
 def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iterator[str]:
-    """Yield the credentials of a request and their parts. None of these texts may appear in the journal."""
+    """Yield the credentials of a request, and their parts, that are long enough to be masked within other texts."""
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
     hidden = [value for name, value in pairs if _is_credential_parameter(contract, name.lower())]
     for value in hidden:

@@ -152,7 +152,7 @@ may be too large to keep."""
 
 
 def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements | str:
-    """Return the measurements of a recording, or the reason why it cannot be decoded. The result is cached."""
+    """Return the measurements of a recording, or the reason why it cannot be decoded, cached for files in memory."""
     if not isinstance(file_content, bytes):
         return _decode_and_measure_recording(file_content)  # the digest would read all of a large file into memory
     digest = hashlib.sha256(file_content).digest()
@@ -280,10 +280,11 @@ class AudioInputEndpoint:
         self._context = context
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
-        """Process the upload and return the result.
+        """Charge the account, process the upload, and return the result after the emulated processing time.
 
         Raises:
-            Rejection: the upload is missing, too large or not audio, or the balance is too low.
+            Rejection: the upload is missing or not audio, the model or a setting of the output is not supported, or the
+                balance is too low.
         """
         context = self._context
         target = select_audio_input_target(request)
@@ -571,8 +572,9 @@ def _find_documented_audio_format(request: ParsedRequest, target: AudioInputTarg
 def _choose_output_format_name(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
     """Return the format of the output.
 
-    It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
-    documented, else the first format with a documented media type, else WAV.
+    It is the requested format if the emulator knows it. Otherwise, it is the one that the contract sets in `emulation`,
+    or without one the upload's, if the response documents it or no audio at all; else the first format with a
+    documented media type; else WAV.
     """
     requested = read_audio_input_field(request, target, "format")
     found = find_audio_format_name(requested) if isinstance(requested, str) else None

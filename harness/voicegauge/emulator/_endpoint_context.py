@@ -90,7 +90,8 @@ class JobStore:
             audio_duration_s: for audio input, the duration of the uploaded audio in seconds; else `None`.
 
         Returns:
-            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
+            The amount in credits if the provider uses credits, else in US dollars; 0 for an account without a key, and
+            `None` if there is no price.
 
         Raises:
             Rejection: the balance is too low.
@@ -104,7 +105,7 @@ class JobStore:
         price: PriceQuote | PriceSpec | None,
         change_amount: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
-        """Subtract a price from the balance of an account.
+        """Subtract a price from the balance of an account, after the refunds that are due were made.
 
         Args:
             account: the account to charge.
@@ -112,7 +113,8 @@ class JobStore:
             change_amount: function that returns the amount to charge instead of the computed amount; faults change it.
 
         Returns:
-            The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
+            The amount in credits if the provider uses credits, else in US dollars; 0 for an account without a key, and
+            `None` if there is no price.
 
         Raises:
             Rejection: the balance is too low.
@@ -197,7 +199,7 @@ class JobStore:
         return job
 
     async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
-        """Wait until a job has ended, at most for `max_wait_s` seconds.
+        """Wait until a job has ended, at most for `max_wait_s` seconds multiplied by the time scale.
 
         With a clock that advances with each poll, the job ends at once. With a virtual clock, the method does not wait.
         """
@@ -223,7 +225,8 @@ class JobStore:
         """Return the job that one of the path or query parameters names.
 
         Raises:
-            Rejection: there is no such job, it belongs to another account, or it has expired.
+            Rejection: there is no such job, it has expired, or the operation needs a key and the job belongs to another
+                account.
         """
         # Of all parameters, because contracts need not say which of them is the id of a job.
         for value in (*request.path_parameters.values(), *request.query_parameters.values()):
@@ -260,7 +263,7 @@ class JobStore:
         self.update_job_state(job)
 
     def update_job_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
-        """Update a job and return its current state; refund the charge if the contract documents the state as free."""
+        """Update a job and return its state; refund the charge if the state is a failure that costs nothing."""
         state = job.update_state(self._clock, is_poll=is_poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
@@ -278,7 +281,7 @@ class JobStore:
 
 
 def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:
-    """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
+    """Return the fixed values of responses by location, with each "{hexN}" replaced by N random hexadecimal digits."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value
         for location, value in target.target_spec.emulation.response_constants.items()
@@ -374,8 +377,8 @@ class EndpointContext:
         Args:
             contract: contract of the provider.
             settings: settings of the emulator.
-            clock: the time of the emulator.
-            fault_injector: applies the injected faults. All providers share it, as they share the following objects.
+            clock: the time of the emulator. All providers share it, as they share the following objects.
+            fault_injector: applies the injected faults.
             client_findings: where findings about the clients of WebSockets go.
             upload_lock: held while an uploaded recording is decoded and processed, because its samples may take
                 hundreds of megabytes.
@@ -433,7 +436,7 @@ class EmulatedConnection(ABC):
 
         Args:
             operation: the channel of the connection.
-            handshake_values: what the handshake has at the locations of targets' constants.
+            handshake_values: what the handshake states of voice, language, model and format, by location.
             context: contract, settings and state of the provider.
             receive: receives messages of the client.
             send: sends messages to the client.
@@ -507,7 +510,10 @@ class EmulatedConnection(ABC):
         return self._fault_injector.list_socket_faults(target)
 
     async def _accept_key_message(self, intent: ClientIntent, faults: Iterable[SocketFault]) -> bool:
-        """Check the key of the first message, and report that the connection is ready; return whether it is."""
+        """Check the key of the first message, and return whether the connection is ready, which is then reported.
+
+        If the key is missing or wrong, an error is reported, and the connection is closed.
+        """
         is_missing = not intent.key or intent.key.startswith(REJECTED_KEY_PREFIX)
         if self._spec.sends_key_in_message and is_missing and not any(fault.ignores_key for fault in faults):
             self._client_monitor.report("client-message-invalid", "the API key is missing or not valid")

@@ -230,7 +230,7 @@ def _build_undocumented_operation_body(operations: Sequence[Operation], status: 
 
 
 def _iterate_documented_errors(operations: Sequence[Operation]) -> Iterator[_DocumentedError]:
-    """Yield the documented errors that have a sentence for people, which can be replaced."""
+    """Yield the JSON examples of documented 4XX errors that have a sentence for people, which can be replaced."""
     for operation in operations:
         for response in operation.responses.values():
             if not response.status.startswith("4"):

@@ -46,7 +46,7 @@ def _get_job_spec(target: Target | None) -> JobSpec | None:
 
 
 def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the shortest sequence of states that ends in failure; `state_sequence` if none is documented."""
+    """Return the shortest sequence of states that ends in failure; `state_sequence` if no failure is documented."""
     failed = next(iter(find_failure_states(job_spec)), None)
     return find_shortest_state_sequence(job_spec, failed) if failed is not None else state_sequence
 
@@ -90,7 +90,7 @@ def _change_body_text(response: EmulatedResponse, location: Location | None, cha
     _change_body_value(response, location, lambda shown: change(shown) if isinstance(shown, str) else shown)
 
 
-def _change_last_digits(text: str) -> str:
+def _change_last_characters(text: str) -> str:
     return text[:-2] + ("00" if text[-2:] != "00" else "11")
 
 
@@ -224,7 +224,7 @@ def change_job_id(response: EmulatedResponse) -> None:
     """Change the last two characters of the job id in a status response."""
     spec = _find_job_spec_of_status_response(response)
     if spec is not None:
-        _change_body_text(response, spec.job_id_location, _change_last_digits)
+        _change_body_text(response, spec.job_id_location, _change_last_characters)
 
 
 @declare_fault(
@@ -270,7 +270,7 @@ def change_polling_url(response: EmulatedResponse) -> None:
     """Put another job id into the polling URL of the response to a submit."""
     spec, job = _get_job_spec(response.target), response.job
     if response.kind == "submit" and spec is not None and job is not None:
-        location, wrong_id = spec.submit_response.polling_url_location, _change_last_digits(job.id)
+        location, wrong_id = spec.submit_response.polling_url_location, _change_last_characters(job.id)
         _change_body_text(response, location, lambda shown: shown.replace(job.id, wrong_id))
 
 

@@ -238,7 +238,7 @@ class SocketOutput:
     context: str | None = None
     """The context that the message names; `None` if it names none."""
     values: dict[str, Any] = field(default_factory=dict)
-    """Values of other placeholders of the template."""
+    """Values of the other placeholders in the template of the message, by placeholder."""
     text: str = ""
     """The message itself, for a `raw` output."""
     delay_s: float = 0.0
@@ -294,7 +294,7 @@ class ReportedText:
 
 @dataclass(frozen=True, kw_only=True)
 class SocketFault:
-    """How a fault changes a WebSocket."""
+    """How a fault changes a WebSocket. Where it has no function (`None`), nothing is changed."""
 
     change_outputs: Callable[[SocketTurnState, list[SocketOutput]], list[SocketOutput]] | None = None
     """Function that returns the outputs to send instead of the given ones."""
@@ -379,7 +379,10 @@ Jobs: cancellation and expiry. Resources: the check of their owner ("account"), 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A mistake that the emulator can make. At least one of the fields that change its behavior is set."""
+    """A mistake that the emulator can make.
+
+    At least one of the fields that change its behavior is set; where a function is `None`, nothing is changed.
+    """
 
     id: str
     """Name of the fault in settings, such as "silent-audio"."""

@@ -205,7 +205,7 @@ class AudioEffect(NamedTuple):
 
 
 def apply_effect(samples: Samples, sample_rate_hz: int, effect: AudioEffect) -> Samples:
-    """Return mono `samples` with `effect` applied, at the same sample rate."""
+    """Return mono `samples` with `effect` applied, at the same rate; a purpose without an effect changes nothing."""
     from voicegauge.speech.encoding import apply_filters
 
     filters = _build_ffmpeg_filters(sample_rate_hz, effect)

@@ -132,7 +132,7 @@ TERMINAL_STATE_DURATION_S = 0.5
 
 @dataclass
 class EmulatedJob:
-    """An accepted job. Its states and their durations are fixed when it is created."""
+    """An accepted job. Unless it is cancelled, it has the states and durations with which it was created."""
 
     id: str
     target: Target
@@ -245,7 +245,8 @@ def compute_state_durations_s(
     """Return the duration in seconds of each state of `state_sequence` except the last.
 
     The initial state lasts for the queue time; the states between the initial and the terminal state share the
-    processing time. Without such states, the initial state lasts for both times.
+    processing time. Without such states, the initial state lasts for both times. States from the first terminal one on
+    last for `TERMINAL_STATE_DURATION_S` each.
     """
     ended = next(
         (
@@ -321,7 +322,8 @@ class EmulatedAccount:
     is_keyless: bool
     """Whether the account belongs to a client address that sends no key."""
     credit_balance: float | None
-    """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
+    """The balance in credits, or in US dollars if the provider uses no credits. `None` means that it is unlimited,
+    because neither the contract nor the settings state an initial balance."""
     spent_credits: float = 0.0
     """All charges so far without those refunded, in credits, or in US dollars if the provider uses no credits."""
     rate_window: RateWindow = field(default_factory=RateWindow)

@@ -151,7 +151,7 @@ class ParsedRequest:
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Headers of the request, with names in lower case."""
     body: Any = MISSING
-    """JSON value, or form fields by name; `MISSING` if the request has no body."""
+    """JSON value, form fields by name, text or bytes; `MISSING` if the request has no documented body."""
     documented_media_type: MediaType | None = None
     """Documented media type that matches the Content-Type; `None` if the request has no documented body."""
     rejects_unsupported_values: bool = True
@@ -185,7 +185,7 @@ def has_default_value(operation: Operation, location: Location) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def find_documented_maximum(operation: Operation, location: Location) -> float | None:
-    """Return the largest documented value at `location`; `None` if there is none, or if it is exclusive."""
+    """Return the documented `maximum` of the value at `location`; `None` without one, also if a bound is exclusive."""
     found = _find_schemas(operation, next(iter(operation.request_media.values()), None), location)
     return next((schema["maximum"] for schema in found if "maximum" in schema), None)
 
@@ -208,7 +208,7 @@ def reject_undocumented_value(
         reason: what the emulator does not do, as in "the emulator does not speak".
 
     Raises:
-        Rejection: neither `known_values` nor the schema of the field has the value.
+        Rejection: the value is not documented, and unsupported values are rejected.
     """
     location = field_mapping.location
     documented = _collect_documented_values(request.operation, request.documented_media_type, location)
@@ -268,8 +268,8 @@ def parse_request(
         incoming_request: the request as received.
         operation: the operation it was routed to.
         path_parameters: path parameters as text.
-        rejects_unsupported_values: whether requests that violate the contract are rejected; unreadable bodies
-            always are.
+        rejects_unsupported_values: whether requests that violate the contract are rejected; those with a body that is
+            missing, unreadable or of an undocumented type always are.
         ignored_keywords: JSON Schema keywords of the body that are not enforced.
 
     Raises:

@@ -86,10 +86,12 @@ class ResourceStore:
         return operation.id in self._role_by_operation_id and operation.chat is None
 
     def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
-        """Return the account's resources that the request refers to by id.
+        """Return the stored resources of the account that the request refers to by id.
+
+        Stock and documented resources are not stored: their ids are accepted, but they are not in the result.
 
         Raises:
-            Rejection: a resource does not exist, or its state does not allow this use.
+            Rejection: the account has no such resource, or the state of the resource does not allow this use.
         """
         found = []
         for creating_operation in self._contract.operations.values():
@@ -299,7 +301,7 @@ def _write_resource_into_member(body: Any, stored_resource: StoredResource) -> N
 
 
 def _have_common_list_or_delete_operation(first: ResourceSpec, second: ResourceSpec) -> bool:
-    """Whether one operation lists or deletes both kinds of resources, such as cloned and localized voices."""
+    """Whether two kinds of resources are the same, or have one operation that lists or deletes both."""
     pairs = ((first.listing, second.listing), (first.deletion, second.deletion))
     return first is second or any(
         one is not None and other is not None and one.operation_id == other.operation_id for one, other in pairs
@@ -309,9 +311,9 @@ def _have_common_list_or_delete_operation(first: ResourceSpec, second: ResourceS
 def _may_unstored_resource_exist(
     operation: Operation, use: ResourceUse, resource_spec: ResourceSpec, resource_id: Any
 ) -> bool:
-    """Whether an id that no account created may belong to a resource of every account, or to a documented resource.
+    """Whether an id that no account created may belong to a stock resource, which all accounts have, or to an example.
 
-    Documented resources exist for operations that the emulator answers with documented examples.
+    Ids of documented examples exist for operations that the emulator answers with these examples.
     """
     listing = resource_spec.listing
     if listing is not None and listing.includes_stock_resources:
@@ -397,7 +399,7 @@ def select_page(response: EmulatedResponse, request: ParsedRequest, pagination_s
     """Keep the items of the requested page, and write the fields that lead to the next page. `response` is changed.
 
     Raises:
-        Rejection: the request names a page with a cursor that the emulator never returned.
+        Rejection: the cursor in the request is not a page number, an offset or a token, as the contract documents it.
     """
     items = read_value_at(response.body, pagination_spec.items_location)
     if not isinstance(items, list):

@@ -69,9 +69,9 @@ def build_success_response(
     Args:
         operation: the operation that was requested.
         response_kind: what the response does.
-        rank_example: chooses the example of a JSON body, and `required_values` are what a body without an example must
-            contain: see `select_body_template`. By default, the best example is chosen.
-        required_values: see `rank_example`; `None` requires nothing.
+        rank_example: returns the sort keys of an example of a JSON body, or `None` to exclude it, as in
+            `select_body_template`. By default, all examples rank alike.
+        required_values: values that a JSON body without an example must contain, by location; `None` requires nothing.
         example_media_spec: media type whose examples are used; `None` for that of the response.
     """
     spec = operation.success_response
@@ -193,7 +193,8 @@ def write_body_values(
 ) -> None:
     """Write `values_by_location` into the body, each at its location if `location_filter` accepts the location.
 
-    `None` as `location_filter` accepts every location.
+    `None` as `location_filter` accepts every location. A location outside the body is left out, and so are all if the
+    body is bytes.
     """
     for location, value in values_by_location.items():
         if not location.is_in_body or not response.is_body_text_or_json:
@@ -318,7 +319,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
 
 
 def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob) -> None:
-    """Write the times of a job, in the format of the documented examples."""
+    """Write the times of a job where the body has or must have them, in the format of the documented examples."""
     state = job_spec.states.get(job.state)
     required = state.required_locations if state is not None else ()
     times = {

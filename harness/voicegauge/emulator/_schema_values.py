@@ -192,7 +192,10 @@ class SchemaValueBuilder:
         self._schemas, self._text = document_schemas, default_text
 
     def build_minimal_value(self, schema: Any, json_pointer: str) -> Any:
-        """Return a minimal value that is valid under `schema`, which is at `json_pointer` of the document."""
+        """Return a minimal value for `schema`, which is at `json_pointer` of the document.
+
+        It is valid, unless the schema has a pattern for a text and states no value of it.
+        """
         return self._build_value_at_depth(_resolve_schema(self._schemas, schema, json_pointer), 0)
 
     def complete_value(self, schema: Any, json_pointer: str, value: Any) -> Any:

@@ -44,7 +44,7 @@ _FAST_MESSAGE_INTERVAL_S = 0.002
 _FAST_MESSAGE_AUDIO_S = 0.2
 """Duration of the audio in a message with such a clock."""
 _MAX_TURNS = 200
-"""Maximum number of open turns of one connection, if no document states a limit."""
+"""Maximum number of open turns of one connection, whatever the contract allows, and of remembered ended contexts."""
 _MAX_WAITING_WORK_ITEMS = 1000
 """Maximum number of work items that wait in a turn."""
 _COMPRESSED_AUDIO_BYTES_PER_S = 16_000
@@ -73,7 +73,7 @@ class _Turn:
     work_task: asyncio.Task[None] | None = None
     """The task that performs the work items."""
     index: int = 0
-    """Number of the turn in its connection."""
+    """Number of the turn in its connection, from 0."""
     id: str = ""
     """Id of the turn in messages of the service."""
     character_count: int = 0
@@ -104,7 +104,7 @@ class _Turn:
         return self.audio_format.bytes_per_second or _COMPRESSED_AUDIO_BYTES_PER_S
 
 
-class EmulatedSocket(EmulatedConnection):
+class EmulatedSpeechConnection(EmulatedConnection):
     """One accepted connection on which texts are spoken."""
 
     def __init__(self, *connection: Any, abort_connection: Callable[[], None]) -> None:

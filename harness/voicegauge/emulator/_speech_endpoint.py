@@ -379,7 +379,7 @@ class SpeechEndpoint:
         self._text_counts: Counter[str] = Counter()
 
     async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
-        """Return the speech, or create a job and return the response that accepts it.
+        """Charge the account, and return the speech, or create a job and return the response that accepts it.
 
         Raises:
             Rejection: the request violates a limit, or the balance is too low.
@@ -421,9 +421,11 @@ class SpeechEndpoint:
     def plan_speech(self, request: ParsedRequest, account: EmulatedAccount) -> PlannedSpeech:
         """Return what to synthesize for a request, and how long each phase takes.
 
+        The characters count against the daily allowance of an account without a key.
+
         Raises:
-            Rejection: the target requires a key and none was sent, the request exceeds a limit, or the emulator does
-                not support the requested synthesis.
+            Rejection: the target requires a key and none was sent, the request exceeds a limit or the daily allowance,
+                or the emulator does not support the requested synthesis.
         """
         context = self._context
         target = select_target(request)

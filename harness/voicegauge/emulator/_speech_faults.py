@@ -265,7 +265,8 @@ _HTML_ERROR_PAGE = (
 _SHARE_OF_AUDIO_BYTES_KEPT = 0.4
 """Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = 8
-"""Minimum number of words of a text whose first word takes clearly less time. A shorter text is repeated instead."""
+"""Minimum number of words of a text of which only the first is spoken. A shorter text is repeated instead, since its
+first word might take nearly as long."""
 _TEXT_REPETITION_COUNT = 8
 """How often a short text, or a sentence that replaces a text of any length, is repeated."""
 

@@ -50,8 +50,8 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
 """Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
-_CUT_OFF_WORD_DURATION_S = 0.001
-"""Duration, in seconds, before the end of the audio at which words are stated that a fault cuts off."""
+_CUT_OFF_WORD_LEAD_S = 0.001
+"""Time in seconds before the end of the audio at which words that a fault cuts off are stated to begin and end."""
 _NOISE_LEVEL = 0.1
 """RMS of the noise that replaces speech: -20 dBFS, as loud as speech."""
 
@@ -107,7 +107,7 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     """Return the value that a request has for a provider-independent field such as "voice".
 
     A provider-specific value is mapped back to the provider-independent one. If the request omits the field, the
-    default from the schema is returned, or `MISSING` if there is no default.
+    default from the schema is returned, or `MISSING` if there is no default or the target has no such field.
     """
     slot = target.speech.request_fields.get(field)
     if slot is None:
@@ -160,7 +160,8 @@ def read_synthesis_request(
         reads_markup: whether the markup of a text is read; otherwise its tags are spoken.
 
     Raises:
-        Rejection: the text is blank, or the emulator does not support the language or format.
+        Rejection: the text is blank, its markup is not well-formed, or the emulator does not support the language or
+            format.
     """
     emulation = target.target_spec.emulation
     text = _read_text(request, target, reads_markup=reads_markup)
@@ -192,7 +193,7 @@ def read_synthesis_request(
 
 
 def _read_text(request: ParsedRequest, target: Target, *, reads_markup: bool) -> str:
-    """Return the text to speak, without its markup; "Nothing." if there is none.
+    """Return the text to speak, without its markup, cut off at `MAX_SPOKEN_TEXT_CHARACTERS`; "Nothing." if it is empty.
 
     Raises:
         Rejection: the markup is not well-formed, or the text is blank.
@@ -318,6 +319,8 @@ def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
 
 def _choose_format(request: ParsedRequest, target: Target, response_audio: ResponseAudio, requested_format: Any) -> str:
     """Return the format to deliver: the one that the contract fixes, else the requested one, else the default.
+
+    An alternative replaces a requested format that cannot be delivered: see `choose_deliverable_format`.
 
     Raises:
         Rejection: the requested format is neither known to the emulator nor documented.
@@ -445,7 +448,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     duration_s = len(samples) / synthesis.sample_rate_hz
-    last_s = max(duration_s - _CUT_OFF_WORD_DURATION_S, 0.0)  # words that a fault cuts off are stated at the end
+    last_s = max(duration_s - _CUT_OFF_WORD_LEAD_S, 0.0)  # words that a fault cuts off are stated at the end
     words = [
         word._replace(
             start_s=min(synthesis.leading_silence_s + word.start_s / synthesis.rate_error_factor, last_s),

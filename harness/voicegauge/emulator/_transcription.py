@@ -63,7 +63,8 @@ class Phrase(NamedTuple):
 def split_transcript_into_timed_phrases(samples: Samples, sample_rate_hz: int, transcript: str) -> list[Phrase]:
     """Return the phrases of `transcript`: one for each voiced interval of mono `samples`.
 
-    Each phrase has a share of the words in proportion to the length of its interval.
+    Each phrase has a share of the words in proportion to the length of its interval. An interval whose share is less
+    than a word has no phrase.
     """
     words = transcript.split()
     intervals = _find_voiced_intervals(samples, sample_rate_hz) if words else []
@@ -212,15 +213,17 @@ async def transcribe_upload(upload: UploadedFile, field_name: str) -> str:
 
 
 async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: str = EMBEDDED_ASR_LANGUAGE) -> str:
-    """Transcribe mono `samples` in a thread; the transcript of silence is empty.
+    """Transcribe mono `samples` in a thread, unless the transcript is cached; that of silence is empty.
+
+    For speech in a language other than English, return `UNSUPPORTED_LANGUAGE_TRANSCRIPT`.
 
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    return await asyncio.to_thread(_transcribe_uncached, samples, sample_rate_hz, language)
+    return await asyncio.to_thread(_find_or_compute_transcript, samples, sample_rate_hz, language)
 
 
-def _transcribe_uncached(samples: Samples, sample_rate_hz: int, language: str) -> str:
+def _find_or_compute_transcript(samples: Samples, sample_rate_hz: int, language: str) -> str:
     import numpy as np
 
     from voicegauge.speech.audio_measurement import is_silent
@@ -293,7 +296,7 @@ class _RetainedAudio:
     """The beginning of a sample of which the rest has not arrived."""
 
 
-class EmulatedTranscription(EmulatedConnection):
+class EmulatedTranscriptionConnection(EmulatedConnection):
     """One accepted connection on which audio is transcribed."""
 
     def __init__(self, *connection: Any) -> None:
@@ -472,7 +475,7 @@ class EmulatedTranscription(EmulatedConnection):
     async def _report_text(
         self, event_kind: ServerEventKind, first_sample_index: int, end_sample_index: int, turn: _Turn
     ) -> None:
-        # Without a message for the end of a turn, its text is final all the same: see `_report_text_before_turn_end`.
+        # Without a message for the end of a turn, its text is final all the same: see `_split_report_of_turn_end`.
         if not self._spec.has_event(event_kind) and event_kind != "turn-end":
             return
         origin, rate = self._retained_audio.first_sample_index, self._format.sample_rate_hz
@@ -484,7 +487,7 @@ class EmulatedTranscription(EmulatedConnection):
         for fault in self._list_socket_faults(self._target):
             if fault.change_reported_texts is not None:
                 reports = fault.change_reported_texts(reports)
-        for report in itertools.chain.from_iterable(map(self._report_text_before_turn_end, reports)):
+        for report in itertools.chain.from_iterable(map(self._split_report_of_turn_end, reports)):
             if report.delay_s:
                 await asyncio.sleep(report.delay_s * self._settings.time_scale)
             if report.kind == "raw":
@@ -500,7 +503,7 @@ class EmulatedTranscription(EmulatedConnection):
                 duration_s=round((end_sample_index - first_sample_index) / rate, 3),
             )
 
-    def _report_text_before_turn_end(self, report: ReportedText) -> list[ReportedText]:
+    def _split_report_of_turn_end(self, report: ReportedText) -> list[ReportedText]:
         """Return the reports to send in place of `report`: two if it ends a turn, and the message for that has no text.
 
         The first one then has the text, and the second one ends the turn.

@@ -70,7 +70,7 @@ def find_webhook_url_field(request: ParsedRequest) -> tuple[WebhookUrlField, str
 
 
 def read_callback_timing(request: ParsedRequest, url_field: WebhookUrlField) -> CallbackTiming:
-    """Return when the request wants callbacks. Undocumented timing counts as "terminal", which is safest to assume."""
+    """Return when the request wants callbacks. "any" and undocumented timing count as "terminal", which is safest."""
     mode = url_field.mode_field
     if mode is None:
         return "terminal"
@@ -310,7 +310,8 @@ class WebhookNotifier:
     async def subscribe_if_requested(self, response: EmulatedResponse) -> None:
         """Subscribe the request to callbacks if it named a webhook URL, and send the callbacks that are due.
 
-        With a real clock, a background task sends callbacks later. Otherwise, they are sent before the response.
+        With a real clock, a background task sends callbacks later. With a virtual clock, `send_due_callbacks` sends
+        those of jobs. All others are sent before the response.
         """
         request, job = response.request, response.job
         if request is None or response.kind == "error":

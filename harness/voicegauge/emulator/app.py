@@ -88,7 +88,7 @@ class EmulatedProviders:
         self.reset()
 
     def reset(self) -> None:
-        """Reset the clock, the journal and all providers; faults are kept."""
+        """Reset the clock and all providers, and clear the journal and the findings about clients; faults are kept."""
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
         self.client_findings.clear()
@@ -268,7 +268,7 @@ class _ControlRoutes:
         return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._emulated.providers)})
 
     async def reset_providers(self, _request: Request) -> Response:
-        """Delete accounts, jobs and journal, and reset the clock."""
+        """Delete what providers store, the journal and the findings about clients, and reset the clock."""
         self._emulated.reset()
         return JSONResponse({"status": "ok"})
 
@@ -466,7 +466,7 @@ def create_app(
     Args:
         contracts: contracts of the providers.
         settings: settings; `None` for the defaults.
-        extra_faults: faults in addition to the known ones; they apply to all requests.
+        extra_faults: faults to inject in addition to those that the settings name; they apply to all requests.
         control_route_host_names: names of this machine under which the control routes are available, in addition to
             loopback names and the address that the server listens on.
         client_findings: where findings about the clients of WebSockets go; `None` for a new log.

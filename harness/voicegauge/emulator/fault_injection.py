@@ -271,7 +271,7 @@ def explain_ineffective_faults(
 
 
 def list_ineffective_faults(fault_names: Iterable[str], targets: Sequence[BaseTarget]) -> tuple[str, ...]:
-    """Return the names of the faults that have no effect on `targets`."""
+    """Return the names of the faults that have no effect on `targets`, as far as their effect is known."""
     found = []
     for name in fault_names:
         fault, reached = _find_fault_and_its_targets(name, targets)

@@ -67,7 +67,8 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     """Account plan whose limits apply. By default, and for providers without this plan, the plan with the highest
     request rate applies."""
     credits: float | None = None
-    """Initial balance of every account. If it is `None`, `x-provider.credits.free_credits` of the contract is used."""
+    """Initial balance of every account. If it is `None`, `x-provider.credits.free_credits` of the contract is used;
+    without that, the balance is unlimited."""
     accepts_http_webhook_urls: bool = False
     """Whether plain http webhook URLs to this machine are accepted even where the contract requires https."""
     webhook_hosts: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
 
 
 def is_emulated(exchange: Exchange) -> bool:
-    """Whether the emulator sent this response, according to the `Server` header.
+    """Whether the emulator sent the response of `exchange`, according to the `Server` header.
 
     Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
     """
@@ -104,7 +105,7 @@ def require_tls() -> None:
 
 @contextlib.contextmanager
 def create_server_certificate(host: str) -> Iterator[ServerCertificate]:
-    """Create an authority and a certificate for this machine under `host`, its own name, and localhost.
+    """Create an authority, and a certificate for `host`, the network name of this machine, and localhost.
 
     Both are new each time and never written, except for the authority's certificate, whose file is deleted at the end.
 
@@ -125,7 +126,7 @@ def create_server_certificate(host: str) -> Iterator[ServerCertificate]:
 
 
 START_TIMEOUT_S = 60.0
-"""Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
+"""Maximum time in seconds for the start of the process, which takes about 1 s, but much longer on a busy machine."""
 STOP_TIMEOUT_S = 10.0
 """Time in seconds that the process has to end by itself, or to answer a control route."""
 CLIENT_END_TIMEOUT_S = 2.0
@@ -242,7 +243,7 @@ def running_emulator(
     The subprocess also ends if this process is killed: it watches for the end of its standard input.
 
     Args:
-        contracts: loaded contracts, or paths of documents.
+        contracts: paths of documents, or loaded contracts, whose documents the subprocess reads again.
         settings: settings of the emulator; `None` for the defaults.
         port: port to listen on; 0 selects a free one.
         host: address to listen on.

@@ -41,16 +41,16 @@ from voicegauge.emulator._request import (
     parse_request,
 )
 from voicegauge.emulator._resource_endpoints import StoredResource, find_resource_operation_roles, select_page
-from voicegauge.emulator._socket_connection import EmulatedSocket
+from voicegauge.emulator._socket_connection import EmulatedSpeechConnection
 from voicegauge.emulator._speech_endpoint import SpeechEndpoint
-from voicegauge.emulator._transcription import EmulatedTranscription
+from voicegauge.emulator._transcription import EmulatedTranscriptionConnection
 from voicegauge.emulator._webhooks import WebhookNotifier
 from voicegauge.emulator.process import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.formats.locations import Location
 from voicegauge.model.exchange import SOCKET_ABORT_EXTENSION_KEY
 
 MAX_OPEN_SOCKETS = 1000
-"""Maximum number of open connections to one provider."""
+"""Maximum number of open WebSockets of one provider."""
 
 
 class SocketEndpoint:
@@ -109,10 +109,10 @@ class SocketEndpoint:
         }
         await send(accept)
         if operation.socket.spec.transcribes:
-            await EmulatedTranscription(operation, values, self._context, receive, send).run()
+            await EmulatedTranscriptionConnection(operation, values, self._context, receive, send).run()
             return
         abort: Callable[[], None] = scope.get("extensions", {}).get(SOCKET_ABORT_EXTENSION_KEY, lambda: None)
-        await EmulatedSocket(operation, values, self._context, receive, send, abort_connection=abort).run()
+        await EmulatedSpeechConnection(operation, values, self._context, receive, send, abort_connection=abort).run()
 
     async def _reject_and_report_handshake(
         self, send: Callable[[Any], Awaitable[None]], status: HTTPStatus, operation: str, reason: str
@@ -174,7 +174,10 @@ class IdempotentResponses:
     def find_response(
         self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
     ) -> EmulatedResponse | None:
-        """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
+        """Return a copy of the response to an earlier request with the same key.
+
+        Return `None` if there is none, if the key has expired, or if the request has no key.
+        """
         key = _find_account_operation_and_key(request, operation, account)
         saved_at, response = self._responses.get(key, (math.inf, None)) if key is not None else (math.inf, None)
         valid_s = operation.idempotency.key_lifetime_s if operation.idempotency is not None else None
@@ -190,7 +193,7 @@ class IdempotentResponses:
         now_s: float,
         response: EmulatedResponse,
     ) -> None:
-        """Remember an accepted response, if the request has an idempotency key."""
+        """Remember a response, if its status is 2XX and the request has an idempotency key."""
         key = _find_account_operation_and_key(request, operation, account)
         if key is None or not 200 <= response.status < 300:
             return

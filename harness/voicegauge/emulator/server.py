@@ -137,7 +137,7 @@ class ClientLimitingMixin(asyncio.Protocol):
             self._reads_body = False
 
     def hand_over_connection(self) -> None:
-        """Stop all limits of time, because another protocol handles the connection from now on."""
+        """Stop the limits of time, and count the connection no longer: another protocol handles it from now on."""
         self._is_handed_over = True
         self.open_connections.pop(self, None)
         self._stop_read_timer()

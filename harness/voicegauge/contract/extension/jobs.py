@@ -144,7 +144,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
         """Return the state that a status response reports; `None` if it reports none, or one that is not documented.
 
         Args:
-        read_value: reads the value at a location of the response; returns `MISSING` if there is no value.
+            read_value: reads the value at a location of the response; returns `MISSING` if there is no value.
         """
         return self.states.get(str(self.read_state(read_value)))
 
@@ -303,7 +303,7 @@ class WebhookEmulation(Record, frozen=True, kw_only=True):
     progress_interval_s: float = 5.0
     """Seconds between two progress callbacks."""
     max_attempts: int = 3
-    """Maximum number of attempts to deliver a callback until the response is 2xx."""
+    """Maximum number of attempts to deliver a callback until the receiver responds with a status below 500."""
     retry_delay_s: float = 1.0
     """Seconds between two attempts."""
     response_timeout_s: float = 5.0

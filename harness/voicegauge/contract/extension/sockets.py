@@ -95,8 +95,7 @@ class ServerMessage(Record, frozen=True, kw_only=True):
     word_item: dict[str, Any] | None = None
     """A word in "{word_items}", with the placeholders "{word}", "{start_s}" and "{end_s}"."""
     recognized_by: dict[str, tuple[Any, ...]] = {}
-    """Accepted values by JSON pointer, as in `ClientMessage`; by default the fixed texts of `value` at the top
-    level."""
+    """Accepted values by JSON pointer, as in `ClientMessage`; by default the fixed members of `value`."""
     time_unit_s: PositiveFloat = 1.0
     """Unit of "{starts}" and "{ends}" in seconds: 0.001 for milliseconds."""
     source: SourceReference | None = None
