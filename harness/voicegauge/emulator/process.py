@@ -310,7 +310,8 @@ def _run_emulator_process(config: EmulatorProcessConfig) -> Iterator[Callable[[]
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C must only interrupt this process, which then stops the emulator
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # With an arena for each thread that synthesizes speech, glibc keeps 100 MB more, and nothing is faster.
+        env={"MALLOC_ARENA_MAX": "1", **os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
         assert process.stdin is not None
