@@ -100,7 +100,9 @@ def check_writable(path: Path) -> None:
         if real.is_symlink():
             raise StorageError(f"cannot write {path}: its links form a cycle")
         if real.exists() and not real.is_file():
-            raise StorageError(f"cannot write {path}: not a regular file")
+            raise StorageError(
+                f"cannot write {path}: {'is a folder, name a file' if real.is_dir() else 'not a regular file'}"
+            )
         _reject_links_to_other_folders(path, real)
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13

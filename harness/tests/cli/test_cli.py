@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -118,7 +120,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
             ["check", "pixelapi", "--live", "--dry-run", "--price", "pixelapi/voice-desing=1"],
             ["unknown target", "did you mean pixelapi/voice-design?"],
         ),
-        (["bench", "--json", "."], ["'--json': cannot write .: not a regular file"]),
+        (["bench", "--json", "."], ["'--json': cannot write .: is a folder, name a file"]),
         (["rules", "--json", "loop"], ["'--json': cannot write loop: "]),
         (["record", "pixelapi", "--live", "--out", "no-audio.txt/x"], ["'--out': cannot write", "is not a folder"]),
         (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is not a folder"]),
@@ -389,6 +391,18 @@ def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureF
     (folder / "full").symlink_to("/dev/full")
     assert run(["providers", "--json", str(folder / "nodir" / ".." / "full" / "x")]) == 2
     one_line(capsys)
+
+
+def test_a_table_for_a_full_disk_names_the_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FullDisk(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+    assert run(["rules"]) == 2
+    assert capsys.readouterr().err == "voicegauge: the output cannot be written: No space left on device\n"
 
 
 def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -487,7 +487,7 @@ def test_a_result_counts_as_printed_although_its_file_could_not_be_written(acme,
     assert cli.run(arguments) == 2
     out, err = capfd.readouterr()
     assert "36 cases, 1 operation" in out
-    assert f"cannot write {tmp_path / 'out.json'}: not a regular file" in err
+    assert f"cannot write {tmp_path / 'out.json'}: is a folder, name a file" in err
     assert not journals(tmp_path)
 
 

@@ -234,7 +234,7 @@ def faults_option(*, requires: tuple[str, ...] = (), excludes: tuple[str, ...] =
     return option(
         default=(),
         flag="--fault",
-        help="Ids of faults to inject into the emulator.",
+        help="Ids of faults to inject into the emulator; `list` prints them.",
         metavar="FAULT",
         completion=Completion.FAULT,
         requires=requires,

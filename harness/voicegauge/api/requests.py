@@ -96,7 +96,7 @@ class CheckRequest(BaseCheckRequest):
     max_calls: int | None = option(
         default=None,
         help="Largest number of billable requests, most informative first. Requests that should be rejected are free; "
-        "if the service accepts one beyond this number, no more are sent.",
+        "if the service accepts one beyond this number, no more are sent. A case over a WebSocket counts once.",
         metavar="N",
         minimum=0,
         requires=("emulated", "live"),

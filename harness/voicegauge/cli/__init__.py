@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import importlib
 import inspect
@@ -409,6 +410,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
+        if not where and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = "the output cannot be written: "
         return print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE_INPUT)
     return result if isinstance(result, int) else 0
 
