@@ -36,8 +36,11 @@ paths:
 """A contract of one target, acme/voice-1, without a price."""
 
 _load_contract, _validate_openapi = loading.load_contract, loading.validate_openapi
+_check_schemas = loading.check_schemas
 _valid: set[str] = set()
 """SHA-256 of the documents that the OpenAPI validator accepted."""
+_with_valid_schemas: set[str] = set()
+"""SHA-256 of the documents whose schemas were accepted."""
 
 
 def load_trusted(path: Path) -> Contract:
@@ -61,14 +64,20 @@ def load_text(folder: Path, text: str) -> Contract:
 
 
 def validate_once(patch: pytest.MonkeyPatch) -> None:
-    """Run the OpenAPI validator only once for documents of equal content."""
+    """Run the OpenAPI validator and the checks of schemas only once for documents of equal content."""
 
     def check(document: Document) -> None:
         if document.sha256 not in _valid:
             _validate_openapi(document)
             _valid.add(document.sha256)
 
+    def check_schemas(schemas: Schemas, document: Document) -> None:
+        if document.sha256 not in _with_valid_schemas:
+            _check_schemas(schemas, document)
+            _with_valid_schemas.add(document.sha256)
+
     patch.setattr(loading, "validate_openapi", check)
+    patch.setattr(loading, "check_schemas", check_schemas)
 
 
 _OTHER_FILE_PATTERN = re.compile(r"""\$ref["']?: *["']?[^"'# ]|extends|externalValue|^asyncapi""", re.MULTILINE)

@@ -311,10 +311,9 @@ class Operation(ContractPart):
             read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
         """
         best_rank, best = (0, 0), None
-        for target in self.contract.targets.values():
+        for name in self.speech.targets if self.speech is not None else ():
+            target = self.contract.targets[name]
             spec = target.target_spec
-            if target.operation is not self:
-                continue
             needed = [target.speech.request_fields[word].location for word in spec.required_fields]
             sent = {location: read_request_value(location) for location in spec.request_constants}
             if not all(spec.allows_value(location, value) for location, value in sent.items()):

@@ -551,6 +551,8 @@ def _mask_value(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, dict):
         return {_mask_value(key, secrets): _mask_value(item, secrets) for key, item in value.items()}
     if isinstance(value, msgspec.Struct):
-        fields = {name: _mask_value(getattr(value, name), secrets) for name in value.__struct_fields__}
-        return msgspec.structs.replace(value, **fields)
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        masked = {name: _mask_value(field, secrets) for name, field in fields.items()}
+        changed = {name: field for name, field in masked.items() if field is not fields[name]}
+        return msgspec.structs.replace(value, **changed) if changed else value
     return value
