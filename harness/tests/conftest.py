@@ -93,7 +93,7 @@ def work_is_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         use_threads(patch)
         validate_once(patch)
         load_once(patch)
-        # Tests kill processes, never the machine: what a process has written stays. Each wait for the disk takes milliseconds.
+        # Tests kill processes, never the machine: what a process has written stays. Each wait takes milliseconds.
         patch.setattr(os, "fsync", lambda _: None)
         skip_calibration(patch)
         # Nearly every command of a test reads this repository's pyproject.toml, in half of its time.

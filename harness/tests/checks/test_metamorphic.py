@@ -182,9 +182,9 @@ def raw_pair():
         (165, 50, 22_050, "the samples are those of 22050 Hz"),
         (170, 52, 24_000, None),
         (170, 52, 22_050, "the samples are probably those of 22050 Hz"),
-        (160, 48, 22_050, "the samples are probably those of 22050 Hz"),
+        pytest.param(160, 48, 22_050, "the samples are probably those of 22050 Hz", marks=pytest.mark.slow),
         (160, 48, 16_000, "the samples are probably those of 16000 Hz"),
-        (170, 52, 48_000, "the samples are probably those of 48000 Hz"),
+        pytest.param(170, 52, 48_000, "the samples are probably those of 48000 Hz", marks=pytest.mark.slow),
     ],
 )
 def test_raw_samples_have_the_rate_of_a_file_also_if_the_text_is_synthesized_again(

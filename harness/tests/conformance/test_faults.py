@@ -21,7 +21,6 @@ SPEECH_TARGETS = ("pixelapi/voice-design", "ttsai/kokoro-sync")
 
 FAST_FAULT_IDS = (
     "accepts-invalid",
-    "backwards-transition",
     "completed-without-output",
     "html-as-audio",
     "ignored-key",
@@ -30,7 +29,6 @@ FAST_FAULT_IDS = (
     "silent-audio",
     "speech-cut",
     "terminal-flip",
-    "undocumented-status",
     "wrong-charge",
     "wrong-error-shape",
 )

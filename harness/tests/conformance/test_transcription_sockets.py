@@ -31,6 +31,12 @@ from ..builders.fault_examples import assert_found, list_fault_examples
 from ..builders.scripted_asr import use_scripted_asr
 
 TARGETS = ("deepgram/nova-3-listen", "deepgram/flux-listen", "elevenlabs/scribe-v2-realtime")
+FAST_FAULT_IDS = (
+    "socket-transcript-resumed-alone",
+    "socket-transcript-unknown-message",
+    "socket-transcript-words-lost",
+)
+"""One each of turns, messages and transcripts."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +45,7 @@ def _hear_the_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_socket_sender, "DEFAULT_TURN_END_TIMEOUT_S", 2.0)  # such an engine takes no time
 
 
-@pytest.mark.parametrize(("rule", "example"), list_fault_examples("transcription"))
+@pytest.mark.parametrize(("rule", "example"), list_fault_examples("transcription", fast_fault_ids=FAST_FAULT_IDS))
 def test_an_injected_fault_is_found_by_its_rule(
     rule: Rule, example: FaultExample, inject_faults, voicegauge_emulator: RunningEmulator, check
 ) -> None:
@@ -56,7 +62,7 @@ def test_an_injected_fault_is_found_by_its_rule(
     assert "emulated-key" not in str(report)
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", [pytest.param(TARGETS[0], marks=pytest.mark.slow), *TARGETS[1:]])
 def test_correct_services_have_no_finding(target: str, voicegauge_emulator: RunningEmulator, check) -> None:
     report = check([target], emulator=voicegauge_emulator)
     assert report.findings == ()

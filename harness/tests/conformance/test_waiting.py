@@ -158,7 +158,9 @@ def test_a_recording_says_why_a_case_is_left_out_without_quoting_the_service(che
     assert reason == "protocol: the response of status has no audio at body#/audio (HTTP 200)"
 
 
-@pytest.mark.parametrize("source", ["option", "environment", "settings"])
+@pytest.mark.parametrize(
+    "source", ["option", *(pytest.param(one, marks=pytest.mark.slow) for one in ("environment", "settings"))]
+)
 def test_the_wait_is_limited_by_the_user(check, monkeypatch, tmp_path, source) -> None:
     if source == "environment":
         monkeypatch.setenv("VOICEGAUGE_MAX_WAIT", "1.5")

@@ -218,7 +218,7 @@ _TWICE = [{"properties": {"x": _NODE}}, {"properties": {"x": _NODE}}]
 @pytest.mark.parametrize(
     "node",
     [
-        {"anyOf": _TWICE},
+        pytest.param({"anyOf": _TWICE}, marks=pytest.mark.slow),
         pytest.param({"allOf": _TWICE}, marks=pytest.mark.slow),
         pytest.param({"properties": {"x": {"oneOf": [_NODE, {**_NODE, "title": "another"}]}}}, marks=pytest.mark.slow),
         {"properties": {"x": _NODE}, "patternProperties": {"^x": _NODE}},

@@ -39,7 +39,7 @@ NOT_OFFERED = {
 """Operations that the official client for Python lacks, with the reason."""
 PLAIN_HTTP = ("google", "azure", "rime", "xai")
 """Providers whose operations are called without a client here."""
-FEW_CLIENTS = ("openai", "cartesia", "google")
+FEW_CLIENTS = ("openai", "cartesia")
 """Providers in the fast tests."""
 
 

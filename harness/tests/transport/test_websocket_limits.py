@@ -131,7 +131,7 @@ async def test_such_a_service_is_not_judged(answer: bytes, reason: str, monkeypa
 
 @pytest.mark.parametrize("flood", FLOODS)
 async def test_a_flood_ends_the_connection(flood: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voicegauge.transport.websocket.MAX_CONNECTION_FRAMES", MAX_CONNECTION_FRAMES // 10)
+    monkeypatch.setattr("voicegauge.transport.websocket.MAX_CONNECTION_FRAMES", MAX_CONNECTION_FRAMES // 100)
     received: list[int] = []
     async with sending(*FLOODS[flood]) as url:
         connection = WebSocketConnection(lambda message: received.append(len(message.data)))
