@@ -390,6 +390,6 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert out.read_text().rstrip().endswith("</html>")
     assert [path.name for path in out.parent.iterdir()] == ["page.html"]
     before = out.read_text()
-    with pytest.raises(UsageError, match="not a regular file"):
+    with pytest.raises(UsageError, match="is a folder, name a file"):
         write_report([run], tmp_path / "deep")
     assert out.read_text() == before
