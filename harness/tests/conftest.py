@@ -109,6 +109,8 @@ def work_is_shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         (run_folder / "lexicon").mkdir(exist_ok=True)
         compute_once(patch, run_folder / "lexicon")
         patch.setenv("SSL_CERT_FILE", str(write_one_certificate(tmp_path_factory.mktemp("certificates"))))
+        # The width of tables, which is that of the terminal in a run without pytest-xdist.
+        patch.setenv("COLUMNS", "80")
         # What must survive until the next run is in a folder of this test run, for subprocesses too.
         patch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
         yield

@@ -20,6 +20,7 @@ from voicegauge.emulator._output import (
     add_faults,
     declare_fault,
 )
+from voicegauge.emulator._provider_state import BoundedDict
 from voicegauge.emulator._request import ParsedRequest, find_default_value, find_documented_maximum, has_default_value
 from voicegauge.emulator._speech_synthesis import SpeechTiming, SynthesisRequest
 from voicegauge.formats.locations import MISSING, write_value_at_pointer
@@ -104,13 +105,20 @@ def _repeat_text(text: str) -> str:
     return f"{text} {text}"
 
 
+MAX_VARIED_SYNTHESES = 1_000
+"""Largest number of different syntheses of which it is remembered whether the next one is faster."""
+
+
 def create_speed_variation() -> _SynthesisChanger:
-    """Return a function that makes every second synthesis a little faster, as a model without a fixed seed may do."""
-    counter = itertools.count()
+    """Return a function that makes every second equal synthesis a little faster, as a model without a seed may do."""
+    # Of each text on its own: which of several requests in flight comes first is not always the same.
+    is_next_faster = BoundedDict[SynthesisRequest, bool](MAX_VARIED_SYNTHESES)
 
     def vary_speed(synthesis: SynthesisRequest) -> SynthesisRequest:
+        is_faster = is_next_faster.get(synthesis, False)
+        is_next_faster[synthesis] = not is_faster
         faster = round(synthesis.words_per_minute * 1.08)
-        return msgspec.structs.replace(synthesis, words_per_minute=faster) if next(counter) % 2 else synthesis
+        return msgspec.structs.replace(synthesis, words_per_minute=faster) if is_faster else synthesis
 
     return vary_speed
 
