@@ -18,7 +18,7 @@ DEFAULT_GOAL = "success>=0.99"
 DEFAULT_EQUIVALENCE_MARGIN = 0.10
 """Default relative difference of total latency that does not matter; 0.1 is 10%."""
 MAX_LAG_OF_UNDISTURBED_SAMPLE_MS = 10.0
-"""Lag of the event loop above which a sample is marked as disturbed."""
+"""Lag of the event loop, in milliseconds, up to which a sample is never marked as disturbed."""
 MAX_LAG_SHARE_OF_LATENCY = 0.01
-"""Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
-of an hour, some lag has no consequences."""
+"""A lag above `MAX_LAG_OF_UNDISTURBED_SAMPLE_MS` marks a sample as disturbed only if it also exceeds this share of the
+sample's latency: during a job of an hour, some lag has no consequences."""

@@ -56,7 +56,7 @@ class MeasuredVariation(NamedTuple):
 
 
 def measure_variation(times_by_run: Sequence[Sequence[MeasuredTime]]) -> MeasuredVariation:
-    """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
+    """Measure how much a target varies between runs and between sessions; both are 0 if no text is in every run."""
     times_by_run = [run for run in times_by_run if run]
     texts = find_common_texts(times_by_run)
     if not texts:
@@ -104,7 +104,7 @@ def estimate_variation_variance(
 
 
 def find_common_texts(times_by_run: Sequence[Sequence[MeasuredTime]]) -> list[str]:
-    """Return the ids, sorted, of the texts that were timed in every run; none without runs."""
+    """Return the ids, sorted, of the texts that were timed in every run; an empty list without runs."""
     return sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
 
 
@@ -120,7 +120,7 @@ class NightLevel(NamedTuple):
 def measure_night_levels(
     times_by_run: Sequence[Sequence[MeasuredTime]], text_ids: Sequence[str], *, night_count_of_typical_level: int
 ) -> list[NightLevel]:
-    """Return how slow a target was in each run, compared text by text with the mean of the first of these runs.
+    """Return how slow a target was in each run, compared text by text with the mean of the first few runs.
 
     Args:
         times_by_run: the times of each run, which is one night.
@@ -144,7 +144,7 @@ def add_variances(first_variance: EstimatedVariance, second_variance: EstimatedV
 def compute_mean_log_median_times(
     times_by_run: Sequence[Sequence[MeasuredTime]], text_ids: Sequence[str]
 ) -> FloatArray:
-    """Return the mean log median time of each text over all runs and sessions; NaN if the text was never timed."""
+    """Return each text's log median time, averaged over sessions, then over runs; NaN if it was never timed."""
     run_levels = [
         _average_columns_ignoring_nan(compute_log_median_times_by_session(run, text_ids)) for run in times_by_run
     ]
@@ -348,7 +348,7 @@ def _add_variation_to_standard_error(
 
 
 def _sum_side_variances(variation_variance: EstimatedVariance, baseline_times: ComparedTimes) -> EstimatedVariance:
-    """Return what variation adds to a difference: that of the new run, and that of the mean of the baseline."""
+    """Return the variance that variation adds to the difference of a new run from the mean of the baseline's runs."""
     run_count = sum(bool(times) for times in baseline_times.times_by_run)
     return variation_variance._replace(variance=variation_variance.variance * (1 + 1 / run_count))
 

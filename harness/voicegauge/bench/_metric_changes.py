@@ -49,7 +49,7 @@ class MetricChange(ABC):
     """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
 
     def get_common_fields(self) -> dict[str, Any]:
-        """Return the fields that every change has, for one that is computed from this one."""
+        """Return the fields of `MetricChange` by name, to build another change with the same values."""
         return {one.name: getattr(self, one.name) for one in fields(MetricChange)}
 
     @abstractmethod
@@ -113,12 +113,13 @@ class EstimatedChange(MetricChange):
     """
 
     difference: float
-    """Estimated difference of the run from the baseline: of the logarithms of times, or of rates."""
+    """Estimated difference of the run from the baseline: of logarithms if `is_logarithmic`, else of the values
+    themselves."""
     standard_error: float | None
     """Standard error of `difference`; `None` if there are too few data."""
     degrees_of_freedom: float = 1.0
     is_logarithmic: bool = False
-    """Whether `difference` is a difference of logarithms of times, and not of rates."""
+    """Whether `difference` is a difference of logarithms, from which the relative `change` is computed."""
     predict_standard_error: Callable[[float], float] | None = None
     """Function that returns the standard error for a given true difference; `None` if the standard error is the same
     for every difference."""
@@ -309,12 +310,12 @@ class PolledTimeChange(MetricChange):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRateChange(MetricChange):
-    """Change of the share of failed samples.
+    """Change of the share of samples that failed, or of those with wrong audio.
 
     The interval is computed from two Wilson intervals (Newcombe 1998, method 10). It is valid for small numbers of
-    samples, and if no sample failed. If the sides have very different numbers of samples, such as one night beside
-    ten, the interval excludes 0 four to eight times as often as it should. A change is therefore significant
-    only if it is so by Fisher's exact test with mid-p (Lancaster 1961), too.
+    samples, and if no sample failed or was wrong. If the sides have very different numbers of samples, such as one
+    night beside ten, the interval excludes 0 four to eight times as often as it should. A change is therefore
+    significant only if it is so by Fisher's exact test with mid-p (Lancaster 1961), too.
     """
 
     @classmethod

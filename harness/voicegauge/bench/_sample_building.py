@@ -44,16 +44,16 @@ from voicegauge.speech.containers import sniff_container
 
 
 MAX_QUOTED_BODY_CHARACTERS = 2_000
-"""Number of characters that are quoted of a body."""
+"""Largest number of characters of a body that are quoted."""
 MAX_MASKED_BODY_BYTES = 256 * 1024
 """Size above which JSON and forms are not quoted, and only the beginning of other bodies is masked and quoted.
 
 Masking a larger body would take so long that it would disturb the times.
 """
 MAX_QUOTED_HEADERS = 40
-"""Number of headers of a message that are quoted."""
+"""Largest number of headers of a message that are quoted."""
 MAX_QUOTED_VALUE_CHARACTERS = 500
-"""Number of characters that are quoted of a URL or a header."""
+"""Largest number of characters of a URL or a header that are quoted."""
 
 
 class FailedExchangeQuoter:
@@ -64,7 +64,8 @@ class FailedExchangeQuoter:
 
         Args:
             key_by_provider: API keys in use, by provider id, which are masked wherever they appear; `None` for no key.
-            earlier_samples: samples of an interrupted run that is continued.
+            earlier_samples: samples of an interrupted run that is continued; causes that they quote are not quoted
+                again.
         """
         self._secrets = {provider: list_secrets(key) for provider, key in key_by_provider.items()}
         self._lock = threading.Lock()
@@ -77,8 +78,9 @@ class FailedExchangeQuoter:
     def quote_exchange_if_cause_is_new(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
         """Return the exchange in which a delivery failed, as an excerpt.
 
-        It is `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed
-        for a cause of which an exchange is quoted already.
+        Text in place of audio counts as a failure. The result is `None` if the delivery did not fail or has no
+        exchange, if the exchange may contain a secret even after masking, or if an earlier call had a delivery with the
+        same cause.
         """
         exchange = _find_failed_exchange(delivery)
         if exchange is None:
@@ -111,7 +113,8 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
 def quote_exchange(exchange: Exchange, redactor: Redactor, contract: Contract) -> ExchangeExcerpt | None:
     """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking.
 
-    Of undocumented values of the response, words stay that cannot be a secret.
+    A body that may contain one is left out. In undocumented values of the response body, words that may be secrets are
+    masked.
     """
     request, response = exchange.request, exchange.response
     request_body, response_body = _build_quotable_body(request), _build_quotable_body(response)
@@ -271,7 +274,7 @@ def build_sample(
 
 
 def build_unmeasured_audio(audio: bytes, media_type: str | None, file_path: str) -> AudioFacts:
-    """Return the facts about audio that are known before it is decoded, which would disturb the times of other samples.
+    """Return the facts about audio that are known without decoding, which would disturb the times of other samples.
 
     Args:
         audio: the audio.

@@ -181,7 +181,8 @@ MetricId = Literal[
 """Ids of the metrics that are compared."""
 
 VOICE_MEASURES: tuple[MetricId, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz")
-"""Measures of a voice that are neither better nor worse: any change is another voice or pace than users know."""
+"""Measures of a voice of which neither higher nor lower values are better: a change in either direction can be a
+regression."""
 _METRIC_BY_DELIVERY_MEASURE: dict[DeliveryMeasure, MetricId] = {
     "duration": "duration_difference",
     "pace": "pace_difference",
@@ -191,7 +192,7 @@ _METRIC_BY_DELIVERY_MEASURE: dict[DeliveryMeasure, MetricId] = {
 }
 """The metric of each measure of the difference between two deliveries of one text."""
 STEADINESS_METRICS: tuple[MetricId, ...] = tuple(_METRIC_BY_DELIVERY_MEASURE.values())
-"""How much two deliveries of one text differ, in the same run."""
+"""Metrics that say how much two deliveries of one text in the same run differ."""
 UNITS_BETTER_IF_HIGHER: tuple[MetricUnit, ...] = ("rating", "similarity")
 """Units of metrics that are better if they are higher. The change of such a metric is estimated as its fall."""
 
@@ -239,7 +240,7 @@ class ComparedMetric(NamedTuple):
     id: MetricId
     unit: MetricUnit
     change: MetricChange
-    """The change, positive if the metric became worse: the change of a rating or a similarity is its decrease."""
+    """The change: positive if the value rose, or of a rating or a similarity, if it fell."""
 
 
 class VariationEstimator:
@@ -272,7 +273,10 @@ class VariationEstimator:
         )
 
     def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
-        """Return the variance that variation adds to the mean log time of one run of `target`."""
+        """Return the variance that variation adds to the mean log time of one run of `target`.
+
+        The two sides of the target must be different runs.
+        """
         own = self._variation_by_target[target.target_in_run.id]
         others = [variation for name, variation in self._variation_by_target.items() if name != target.target_in_run.id]
         return estimate_variation_variance(own, others, self._assumed_variation)

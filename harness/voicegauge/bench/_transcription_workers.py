@@ -39,7 +39,7 @@ CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
 CLUSTER_CONNECT_TIMEOUT_S = 10.0
 """Time in which the scheduler of a cluster must respond, in seconds."""
 CLUSTER_WORKER_TIMEOUT_S = 10.0
-"""Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
+"""Maximum time until a cluster has a worker, in seconds; a scheduler without workers would keep the clips forever."""
 
 
 class ClusterConnection:
@@ -339,15 +339,15 @@ def transcribe_clips(
     cluster: ClusterConnection | None = None,
     report_progress: TranscriptionProgressReporter | None = None,
 ) -> TranscriptionsByCacheKey:
-    """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
+    """Return the transcriptions of `clips`, from the cache if it has them; new ones are added to the cache.
 
     Args:
         asr: ASR engine that is sent to the processes; each process loads the model once.
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
         cluster: Dask cluster whose workers are used instead; `None` for this machine.
-        report_progress: called after each group of clips; `None` for no reports. Without a GPU, each group has one
-            clip.
+        report_progress: called at the start and after each group of clips; `None` for no reports. Without a GPU, each
+            group has one clip.
 
     Raises:
         DataError: a clip is missing or was changed.

@@ -60,7 +60,7 @@ def measure_audio(
         on_sample: called after each sample.
 
     Raises:
-        DataError: an audio file of the run is missing.
+        DataError: an audio file of the run is missing, unreadable or outside of its folder.
     """
     measured = []
     # Threads are enough to use all processors: the decoders do not hold Python's lock.
@@ -94,7 +94,7 @@ class _MeasuredAudio(NamedTuple):
     timeline: PlaybackTimeline | None
     """When each part of the audio can be played; `None` for audio that could not be decoded."""
     failure: Failure | None
-    """Why the audio cannot be used; `None` if it can be used."""
+    """Why the audio cannot be used; `None` if it can be used, or if its encoding is not known."""
 
 
 def _measure_file(run_folder: Path, saved_audio: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
@@ -370,7 +370,8 @@ def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_p
 
     Args:
         chunk_arrivals: tuples (arrival in ms, seconds of audio that can be played by then); both values ascend.
-        requested_position_s: the position in the audio whose times are reported, in seconds from its start.
+        requested_position_s: the position in the audio whose times are reported, in seconds from its start. If the
+            audio ends before it, both times are the arrival of the last chunk.
     """
     stalls: list[float] = []
     buffered_s = 0.0
@@ -396,7 +397,7 @@ def simulate_playback(chunk_arrivals: Sequence[tuple[float, float]], requested_p
 
 
 def find_first_audio_ms(streaming: StreamArrivals, timeline: PlaybackTimeline) -> float:
-    """Return when the first byte of audio data arrived, after any header of the container."""
+    """Return when the first byte of audio data after any header of the container arrived, in ms."""
     after_header = (at for at, size in streaming.chunks if size > timeline.header_bytes)
     return next(after_header, streaming.chunks[-1][0])
 
@@ -430,7 +431,7 @@ def add_playback_measurements(
 class StreamSummary(Record, frozen=True, kw_only=True):
     """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
 
-    Times are milliseconds from the start of the submit; a time is `None` if no sample has it.
+    Times are milliseconds from the start of the first submit of a sample; a time is `None` if no sample has it.
     """
 
     first_event_ms: Estimate | None
@@ -438,7 +439,7 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     first_speech_ms: Estimate | None
     """Time until the audio with the first speech has arrived. It is played later, at `TargetSummary.ttfs_ms`."""
     gap_p50_ms: Estimate | None
-    """Median gap between two chunks of a sample."""
+    """Median, over samples, of the median gap between two successive chunks of a sample."""
     gap_max_ms: Estimate | None
     """Median, over samples, of the longest gap between two chunks of a sample."""
     underruns_per_sample: Estimate | None
@@ -498,9 +499,9 @@ class AudioQualitySummary(Record, frozen=True, kw_only=True):
     bandwidth_hz: Estimate | None
     """Median frequency above which the spectrum of a sample ends abruptly."""
     max_clipped_share: float
-    """Largest share of clipped samples in any clip, from 0 to 1."""
+    """Largest share of clipped audio samples in any clip, from 0 to 1."""
     max_dc_offset: float
-    """Largest absolute mean of the samples of any clip, relative to full scale."""
+    """Largest absolute mean of the audio samples of any clip, relative to full scale."""
     upsampled_count: int
     """Number of samples of the benchmark whose audio was made at a lower sample rate than it states."""
     clicking_count: int

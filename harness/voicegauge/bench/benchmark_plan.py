@@ -133,7 +133,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
 
     @property
     def reserved_usd(self) -> float:
-        """Highest total cost in dollars by any document, which a budget must cover."""
+        """Highest total cost in dollars by any document, which a budget must cover; unknown prices count as 0."""
         return sum_usd(target.reserved_usd or 0.0 for target in self.target_costs)
 
     def sum_reserved_usd_by_provider(self) -> dict[str, float]:

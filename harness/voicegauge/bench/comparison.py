@@ -95,7 +95,7 @@ def check_runs_are_comparable(baseline: Run, run: Run) -> None:
 
 
 def check_no_run_is_repeated(runs: Sequence[Run]) -> None:
-    """Raise an error if the same run is given twice.
+    """Raise a `DataError` if the same run is given twice.
 
     A run that is compared with itself shows no change. A run that stands for several nights makes the spread between
     nights too small. A copy counts as the same run, even if it was scored again. Equal run ids are not enough, because
@@ -176,7 +176,11 @@ def find_reason_not_to_compare_voices(runs: Sequence[Run]) -> str:
 
 
 def find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
-    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
+    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none.
+
+    Raises:
+        DataError: no engine has scored all runs with the same settings.
+    """
     if not all(run.score_sets for run in runs):
         return None
     # Scores of any engine that scored all runs can be compared; the one that was used last is preferred.
@@ -533,7 +537,7 @@ def measure_spreads(
 
 
 def _measure_text_latency_spread(nights: Sequence[Sequence[MeasuredTime]]) -> float | None:
-    """Return the spread of the median times of a text between nights or sessions; `None` with a single one."""
+    """Return the spread of the median times of a text between sessions; `None` for fewer than two sessions or texts."""
     texts = find_common_texts(nights)
     tables = np.vstack([compute_log_median_times_by_session(night, texts) for night in nights])
     complete = tables[:, np.isfinite(tables).all(axis=0)]

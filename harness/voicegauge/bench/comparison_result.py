@@ -167,8 +167,8 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     """Two-sided p-value of "nothing changed", before the correction for the number of metrics; `None` if there are too
     few data, or if the change is known exactly."""
     detectable_change: float | None
-    """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`;
-    `None` if there are too few data."""
+    """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`; `None`
+    if there are too few data, or if no worsening would have been."""
     baseline_sample_count: int
     """Number of samples of the baseline from which the value was computed."""
     run_sample_count: int
@@ -177,7 +177,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     """Why there is no interval, or how the change was computed; empty if there is nothing to explain."""
 
     def describe_verdict(self) -> str:
-        """Return the verdict in words: of another target than the baseline's, "slower" or "cheaper", for example.
+        """Return the verdict in words; if two targets were compared, words such as "slower" or "cheaper".
 
         Two targets differ without anything having become worse, so the words of changes do not fit them.
         """
@@ -313,10 +313,10 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         return f"compared with {other}: {', '.join(parts)}" if other else ", ".join(parts)
 
     def list_shown_metrics(self) -> list[MetricComparison]:
-        """Return the regressions and improvements, what else is much worse, although it is not proven, and latencies.
+        """Return the metrics to show: regressions, improvements, unproven worsenings, and some total latencies.
 
-        The total latency of a target is returned if it could not be judged. Without regressions and improvements, that
-        of every target is, and one measured but unjudged metric of each target with too few texts.
+        The total latency of a target is among them if it could not be judged. If nothing regressed or improved, the
+        total latencies of all targets are among them, and one metric of each target with too few texts.
         """
         changed = [one for one in self.metrics if one.verdict in ("regression", "improvement")]
         unjudged = [one for one in self.metrics if one.note == TOO_FEW_TEXTS_NOTE]
@@ -330,7 +330,7 @@ class RunComparison(SummarizedResult, frozen=True, kw_only=True):
         return shown
 
     def describe_unproven_worsenings(self) -> list[str]:
-        """Return, for each reason, which of the shown metrics look much worse and could not be judged."""
+        """Return a line for each reason for which shown metrics look much worse, but could not be judged."""
         names_by_reason: dict[str, list[str]] = {}
         for one in self.list_shown_metrics():
             if one in self.unproven_worsenings:
@@ -429,7 +429,7 @@ def compute_false_discovery_significance_levels(p_values: Sequence[float | None]
 
 
 VOICE_METRICS: tuple[MetricId, ...] = (*VOICE_MEASURES, "voice_similarity", *STEADINESS_METRICS)
-"""Metrics of the voice of a target, and of how little its deliveries of one text differ."""
+"""Metrics of the voice of a target, and of how much its deliveries of one text differ."""
 ALPHA_SHARE_OF_LATENCY_PARTS, ALPHA_SHARE_OF_VOICES = 0.2, 0.05
 """Shares of `alpha` for the family of voices, and of the rest for that of the parts of the latency. The share of voices
 is small, because another voice differs by far more than chance does."""

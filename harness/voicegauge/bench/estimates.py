@@ -54,8 +54,8 @@ from voicegauge.model.base import Record
 MIN_TEXTS_FOR_INTERVAL = 5
 """Smallest number of texts from which the spread between texts is estimated."""
 MIN_TEXTS_FOR_HIGH_QUANTILE = 12
-"""Smallest number of texts from which a quantile above 0.9 has a bound: of 8 texts with three samples each, whose
-slowest ones are outliers, it held in 93% of simulated runs instead of 95%."""
+"""Smallest number of texts from which a quantile above 0.9 has a bound: with 8 texts of three samples each, whose
+slowest ones are outliers, the bound held in 93% of simulated runs instead of 95%."""
 MIN_SAMPLES_FOR_P95 = 20
 """Smallest number of samples for a 95th percentile: of 20 samples, one lies above it."""
 MIN_TEXTS_ABOVE_QUANTILE = 3
@@ -76,7 +76,8 @@ class Estimate(Record, frozen=True, kw_only=True):
     low: float | None
     """Lower end of the interval; `None` if there are too few data."""
     high: float | None
-    """Upper end of the interval; `None` if there are too few data: `low` is then a bound at the same level."""
+    """Upper end of the interval; `None` if there are too few data. If only this end is missing, `low` is a one-sided
+    bound at the same level."""
     sample_count: int
     """Number of samples from which the value was computed."""
     note: str = ""
@@ -132,7 +133,7 @@ def estimate_median(values: ValuesWithTextIds | SampledValues) -> Estimate | Non
 def find_quantile_interval(
     lower_bounds: SampledValues, upper_bounds: SampledValues, fraction: float
 ) -> tuple[float | None, float | None, str]:
-    """Return the ends of the interval of a quantile, and why one is missing (`None`); empty if none is.
+    """Return the ends of the interval of a quantile, and a note on why an end is `None`; empty if neither is.
 
     Args:
         lower_bounds: a lower bound of the value of each sample; the values themselves if they are known.

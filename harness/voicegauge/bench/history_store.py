@@ -48,7 +48,7 @@ HistoryMetric = Literal[
 ]
 HistoryUnit = Literal["ms", "rate", "letters/s", "hz", "similarity", "usd"]
 VOICE_METRICS: tuple[HistoryMetric, ...] = ("letters_per_s", "pitch_hz", "spectral_centroid_hz", "voice_similarity")
-"""Metrics of the voice of a target: a change in either direction is another voice or pace than users know."""
+"""Metrics of the voice of a target, of which a change in either direction counts as a regression."""
 
 _FAULTS_PREFIX = "faults "
 """Start of the part of a configuration's description that names the injected faults."""
@@ -142,7 +142,7 @@ class HistoryRun(Record, frozen=True, kw_only=True):
 def compute_metrics_by_place(run: Run, run_file_path: str) -> list[HistoryRun]:
     """Return the metrics of a run from each place; those of the whole run if one machine sent all requests.
 
-    A place that has lost all of its samples is among them, without metrics. See `compute_run_metrics`.
+    A place that has lost all of its samples is among them, without metrics. For errors, see `compute_run_metrics`.
     """
     places = {sample.place for sample in run.samples if not sample.is_warmup}
     if places <= {None}:

@@ -57,7 +57,7 @@ async def send_closed_loop(
     *,
     limit_by_target: Mapping[str, ProviderLimit] | None = None,
 ) -> None:
-    """Send all samples in their order, with `concurrency` requests in flight.
+    """Send all samples in their order, with `concurrency` requests in flight, and wait until all have ended.
 
     A slow target has more requests in flight than a fast one, so that both are at nearly the same text and nothing
     waits for the slowest target of a round. While a provider has as many requests in flight as it accepts,
@@ -130,7 +130,7 @@ the journal, and its body is built, which takes a few milliseconds."""
 
 
 def find_request_preparation_s(clock: Clock) -> float:
-    """Return how long before it is due a request is prepared; 0 with a clock that requests cannot wait for."""
+    """Return how many seconds before it is due a request is prepared; 0 with a clock that requests cannot wait for."""
     return REQUEST_PREPARATION_S if clock.is_clock_of_exchange_timings else 0.0
 
 
@@ -209,7 +209,7 @@ class LoadGate:
     """
 
     def __init__(self, slot_count: int) -> None:
-        """Let any number of requests through. `slot_count` requests can be in flight in any step."""
+        """Let any number of requests through until `set_limit` is called; at most `slot_count` can be in flight."""
         self.slot_count = slot_count
         self._semaphore: asyncio.Semaphore | None = None
         self.prepare_connections: Callable[[int], Awaitable[None]] | None = None
@@ -217,7 +217,8 @@ class LoadGate:
         self.start_s_by_id: dict[str, float] = {}
         """When each request was let through, by sample id, in seconds of the clock."""
         self.slot_wait_s_by_id: dict[str, float] = {}
-        """How long each request waited because as many as allowed were in flight, in seconds."""
+        """How long each request waited because as many as allowed were in flight, in seconds; set by the caller of
+        `hold`."""
 
     @property
     def is_full(self) -> bool:
@@ -225,13 +226,13 @@ class LoadGate:
         return self._semaphore is not None and self._semaphore.locked()
 
     def set_limit(self, requests_in_flight: int | None) -> None:
-        """Begin a step with this number of requests in flight; `None` for any number."""
+        """Begin a step with this many requests in flight (`None`: any number), and clear the recorded times."""
         self._semaphore = None if requests_in_flight is None else asyncio.Semaphore(requests_in_flight)
         self.start_s_by_id, self.slot_wait_s_by_id = {}, {}
 
     @contextlib.asynccontextmanager
     async def hold(self, sample_id: str, clock: Clock) -> AsyncIterator[None]:
-        """Wait until a request may be sent; it counts as in flight as long as the context lasts."""
+        """Wait until a request may be sent, and record when; it counts as in flight as long as the context lasts."""
         async with self._semaphore or contextlib.nullcontext():
             self.start_s_by_id[sample_id] = clock.monotonic()
             yield

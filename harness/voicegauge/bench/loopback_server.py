@@ -44,7 +44,7 @@ class ResponseDelays:
         self._unstated_ms: dict[int, float] = {}
 
     def number_response(self) -> tuple[int, str]:
-        """Return the number of the next response, and its headers, which state the delays of earlier ones."""
+        """Return the next response's number, and its headers, which state the delays recorded since the last call."""
         number = next(self._numbers)
         stated = " ".join(f"{earlier}={delay_ms:.3f}" for earlier, delay_ms in self._unstated_ms.items())
         self._unstated_ms.clear()

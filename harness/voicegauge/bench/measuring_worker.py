@@ -233,7 +233,7 @@ class EarlierRequest(Record, frozen=True, kw_only=True):
     job_id: str | None = None
     """The job that was submitted already; `None` to send a request."""
     charged_usd: float | None = None
-    """The charge that the response to the submit reported."""
+    """The charge in dollars that the response to the submit reported; `None` if it reported none."""
     idempotency_key: str | None = None
     """The idempotency key of the request that is sent again; `None` to continue a job."""
     earlier_attempt_count: int = 0
@@ -379,7 +379,7 @@ class _WorkerRun:
             await self.end_session()
 
     async def call(self, coroutine_function: Callable[..., object], *args: object) -> object:
-        """Call a method of this object in the event loop of the run's thread, and return the result."""
+        """Call a method in the event loop of the run's thread, and return the result; this also keeps the run alive."""
         self.last_message_s = time.monotonic()
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(coroutine_function(*args), self._loop)  # type: ignore[arg-type]

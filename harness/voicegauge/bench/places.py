@@ -285,7 +285,7 @@ class MeasuringWorkers:
 
     @contextlib.asynccontextmanager
     async def borrow_worker(self, place: str) -> AsyncIterator[ClusterWorker]:
-        """Yield the worker at `place` with the fewest requests in flight; it counts as one more.
+        """Yield the worker at `place` with the fewest requests in flight; it has one more as long as the context lasts.
 
         If the place has no worker, and gets none within `CLUSTER_WORKER_TIMEOUT_S`, one at another place is used.
 

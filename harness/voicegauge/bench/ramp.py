@@ -53,7 +53,7 @@ class GoalCondition(Record, frozen=True, kw_only=True):
 
     metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
     """The metric that the condition limits. `success` is the share of requests that succeed at the first attempt, so
-    that a 429 counts against it; the others are times and the real-time factor of requests that succeed."""
+    that a 429 counts against it; the others are times and the real-time factor of these requests."""
     percentile: float | None
     """The percentile that must stay within the limit; `None` for `success`."""
     limit: float
@@ -73,7 +73,7 @@ class Goal(Record, frozen=True, kw_only=True):
     conditions: tuple[GoalCondition, ...]
 
     def measure_conditions(self, samples: Sequence[Sample]) -> dict[str, float | None]:
-        """Return the measured value of each condition, by its text; `None` as the value if no request succeeded."""
+        """Return the measured value of each condition by `GoalCondition.name`; `None` if no request has one."""
         return {one.name: _measure_condition(one, samples) for one in self.conditions}
 
     def is_met(self, samples: Sequence[Sample]) -> bool:
@@ -144,12 +144,12 @@ def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> f
 
 
 def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sample]) -> float | None:
-    """Return a percentile, as the nearest rank, of a time or factor of the requests that succeeded; `None` if none did.
+    """Return a nearest-rank percentile of a time or factor; `None` if no request succeeded at the first attempt.
 
     Args:
         metric: a metric of goals other than `success`.
         percentile: 95 for the 95th percentile.
-        samples: the samples; those that failed are left out.
+        samples: the samples; those that failed or were retried are left out.
     """
     values = sorted(
         value
@@ -279,7 +279,7 @@ def measure_closed_loop_throughput(step_measurements: StepMeasurements, concurre
 
 
 def measure_completion_rate(step_measurements: StepMeasurements) -> EstimateWithError:
-    """Return the requests per second that a saturated service ends."""
+    """Return how many requests succeed per second, without the first quarter and the last tenth of them."""
     ends_s = (start_s + latency_s for start_s, latency_s in step_measurements.pair_starts_with_latencies())
     return _measure_event_rate(_drop_first_quarter_and_last_tenth(ends_s))
 
@@ -337,7 +337,7 @@ MAX_LOADS_AT_LIMIT_OF_MACHINE = 2
 """Number of loads at which this machine may send no more than at lower loads before the search ends: further steps
 would only repeat it."""
 MAX_STEPS_PER_LOAD = 2
-"""Largest number of steps under one load that was sent. If the first step misses the goal, a second one decides."""
+"""Largest number of steps under one load, if it was sent in full: if the first misses the goal, a second decides."""
 MAX_STEPS_OF_BUSY_MACHINE = 4
 """Largest number of steps under one load, if this machine sent less than planned although the service was not
 saturated: other programs use it for seconds at a time."""
@@ -508,7 +508,7 @@ class _LoadSearch:
     def _detect_saturation(
         self, achieved_load: float, step_measurements: StepMeasurements, latency_growth: EstimateWithError | None
     ) -> bool:
-        """Record the capacity if a load saturates the service, and return whether; a rate needs a latency growth."""
+        """Return whether a load saturates the service, and then record the capacity; a rate needs `latency_growth`."""
         if self._load_type == "rate":
             if latency_growth is None or latency_growth.value < MAX_LATENCY_GROWTH:
                 return False

@@ -99,7 +99,7 @@ def check_text_lengths(
 
     Args:
         target: the target whose contract documents the limits.
-        texts: the texts to be sent to the target.
+        texts: the texts to be sent to the target; at least one.
         build_request: builds the request for a text.
         is_live: whether the limit of the user's account plan applies; for the emulator, the most generous limit of all
             plans applies.
@@ -357,7 +357,7 @@ class DeliveryRequester:
     """Requests deliveries, and keeps WebSockets open for the next turn as long as its context lasts."""
 
     def __init__(self, settings: DeliverySettings, socket_deliveries: SocketDeliveries | None) -> None:
-        """Request deliveries as `settings` say. `socket_deliveries` is `None` if no target speaks over a WebSocket."""
+        """Create a requester with `settings`. `socket_deliveries` is `None` if no target speaks over a WebSocket."""
         self._settings, self._socket_deliveries = settings, socket_deliveries
 
     @classmethod

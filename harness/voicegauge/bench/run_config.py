@@ -348,7 +348,7 @@ def open_clients(
 
 
 MAX_PREPARED_CONNECTIONS = 64
-"""Number of connections that are opened in advance at the most."""
+"""Largest number of connections to one server that are opened in advance."""
 
 
 async def prepare_connections_of_targets(
@@ -356,7 +356,7 @@ async def prepare_connections_of_targets(
 ) -> None:
     """Open connections for `request_count` requests in flight, which the targets share equally.
 
-    Opening one takes the service time that no request should show, and none is sent on it. Turns over WebSockets open
+    Opening a connection takes time that should not count as latency. No request is sent. Turns over WebSockets open
     their own connections.
     """
     speaking = [target for target in targets if not isinstance(target, BaseSocketTarget)]
@@ -460,7 +460,8 @@ class RunConfig:
     ramp_settings: RampSettings | None = None
     """Settings of a ramp, which ends when it has found the highest load; `None` to send the whole plan."""
     stop_rule: StopRule | None = None
-    """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
+    """Ends sampling when each target is known to be faster, slower or as fast as the baseline target; `None` to send
+    the whole plan."""
     timing_probes: TimingProbes | None = None
     """Measure the error of times during the run; `None` to send the requests of the run alone."""
     cluster: ClusterSettings | None = None

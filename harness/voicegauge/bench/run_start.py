@@ -290,7 +290,7 @@ def begin_run(
     *,
     base_urls: Mapping[str, str] = {},
 ) -> Path:
-    """Save, before anything is sent, a manifest that marks the run as unfinished.
+    """Save a manifest that marks the run as unfinished, before anything is sent; a new run gets a new folder.
 
     Args:
         runs_folder: folder of the runs.

@@ -90,7 +90,7 @@ async def run_plan(
     Args:
         config: the plan, the targets and the access to them.
         run_folder: folder of the run, which must exist.
-        earlier_journal_state: what an interrupted run of this plan has paid for, not paid again; `None` if it is new.
+        earlier_journal_state: what an interrupted run of this plan has paid for, not paid again; `None` for a new run.
         stop_signal: signal that the caller and the run itself can request; `None` if the caller does not.
         on_sample: called with each sample as it finishes.
         on_ramp_step: called when a step of a ramp begins.
@@ -165,8 +165,8 @@ class _PlanRunner:
         self._places: PlaceSender | None = None
         if config.max_cost_usd is not None:
             self._open_ledger(config.max_cost_usd)
-        is_free = config.arrival_rate is not None or config.ramp_settings is not None
-        in_flight = MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
+        has_variable_load = config.arrival_rate is not None or config.ramp_settings is not None
+        in_flight = MAX_REQUESTS_IN_FLIGHT_AT_FIXED_RATE if has_variable_load else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
         self._provider_slots = {
             provider: asyncio.Semaphore(min(access.max_concurrency or in_flight, in_flight))

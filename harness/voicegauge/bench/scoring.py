@@ -278,7 +278,7 @@ class ListeningSummary(Record, frozen=True, kw_only=True):
     wrong_count: Count
     """Number of samples that do not say their text, or that are not speech."""
     doubtful_count: Count
-    """Number of samples of which a person should decide."""
+    """Number of samples for which a person should decide whether they say their text."""
     not_judged_count: Count
     """Number of samples for which it could not be determined whether they say their text. They do not count as
     right."""

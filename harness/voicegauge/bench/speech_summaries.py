@@ -113,7 +113,7 @@ class ReadingSummary(Record, frozen=True, kw_only=True):
 
 
 def list_reading_normalizers(summaries: Iterable[ReadingSummary | None]) -> str:
-    """Return the names and versions of the accepted readings, as text; empty if no text has entities (`None`)."""
+    """Return the names and versions of the accepted readings, as text; empty if no summary has entities."""
     names = [name for one in summaries if one is not None and one.entity_count for name in one.normalizers]
     return ", ".join(dict.fromkeys(names))
 
@@ -257,11 +257,13 @@ class InterruptionSummary(Record, frozen=True, kw_only=True):
     interruption_count: Count
     """Number of interruptions."""
     last_audio_ms: Estimate | None
-    """Median time from the cancellation to the last audio of the interrupted turn; 0 if none arrived any more."""
+    """Median time from the cancellation to the last audio of the interrupted turn; a turn without audio after it counts
+    as 0."""
     last_audio_max_ms: Number
     """Longest time from the cancellation to the last audio of the interrupted turn."""
     late_audio_s: Estimate | None
-    """Median duration of the audio that arrived after the cancellation, in seconds of speech; `None` if compressed."""
+    """Median duration of the audio that arrived after the cancellation, in seconds of speech; `None` if it is
+    compressed, so that its duration is not known."""
     next_audio_ms: Estimate | None
     """Median time from the cancellation until the next turn began to speak."""
     next_audio_max_ms: Number | None

@@ -36,7 +36,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
     audio_s_per_character: float | None = None
-    """Seconds of audio for each character, as measured in the run; `None` counts the assumed number."""
+    """Seconds of audio for each character, as measured in the run; `None` to use the assumed number."""
 
     @property
     def has_account_plans(self) -> bool:
@@ -72,7 +72,7 @@ class PriceFunction(Record, frozen=True, kw_only=True):
     def find_cheapest_account_plan(self, text_length: int, characters_per_month: int) -> PlanClaim | None:
         """Return the cheapest plan by the claim that counts; `None` without a plan.
 
-        If no claim binds the provider, the plan counts that all other claims have as the cheapest one.
+        If no claim binds the provider, it is the plan that is the cheapest by every claim; `None` if they differ.
         """
         best = find_best_claim(self.claims)
         found: list[PlanClaim | None] = []
@@ -116,7 +116,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     charge_differs_from_price: bool
     """Whether at least one reported charge differs from the documented price by more than a rounding error."""
     price_per_request: PriceRange
-    """Mean price of a request in US dollars, with what limits it."""
+    """Mean price of a request in US dollars, with its lowest and its highest value by all claims."""
     price_per_1m_characters: PriceRange
     """Price in US dollars of a million characters, sent as texts of `text_length` characters, with the cheapest account
     plan for `characters_per_month`."""
@@ -139,7 +139,8 @@ class TargetCost(Record, frozen=True, kw_only=True):
     price_function: PriceFunction | None
     """Price as a function of the text length; `None` if no claim that counts states one in dollars."""
     free_quotas: tuple[str, ...]
-    """What accounts get without a fee, such as "1,000,000 characters per month (default)". No price is lower for it."""
+    """What accounts get without a fee, such as "1,000,000 characters per month (default)". They lower none of the
+    prices."""
     price_text: str
     """The documented price as text, such as "$0.015 / request"."""
     takes_audio: bool = False
@@ -252,10 +253,14 @@ def compute_target_cost(
         return sum(known) / len(known) if known else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
-    line = None if takes_audio else build_price_function(target, samples, uses_measurements=uses_measurements)
-    month = line.compute_monthly_price_range(text_length, characters_per_month) if line else PriceRange()
+    price_function = None if takes_audio else build_price_function(target, samples, uses_measurements=uses_measurements)
+    month = (
+        price_function.compute_monthly_price_range(text_length, characters_per_month)
+        if price_function
+        else PriceRange()
+    )
     usd_per_request = average_over_samples(lambda s: s.cost.price_usd)
-    plan = line.find_cheapest_account_plan(text_length, characters_per_month) if line else None
+    plan = price_function.find_cheapest_account_plan(text_length, characters_per_month) if price_function else None
     return TargetCost(
         credits_per_request=average_over_samples(lambda s: s.cost.price_credits),
         charged_usd_per_request=average_over_samples(lambda s: s.cost.charged_usd),
@@ -269,13 +274,15 @@ def compute_target_cost(
             target.price.claims, samples, takes_audio=takes_audio
         ),
         account_plan_name=plan.name if plan else None,
-        account_plan_text=_describe_account_plan(plan, line.claims[0].parts[0].unit) if plan and line else "",
+        account_plan_text=_describe_account_plan(plan, price_function.claims[0].parts[0].unit)
+        if plan and price_function
+        else "",
         credits_per_audio_minute=_compute_credits_per_audio_minute(
             target.price.claims, samples, takes_audio=takes_audio
         ),
         text_length=text_length,
         characters_per_month=characters_per_month,
-        price_function=line,
+        price_function=price_function,
         # Quotas are documented in characters; those in other units are stated without one.
         free_quotas=tuple(
             f"{plan.included_units_per_month or 0:,.0f} characters per month ({plan.name})"
@@ -293,12 +300,12 @@ _WORDS_BY_PRICE_UNIT: dict[str, tuple[int, str, int, str]] = {
     "audio_second": (60, "minute of audio", 60, "minutes of audio"),
     "compute_second": (1, "second of computing", 1, "seconds of computing"),
 }
-"""How the price of a plan is stated, by unit of the price: for how many units, and these in words; and in how many
-units those that the fee includes are counted, and these in words."""
+"""By unit of a plan's price: the number of units for which the price is stated, and these in words; then the number by
+which the included units are divided before they are shown, and the word for the result."""
 
 
 def _describe_account_plan(plan: PlanClaim, unit: str) -> str:
-    """Return the fee of a plan, what it includes, and its price of more, as text."""
+    """Return the fee of a plan, what it includes, and the price of what exceeds that, as text."""
     size, unit_text, included_size, included_text = _WORDS_BY_PRICE_UNIT[unit]
     fee = f"{format_price_usd(plan.monthly_fee_usd)} per month" if plan.monthly_fee_usd else "no fee"
     # 12 digits leave out the error of dividing and multiplying by the number of units.
@@ -371,7 +378,7 @@ def _compute_credits_per_audio_minute(
 def _average_amount_per_audio_minute(
     samples: Sequence[Sample], get_amount: Callable[[Cost], float | None]
 ) -> float | None:
-    """Return the total price of the samples per minute of their audio; `None` if a price or a duration is not known."""
+    """Return the price per minute of audio of the samples that have a price and a duration; `None` if none has."""
     pairs = [
         (amount, audio_s)
         for sample in samples

@@ -62,7 +62,7 @@ class ScoresBySample:
         """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
 
         Returns:
-            The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
+            The pairs; empty if every sample failed, because an error rate of 100% would not measure any speech.
 
         Raises:
             DataError: the score set does not contain every sample in a supported language.
@@ -332,7 +332,7 @@ def group_target_samples(
 
 
 def measure_target_differences(run: Run, score_set: ScoreSet | None) -> TargetDifferences:
-    """Compare all targets of a run with each other, as `collect_target_measurements` returns what was measured of them.
+    """Compare all targets of a run with each other, by what `collect_target_measurements` returns.
 
     Without a score set (`None`), error rates are not compared.
 

@@ -91,7 +91,7 @@ _MAX_NAMED_TARGETS_WITH_REPEATED_REQUESTS = 3
 class TargetSummary(Record, frozen=True, kw_only=True):
     """Summary of one target of a run: medians with 95% intervals unless the name says otherwise.
 
-    Times are milliseconds from the start of the (last) submit; a time is `None` if no sample has it.
+    Times are milliseconds from the start of the first submit of a sample; a time is `None` if no sample has it.
     """
 
     target: str
@@ -102,7 +102,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     disturbed_sample_count: int
     """Number of samples whose times may be imprecise because voicegauge itself was busy."""
     failure_count: int
-    """Number of samples whose request or job failed, after all retries."""
+    """Number of samples whose request or job failed after all retries, or whose audio cannot be decoded."""
     lost_count: Count = 0
     """Number of further samples that were sent, but have no saved result because voicegauge or its worker was stopped.
     They say nothing about the provider."""
@@ -226,6 +226,8 @@ def summarize_targets(
     differences: TargetDifferences | None = None,
 ) -> tuple[TargetSummary, ...]:
     """Summarize each target of a run, in the order of the manifest.
+
+    In a rehearsal, no target is marked as Pareto-optimal, or as among the fastest or the most intelligible.
 
     Args:
         run: the run to summarize; its counted samples are used (`Run.select_counted_samples`).
@@ -530,7 +532,7 @@ class BenchResult(SummarizedResult, frozen=True, kw_only=True):
     asr: str | None
     """ASR engine that determined the error rates; `None` if nothing was transcribed."""
     asr_reason: str | None
-    """Why this ASR engine was selected."""
+    """Why this ASR engine was selected; `None` if nothing was transcribed."""
     normalizer: str | None
     """Ids of the normalizers of the transcripts; `None` if nothing was scored."""
     stop_message: str | None

@@ -137,7 +137,7 @@ def _measure_clips(
 
 
 def summarize_predicted_quality(voice: VoiceSamples, quality: QualitySet | None) -> QualitySummary | None:
-    """Return the mean ratings of the voice of one target; `None` if none was predicted (`quality` is `None`)."""
+    """Return the mean ratings of the voice of one target; `None` if none was predicted, or if `quality` is `None`."""
     if quality is None:
         return None
     text_ids = {sample.id: sample.text_id for sample in voice.samples}
@@ -182,7 +182,7 @@ ESPEAK_SPEAKERS = ("f4", "m2", "m6", "klatt", "Andy", "linda", "rob", "belinda",
 TEXTS_PER_OTHER_SPEAKER = 3
 """Number of texts of the run that each other speaker speaks."""
 MIN_CLIPS_OF_OTHER_SPEAKER = 3
-"""Smallest number of clips of another speaker; of as many as the run has, if it has fewer."""
+"""Smallest number of clips of another speaker whose voice is used; fewer are enough if the run has fewer clips."""
 _ESPEAK_SAMPLE_RATE_HZ, _ESPEAK_WORDS_PER_MINUTE, _ESPEAK_PITCH = 16_000, 165, 50
 """Sample rate, speaking rate and pitch of the speakers of espeak-ng."""
 
@@ -427,8 +427,8 @@ class SteadinessSummary(Record, frozen=True, kw_only=True):
     delivery_count: Count
     """Number of deliveries of these texts."""
     identical_text_count: Count
-    """Number of these texts whose deliveries are all the same file: the service repeats itself, or keeps what it
-    made."""
+    """Number of these texts whose deliveries are all the same file: the service caches its audio, or always generates
+    the same."""
     wrong_count: Count = 0
     """Number of further deliveries, of all texts, whose clips are known to be wrong and therefore do not count."""
     duration: Estimate | None

@@ -79,7 +79,7 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     """Id of the operation; `None` if the finding is about no single operation."""
     contract_pointer: str | None = None
     """JSON pointer to the statement of the contract that was violated; for drift, to the changed part of the contract.
-    """
+    `None` if no statement is known."""
     body_pointer: str | None = None
     """JSON pointer to the part of the body that the finding is about; `None` if it is not about a part of a body."""
     message: str
@@ -196,7 +196,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     operation: str | None = None
     """Id of the operation that the finding is about; `None` if the finding is about no single operation."""
     location: FileLocation | None = None
-    """The file and line at which the finding is shown."""
+    """The file and line at which the finding is shown; `None` if it is not about a place in a file."""
     related_location: FileLocation | None = None
     """The corresponding file and line in the other of two compared inputs; `None` if there was no comparison."""
     extra_lines: tuple[str, ...] = ()
@@ -498,10 +498,10 @@ def _build_sarif_result(
 
 
 def find_file_that_runs_voicegauge(repository_folder: Path) -> Path | None:
-    """Return the file of a repository that runs voicegauge: GitHub's workflow, else settings; `None` without either.
+    """Return the file of a repository at which findings are shown that have no file there; `None` if there is none.
 
     GitHub shows no alert whose file is outside of the repository, as that of a bundled contract is. Such a finding is
-    shown at the file that runs the check.
+    shown at the workflow that runs the check, else at the settings or the README.
     """
     # "owner/name/.github/workflows/speech.yml@refs/heads/main"
     workflow = os.environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].split("/", 2)[-1]

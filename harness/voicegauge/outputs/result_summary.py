@@ -201,7 +201,10 @@ def _format_markdown_code(text: str) -> str:
 
 
 def format_summary_slack(summary: ResultSummary) -> str:
-    """Return the JSON of a message in Slack's Block Kit, to be sent to an incoming webhook."""
+    """Return the JSON of a message in Slack's Block Kit, to be sent to an incoming webhook.
+
+    It has at most ten notes and eight tables, because Slack limits the number of blocks.
+    """
     blocks: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": summary.title[:MAX_SLACK_HEADER_CHARACTERS]}},
         _build_slack_section(f"{_SLACK_SYMBOL_BY_VERDICT[summary.verdict]} {_escape_slack(summary.headline)}"),
@@ -231,7 +234,7 @@ def _escape_slack(text: str) -> str:
 
 
 def format_summary_annotation(summary: ResultSummary) -> str:
-    """Return one workflow command of GitHub Actions: an error if the command fails, otherwise a notice."""
+    """Return one workflow command of GitHub Actions: an error if it failed, a notice if it passed, else a warning."""
     message = escape_workflow_command_message("\n".join((summary.headline, *summary.notes)))
     title = escape_workflow_command_property(summary.title)
     return f"::{_WORKFLOW_COMMAND_BY_VERDICT[summary.verdict]} title={title}::{message}\n"

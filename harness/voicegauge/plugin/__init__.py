@@ -201,7 +201,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Reject a live run in which every test of a service would fail because its key is not set."""
+    """Reject a live run if none of the services that its tests use has its key set."""
     config = session.config
     # pytest-xdist has no way to end its workers with a usage error: there each test fails with the line of its service.
     if not config.getoption("--vg-live") or config.getoption("collectonly") or hasattr(config, "workerinput"):
@@ -367,7 +367,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 @pytest.fixture
 def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
-    """A function that checks targets and fails the test on every error.
+    """A function that checks targets and fails the test if it finds errors, or if it does not run to its end.
 
     Called as `voicegauge_check("acme/voice-1", fuzz_request_count=20)`; returns the report.
     """
@@ -465,7 +465,7 @@ class RuleVerdict(NamedTuple):
         )
 
     def assert_holds(self) -> None:
-        """Fail the test if the rule was broken or the check did not run to its end; skip it if nothing was judged.
+        """Fail the test if the rule has errors or the check did not run to its end; skip it if nothing was judged.
 
         A rule that could not be applied does not count as passed.
         """

@@ -337,7 +337,11 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
 
 
 def parse_user_prices(config: pytest.Config) -> dict[str, float]:
-    """Return the dollars per request that the user gave with `--vg-price`, by target id."""
+    """Return the dollars per request that the user gave with `--vg-price`, by target id.
+
+    Raises:
+        pytest.UsageError: a price cannot be read.
+    """
     if not config.getoption("--vg-price"):
         return {}
     from voicegauge.contract.price_computation import parse_price_override

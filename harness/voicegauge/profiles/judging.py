@@ -62,8 +62,8 @@ class Capability(Record, frozen=True, kw_only=True):
     title: str
     """The ability in a few words, as reports name it."""
     disproving_case_pattern: str
-    """Id, without the provider, of a planned case that needs the capability. A server that rejects it does not have
-    it."""
+    """Id, without the provider, of planned cases that need the capability; `*` stands for any text. A server that
+    rejects one of them does not have it."""
 
 
 class Requirement(Record, frozen=True, kw_only=True):
@@ -151,7 +151,8 @@ class RequirementResult(Record, frozen=True, kw_only=True):
     source_section: str
     """The part of the document that states the requirement, such as "POST /audio/speech, response 200"."""
     verdict_reason: str | None = None
-    """The message of the finding if the requirement failed, or why it was not judged or is not scored."""
+    """The message of the finding that breaks the requirement, or why it is not offered, not judged or not scored;
+    `None` if it passed."""
     broken_rule_ids: tuple[str, ...] = ()
     """Ids of the rules that failed."""
     case_ids: tuple[str, ...] = ()
@@ -486,7 +487,7 @@ class _ProfileJudge:
 
 
 def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseResult]:
-    """Remove the violations of cases in which the server only responded that it is busy.
+    """Return the cases, without violations in those in which the server only responded that it is busy.
 
     If it responded with 503 in more than one case, these cases have a server error instead.
     """

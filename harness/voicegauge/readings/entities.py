@@ -35,7 +35,7 @@ READ_LANGUAGES = frozenset(WORDS_BY_LANGUAGE) | {"zh", "ja"}
 """Languages in which numbers have readings in words. In other languages, a number in a text only equals the same
 digits."""
 _SIGN_BEFORE_NUMBER = r"(?P<minus>(?<![\w.,)])[-−+])?"
-"""Regular expression of a sign before a number, which may be missing."""
+"""Regular expression of an optional sign before a number."""
 _WORD_END = r"(?![\w])"
 """Regular expression of the end of a word."""
 _PHONE_NUMBER_PATTERN = r"(?:\+\s?)?(?:\(\d{1,4}\)[\s.-]?|\d+[\s./-])\d[\d\s().\-/]{3,}\d(?!\w)"
@@ -90,7 +90,7 @@ def iterate_entities(text: str, language: str) -> Iterator[Entity]:
             digits = re.sub(r"\D", "", number[0]) if is_grouped else re.sub(r"[,٫]", ".", number[0])
             yield Entity("number", number.start(), number.end(), WordSequence((digits,)))
         return
-    patterns = _build_patterns(language) if language in WORDS_BY_LANGUAGE else _CHINESE_PATTERNS
+    patterns = _build_patterns(language) if language in WORDS_BY_LANGUAGE else _HAN_PATTERNS
     upcoming = [one.pattern.search(text) for one in patterns]
     at = 0
     while True:
@@ -369,11 +369,11 @@ _CHINESE_UNITS = {
     "°": "度",
 }
 """Chinese readings of units, by abbreviation."""
-_CHINESE_NUMBER_REGEX = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_HAN_NUMBER_REGEX = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 """Regular expression of a number in Chinese and Japanese texts."""
 
 
-def _read_chinese_number(written_number: str, language: str) -> Expression:
+def _read_han_number(written_number: str, language: str) -> Expression:
     whole, _, decimals = written_number.replace(",", "").partition(".")
     readings = []
     if int(whole) <= MAX_READ_NUMBER and (whole[0] != "0" or len(whole) == 1):
@@ -385,7 +385,7 @@ def _read_chinese_number(written_number: str, language: str) -> Expression:
     return sequence(choice(readings), rest)
 
 
-def _read_chinese_date(match: re.Match[str], language: str) -> Expression:
+def _read_han_date(match: re.Match[str], language: str) -> Expression:
     year, month, day = match["year"], int(match["month"]), int(match["day"])
     years = sequence(read_digits(year, language), phrase("年")) if year else SILENCE
     return sequence(
@@ -397,15 +397,15 @@ def _read_chinese_date(match: re.Match[str], language: str) -> Expression:
     )
 
 
-def _read_chinese_time(match: re.Match[str], language: str) -> Expression:
+def _read_han_time(match: re.Match[str], language: str) -> Expression:
     hour, minute = int(match["hour"]), int(match["minute"])
-    readings = [_read_chinese_clock_time(hour, minute, language)]
+    readings = [_read_han_clock_time(hour, minute, language)]
     if hour > 12 and language == "zh":
-        readings.append(sequence(phrase("下午|晚上"), _read_chinese_clock_time(hour - 12, minute, language)))
+        readings.append(sequence(phrase("下午|晚上"), _read_han_clock_time(hour - 12, minute, language)))
     return choice(readings)
 
 
-def _read_chinese_clock_time(hour: int, minute: int, language: str) -> Expression:
+def _read_han_clock_time(hour: int, minute: int, language: str) -> Expression:
     if language == "ja":
         minutes = sequence(read_cardinal(minute, "ja"), phrase("分")) if minute else SILENCE
         return sequence(
@@ -423,64 +423,62 @@ def _read_chinese_clock_time(hour: int, minute: int, language: str) -> Expressio
     return sequence(hours, choice(readings))
 
 
-def _read_chinese_percent(match: re.Match[str], language: str) -> Expression:
-    number = _read_chinese_number(match["number"], language)
+def _read_han_percent(match: re.Match[str], language: str) -> Expression:
+    number = _read_han_number(match["number"], language)
     return sequence(number, phrase("パーセント|%")) if language == "ja" else sequence(phrase("百分之"), number)
 
 
-def _read_chinese_money(match: re.Match[str], language: str) -> Expression:
+def _read_han_money(match: re.Match[str], language: str) -> Expression:
     names = (
         {"¥": "円", "￥": "円", "$": "ドル", "€": "ユーロ", "£": "ポンド"} if language == "ja" else _CHINESE_CURRENCIES
     )
-    return sequence(_read_chinese_number(match["number"], language), phrase(names[match["sign"]]))
+    return sequence(_read_han_number(match["number"], language), phrase(names[match["sign"]]))
 
 
-def _read_chinese_minus(match: re.Match[str], language: str) -> Expression:
+def _read_han_minus(match: re.Match[str], language: str) -> Expression:
     minus = phrase("负|零下" if language == "zh" else "マイナス")
     unit = phrase(_CHINESE_UNITS[match["unit"]]) if match["unit"] else SILENCE
-    return sequence(minus, _read_chinese_number(match["number"], language), unit)
+    return sequence(minus, _read_han_number(match["number"], language), unit)
 
 
 _CHINESE_UNIT = "|".join(map(re.escape, sorted(_CHINESE_UNITS, key=len, reverse=True)))
 """Regular expression of the abbreviations of units."""
-_CHINESE_PATTERNS = (
+_HAN_PATTERNS = (
     _EntityPattern(
-        "date", re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?P<day>\d{1,2})[日号]"), _read_chinese_date
+        "date", re.compile(r"(?:(?P<year>\d{4})年)?(?P<month>\d{1,2})月(?P<day>\d{1,2})[日号]"), _read_han_date
     ),
     _EntityPattern(
         "date",
         re.compile(r"(?P<year>\d{4})[-/.](?P<month>0?[1-9]|1[0-2])[-/.](?P<day>0?[1-9]|[12]\d|3[01])(?!\d)"),
-        _read_chinese_date,
+        _read_han_date,
     ),
     _EntityPattern(
         "date",
         re.compile(r"\d{4}(?=年)"),
         lambda match, language: choice([read_digits(match[0], language), read_cardinal(int(match[0]), language)]),
     ),
-    _EntityPattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_chinese_time),
+    _EntityPattern("time", re.compile(r"(?P<hour>[01]?\d|2[0-4]):(?P<minute>[0-5]\d)"), _read_han_time),
     _EntityPattern(
         "phone",
         re.compile(r"\+?\d[\d -]{5,}\d(?!\d)"),
         lambda match, language: sequence(*(read_digits(one, language) for one in re.findall(r"\d+", match[0]))),
     ),
-    _EntityPattern("percent", re.compile(rf"(?P<number>{_CHINESE_NUMBER_REGEX})%"), _read_chinese_percent),
-    _EntityPattern(
-        "money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_CHINESE_NUMBER_REGEX})"), _read_chinese_money
-    ),
+    _EntityPattern("percent", re.compile(rf"(?P<number>{_HAN_NUMBER_REGEX})%"), _read_han_percent),
+    _EntityPattern("money", re.compile(rf"(?P<sign>[¥￥$€£])\s?(?P<number>{_HAN_NUMBER_REGEX})"), _read_han_money),
     _EntityPattern(
         "number",
-        re.compile(rf"(?<![\d.])[-−](?P<number>{_CHINESE_NUMBER_REGEX})(?P<unit>{_CHINESE_UNIT})?"),
-        _read_chinese_minus,
+        re.compile(rf"(?<![\d.])[-−](?P<number>{_HAN_NUMBER_REGEX})(?P<unit>{_CHINESE_UNIT})?"),
+        _read_han_minus,
     ),
     _EntityPattern(
         "unit",
-        re.compile(rf"(?P<number>{_CHINESE_NUMBER_REGEX})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
+        re.compile(rf"(?P<number>{_HAN_NUMBER_REGEX})\s?(?P<unit>{_CHINESE_UNIT})(?![A-Za-z])"),
         lambda match, language: sequence(
-            _read_chinese_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]])
+            _read_han_number(match["number"], language), phrase(_CHINESE_UNITS[match["unit"]])
         ),
     ),
     _EntityPattern(
-        "number", re.compile(_CHINESE_NUMBER_REGEX), lambda match, language: _read_chinese_number(match[0], language)
+        "number", re.compile(_HAN_NUMBER_REGEX), lambda match, language: _read_han_number(match[0], language)
     ),
 )
 """Patterns of entities in Chinese and Japanese texts, in the order in which they are tried."""

@@ -66,7 +66,7 @@ class LanguageWords(NamedTuple):
 
 
 def _build_units(*lines: str) -> dict[str, tuple[str, str]]:
-    """Return units by abbreviation from lines such as "km=kilometer/kilometers"."""
+    """Return readings of units or currencies by abbreviation, from lines such as "km=kilometer/kilometers"."""
     units = {}
     for line in lines:
         names, _, words = line.partition("=")

@@ -54,6 +54,8 @@ def choose_reading_language(language_tag: str) -> str:
 def prepare_text(text: str, language: str, *, is_transcript: bool) -> str:
     """Return `text` with compatible characters, digits and Chinese characters in one form.
 
+    From English texts, sounds of hesitation such as "uhm" are removed.
+
     Args:
         text: text as it is written.
         language: code of the language, without region.
@@ -394,7 +396,7 @@ def _collect_words(parts: Iterable[TextPart]) -> frozenset[str]:
 def _judge_entities(
     expected_parts: list[TextPart], recognized_parts: list[TextPart], edits: list[AlignmentEdit]
 ) -> tuple[EntityScore, ...]:
-    """Return each entity of the text; it is wrong if its words have an error or another entity is inserted there."""
+    """Return the verdict on each entity: wrong if its words have an error, or another entity is inserted beside it."""
     wrong: set[int] = set()
     recognized_words: dict[int, list[str]] = {}
     for index, edit in enumerate(edits):
@@ -428,7 +430,7 @@ def _judge_entities(
 
 
 def _find_parts_beside_insertion(edits: list[AlignmentEdit], index: int) -> list[int]:
-    """Return the parts of the reference that the words before and after an insertion belong to."""
+    """Return the indexes of the parts of the reference to which the words before and after an insertion belong."""
     before = next((one.reference_part_index for one in reversed(edits[:index]) if one.kind != "insertion"), None)
     after = next((one.reference_part_index for one in edits[index + 1 :] if one.kind != "insertion"), None)
     return [part for part in (before, after) if part is not None]

@@ -47,7 +47,7 @@ class AxisTick(NamedTuple):
 
 
 def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_start: float = 0.0) -> AxisScale:
-    """Return a linear axis from `axis_start`, rounded down, to a round number above all `values`.
+    """Return a linear axis from `axis_start`, rounded down, to a round number that no value exceeds.
 
     Args:
         values: the numbers to fit.
@@ -67,7 +67,7 @@ def build_linear_scale(values: Iterable[float], *, tick_count: int = 5, axis_sta
 
 
 def build_log_scale(values: Iterable[float]) -> AxisScale:
-    """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values`."""
+    """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values` above 0."""
     positive = [value for value in values if value > 0] or [1.0]
     bottom, top = (10.0 ** math.floor(math.log10(end)) for end in (min(positive), max(positive)))
     # The factors close to 1 tolerate float errors: 5 * 10**-1 may be a little more than 0.5.
@@ -299,8 +299,8 @@ MAX_LEADER_LINES = 12
 """Up to this number of labels may be away from their points, joined to them by lines: those of all points, else those
 of the Pareto set, else none, because so many lines cannot be followed."""
 MAX_SCATTER_POINTS_WITH_NAMES = 40
-"""Up to this number of points have labels; in a larger crowd, nobody can tell whose a label is, so that all names are
-listed below the plot."""
+"""Largest number of points in a plot with labels. With more points, none has a label, because nobody could tell whose
+it is: all names are listed below the plot."""
 MIN_CIRCLE_RADIUS_PX, MAX_CIRCLE_RADIUS_PX = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one if there is room, in px."""
 MAX_SHARE_COVERED_BY_CIRCLES = 0.3

@@ -120,7 +120,7 @@ def compute_certain_leads(
 
 
 def _round_down_leads(leads: FloatArray, points: FloatArray) -> FloatArray:
-    """Return `leads` rounded down, at least those before a target with `MAX_RANKING_POINTS`, which none exceeds."""
+    """Return `leads` rounded down; none is below the target's points minus `MAX_RANKING_POINTS`, the largest lag."""
     limited: FloatArray = np.floor(np.maximum(leads, points[:, None] - MAX_RANKING_POINTS))
     return limited
 

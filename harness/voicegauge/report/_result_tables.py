@@ -529,7 +529,7 @@ class HeatTable(NamedTuple):
 def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
     """Return a table by language if there are several languages, and tables by category.
 
-    There is a table by category for each language with several categories.
+    There is a table by category for each language with several categories, and for a single language in any case.
     """
     languages = list(dict.fromkeys(one.language for t in targets for one in t.error_rates_by_category))
     tables = []

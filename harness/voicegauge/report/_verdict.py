@@ -248,7 +248,7 @@ def _summarize_prices(targets_with_prices: Sequence[tuple[TargetSummary, float]]
 def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) -> str:
     """Return a sentence with the lowest price and the next higher one, without its full stop.
 
-    The page's script writes the same sentence for another text length.
+    The page's script writes the same sentence for another text length. The targets begin with the cheapest one.
     """
     (cheapest, usd), *others = priced_targets
     text = f"{cheapest.target} costs {_format_price_of_target(cheapest)}"
@@ -261,7 +261,7 @@ def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) 
 
 
 def join_sentences(*sentences: str) -> str:
-    """Join texts into sentences with full stops."""
+    """Join texts as sentences, each with a full stop; empty texts are left out."""
     return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
 
 

@@ -77,8 +77,8 @@ class CoverageRow(NamedTuple):
     total_count: int
     """Number of documented statements."""
     untried_statements: tuple[str, ...]
-    """The documented statuses, job states and constraints, or the rules, that were not tested, each with the reason:
-    "status 429: the service never sent it"."""
+    """The documented statuses, job states and constraints, or the rules, that were not tested, at most
+    `_MAX_UNTRIED_STATEMENTS_SHOWN`, each with the reason: "status 429: the service never sent it"."""
 
 
 class FindingsPage(NamedTuple):
@@ -379,7 +379,7 @@ class CheckAndDriftReports(NamedTuple):
 
 
 NO_CHECK_AND_DRIFT_REPORTS = CheckAndDriftReports()
-"""For a report without saved results."""
+"""No saved results, for a report that shows none."""
 
 
 class TargetCheck(NamedTuple):

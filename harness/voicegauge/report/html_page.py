@@ -400,7 +400,7 @@ HISTORY_FILE_NAME = "history.html"
 COMPARISON_FILE_SUFFIX = "-compared.html"
 """What follows the name of a run in the file name of the page that compares it with the run before."""
 SITE_STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
-"""Files of the style sheet of that list, in order."""
+"""Files of the style sheet of the list of all runs, in order."""
 MAX_TARGETS_SHOWN_PER_RUN = 6
 """Largest number of targets that the entry of a run in the index names."""
 MAX_RUN_ID_CHARACTERS_IN_FILE_NAME = 80

@@ -96,7 +96,10 @@ class JoinedRun(NamedTuple):
 
 
 def join_runs(runs: Sequence[tuple[Path, Run]]) -> JoinedRun | None:
-    """Join runs of different targets into one; `None` if they share a target, or differ in a fact of `_GETTER_BY_FACT`.
+    """Join runs of different targets into one; `None` if they cannot be joined.
+
+    That is so for a single run, for runs that share a target or the id of a sample or that differ in a fact of
+    `_GETTER_BY_FACT`, and for runs with a ramp or an early stop.
 
     Args:
         runs: each run with its folder.
@@ -136,9 +139,10 @@ def list_differing_facts_of_runs(runs: Sequence[Run]) -> list[str]:
 
 
 def _move_audio_paths(samples: Sequence[Sample], old_folder: Path, new_folder: Path) -> list[Sample]:
-    """Return samples whose audio is named relative to a folder above that of their run.
+    """Return samples with the paths of their audio relative to `new_folder`, which contains `old_folder`.
 
-    Audio outside of the folder of its run stays missing: a folder above may have it.
+    A path that leads out of `old_folder` becomes empty, because it may name a file in `new_folder` that is not the
+    audio of the run.
     """
     old_folder = old_folder.resolve()
     prefix = old_folder.relative_to(new_folder)

@@ -164,7 +164,7 @@ def select_random_clips(
 
 
 def _has_playable_audio(sample: Sample) -> bool:
-    """Whether the sample succeeded and has audio; a failed sample is listed as a failure instead."""
+    """Whether the sample succeeded, has audio and is not a warm-up; a failed sample is listed as a failure instead."""
     return sample.audio is not None and sample.failure is None and not sample.is_warmup
 
 
