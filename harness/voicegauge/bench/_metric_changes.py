@@ -81,7 +81,7 @@ class MetricChange(ABC):
 class BoundedChange(MetricChange):
     """A change of which bounds are known for certain, such as that of a price.
 
-    Both are `change` if it is known exactly; they differ if the price depends on usage that is estimated.
+    Both bounds equal `change` if it is known exactly; they differ if the price depends on usage that is estimated.
     """
 
     smallest_change: float
@@ -142,8 +142,8 @@ class EstimatedChange(MetricChange):
         Args:
             values: value of the metric in the baseline and in the run.
             sample_counts: number of samples of both.
-            difference: see the fields of the class, as for the other arguments.
-            standard_error: `None` with too few texts, which the note then says unless it says something else.
+            difference: as the field of the same name.
+            standard_error: `None` with too few texts; the change then has a note that says so, unless `note` is given.
             degrees_of_freedom: of the standard error.
             is_logarithmic: whether the difference is one of logarithms.
             note: how the change was computed, or why it has no standard error.
@@ -295,7 +295,7 @@ class PolledTimeChange(MetricChange):
         return (smallest[0], largest[1]) if smallest and largest else None
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the worsening of the time that is found with `REQUIRED_POWER` even if its `smallest_change` is true.
+        """Return the smallest worsening that is found with `REQUIRED_POWER`, wherever between the polls jobs ended.
 
         It is relative, as `change` is; `None` with too few data, or if no worsening would be found.
 

@@ -57,7 +57,7 @@ MAX_QUOTED_VALUE_CHARACTERS = 500
 
 
 class FailedExchangeQuoter:
-    """Quotes failed exchanges of a run for its report: the first one for each cause of failure. It is thread-safe."""
+    """Quotes failed exchanges of a run: the first per target, kind of failure and HTTP status. It is thread-safe."""
 
     def __init__(self, key_by_provider: Mapping[str, str | None], earlier_samples: Iterable[Sample]) -> None:
         """Prepare to quote exchanges of a run.

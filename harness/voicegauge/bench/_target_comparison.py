@@ -209,11 +209,11 @@ class ComparedTarget(NamedTuple):
     sides_share_sessions: bool = False
     """Whether both sides were measured in the same sessions of one run."""
     compares_voice: bool = False
-    """Whether the target should have the same voice on both sides."""
+    """Whether the voices of both sides are compared, because they should be the same."""
     compares_wrong_audio: bool = True
-    """Whether the audio of both sides was judged in the same way."""
+    """Whether the shares of wrong audio are compared, because the audio of both sides was judged in the same way."""
     compares_steadiness: bool = False
-    """Whether both sides speak texts, so that deliveries of one text can be compared."""
+    """Whether differences between deliveries of one text are compared, because both sides speak texts."""
 
     @property
     def has_delivered_in_baseline(self) -> bool:

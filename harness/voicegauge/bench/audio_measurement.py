@@ -429,7 +429,7 @@ def add_playback_measurements(
 
 
 class StreamSummary(Record, frozen=True, kw_only=True):
-    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
+    """Arrival and simulated playback of streamed audio; medians over samples unless a field says otherwise.
 
     Times are milliseconds from the start of the first submit of a sample; a time is `None` if no sample has it.
     """

@@ -94,7 +94,7 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     character_count: int
     """Number of characters of the texts of all requests."""
     usd: float | None
-    """Expected cost in US dollars; `None` if no document that binds the provider states a price, nor the user."""
+    """Expected cost in US dollars; `None` if neither the user nor a document that binds the provider states a price."""
     credits: float | None
     """Expected cost in the provider's own credits; `None` if no price in credits is known."""
     price_text: str
@@ -514,7 +514,7 @@ class BenchPlanResult(TabularResult, frozen=True, kw_only=True):
     missing_key_variables: dict[str, tuple[str, ...]] = {}
     """Names of environment variables for API keys that are not set, by provider id. Nothing is sent without them."""
     budget_forecast: BudgetForecast | None = None
-    """What becomes of the plan within the budgets that are left; `None` at the emulator."""
+    """Which samples of the plan the remaining budgets pay for; `None` for a plan that is sent to the emulator."""
 
     def build_table(self) -> SummaryTable:
         """Return a table of what the plan costs, with a row for each target."""

@@ -82,7 +82,7 @@ class HistoryValue(Record, frozen=True, kw_only=True):
     """Number of samples; for error rates, of words or characters."""
     unit: HistoryUnit
     left_out_count: Count = 0
-    """Of a voice, the number of further clips, which do not count: wrong ones, and copies of another clip."""
+    """For metrics of a voice, the number of further clips that do not count: wrong ones, and copies of another clip."""
 
     def __post_init__(self) -> None:
         """Reject a value that no run has; the store of a stranger's repository may have one."""

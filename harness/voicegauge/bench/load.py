@@ -204,8 +204,8 @@ def compute_due_times(
 class LoadGate:
     """Lets a number of requests through at a time, and notes when each of them begins.
 
-    Between two requests a slot prepares one and saves another, and sends nothing. There are therefore more slots than
-    requests in flight: the next request is prepared and waits here when one ends.
+    Between two requests, a task saves the result of one and prepares the next, and has nothing in flight. There are
+    therefore more tasks than requests in flight: the next request is prepared and waits here when one ends.
     """
 
     def __init__(self, slot_count: int) -> None:

@@ -166,7 +166,8 @@ def split_requests_in_flight_evenly(total: int, part_count: int) -> list[int]:
 
 
 MAX_TIME_WITHOUT_CALL_S = 120.0
-"""Time without a call from the planning machine, in seconds, after which a worker ends the run: it was killed."""
+"""Time without a call from the planning machine, in seconds, after which a worker ends the run, because that machine
+was probably stopped."""
 
 
 class ContractForWorker(NamedTuple):

@@ -321,7 +321,7 @@ MIN_REQUESTS_PER_STEP = 40
 STEP_REQUESTS_PER_REQUEST_IN_FLIGHT = 4
 """A step sends at least this number of requests, multiplied by the number of requests in flight."""
 MIN_STEP_DURATION_S = {"rate": 4.0, "concurrency": 1.0}
-"""Shortest time for which a step sends requests, in seconds: at a rate, a queue must have time to grow."""
+"""Shortest time, in seconds, for which a step sends requests, by load type: at a rate, a queue needs time to grow."""
 MIN_MEDIAN_LATENCIES_PER_STEP = 8
 """A step sends requests for at least this number of median latencies."""
 MAX_REQUESTS_PER_STEP = 2000

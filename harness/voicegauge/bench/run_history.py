@@ -180,7 +180,7 @@ class NightValue(Record, frozen=True, kw_only=True):
     run_count: int
     """Number of runs of the night."""
     left_out_count: int = 0
-    """Of a voice, the number of further clips, which do not count: wrong ones, and copies of another clip."""
+    """For metrics of a voice, the number of further clips that do not count: wrong ones, and copies of another clip."""
 
 
 class SeriesKey(Record, frozen=True, kw_only=True):

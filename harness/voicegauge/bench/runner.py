@@ -143,7 +143,7 @@ class _PlanRunner:
         if config.retry_ambiguous:  # these are bought again
             for sample_id in earlier_journal_state.ids_with_ambiguous_last_request:
                 self._samples.pop(sample_id, None)
-        self._failed_exchanges = FailedExchangeQuoter(
+        self._exchange_quoter = FailedExchangeQuoter(
             {provider: access.api_key for provider, access in config.access_by_provider.items()},
             self._samples.values(),
         )
@@ -153,7 +153,7 @@ class _PlanRunner:
         self._unsaved: list[_UnsavedDelivery] = []
         self._unsaved_bytes = 0
         self._uploads: dict[str, SpokenUpload] = {}
-        self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
+        self._is_emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
         self._repeatable_purchases = self._find_repeatable_requests()
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
         self._ledger: Ledger | None = None
@@ -162,7 +162,7 @@ class _PlanRunner:
         self._reservation_by_sample: dict[str, Reservation] = {}
         """Reservations for open jobs and for requests that are repeated without a new charge, by sample id."""
         self._requester: DeliveryRequester | None = None
-        self._places: PlaceSender | None = None
+        self._place_sender: PlaceSender | None = None
         if config.max_cost_usd is not None:
             self._open_ledger(config.max_cost_usd)
         has_variable_load = config.arrival_rate is not None or config.ramp_settings is not None
@@ -231,7 +231,7 @@ class _PlanRunner:
                     self._loop_lag.measure_lag(),
                     PlaceSender.open(
                         self._config, self._journal, self._ledgers, self._reservation_by_sample, self._earlier_state
-                    ) as self._places,
+                    ) as self._place_sender,
                 ):
                     for _, session in itertools.groupby(rounds, key=lambda row: row[0].session_number):
                         if not self._stop.requested:
@@ -255,11 +255,11 @@ class _PlanRunner:
             samples=tuple(self._samples[sample_id] for sample_id in planned_ids if sample_id in self._samples),
             spent_usd=state.spent_usd if self._ledger else 0.0,
             is_complete=not self._ids_with_open_job and self._has_sent_plan(planned_ids),
-            is_emulated=self._emulated,
+            is_emulated=self._is_emulated,
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
             ramp=self._ramp_result,
-            workers=self._places.workers if self._places is not None else (),
+            workers=self._place_sender.workers if self._place_sender is not None else (),
             early_stop=self._config.stop_rule.build_early_stop(len(self._samples)) if self._config.stop_rule else None,
         )
 
@@ -322,8 +322,8 @@ class _PlanRunner:
             async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
                 await self._measure_sample_or_request_stop(planned_sample, clients, due_s)
 
-            if self._places is not None:
-                await self._places.measuring_workers.begin_session(
+            if self._place_sender is not None:
+                await self._place_sender.measuring_workers.begin_session(
                     self._config.targets, self._estimate_requests_in_flight()
                 )
             unfinished = (tuple(one for one in row if one.id not in self._samples) for row in rounds)
@@ -334,13 +334,13 @@ class _PlanRunner:
                 remaining = remaining[1:]
 
             async def prepare_connections(request_count: int) -> None:
-                if self._places is None and not self._stop.requested:
+                if self._place_sender is None and not self._stop.requested:
                     await prepare_connections_of_targets(self._config.targets.values(), clients, request_count)
 
             self._load_gate.prepare_connections = prepare_connections
             if self._config.ramp_settings is None:
                 await prepare_connections(self._estimate_requests_in_flight())
-            parts = self._places.split_load(remaining) if self._places is not None else [(remaining, self._config)]
+            parts = self._place_sender.split_load(remaining) if self._place_sender else [(remaining, self._config)]
             await asyncio.gather(*(self._send_rounds(rows, config, send_sample) for rows, config in parts))
 
     async def _send_rounds(self, rounds: Sequence[SampleRound], config: RunConfig, send_sample: SampleSender) -> None:
@@ -435,7 +435,7 @@ class _PlanRunner:
                 times = SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), due_ms, slot_wait_s * 1000)
                 if self._should_stop_sending():
                     return
-                if self._places is not None:
+                if self._place_sender is not None:
                     found = await self._measure_at_place(planned_sample, target, price, due_s, slot_wait_s)
                 else:
                     delivery = await self._request_delivery(planned_sample, target, client, price)
@@ -443,7 +443,7 @@ class _PlanRunner:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
                 await self._save_delivery(planned_sample, target, error.delivery, price, times)
             raise
-        if self._places is not None:
+        if self._place_sender is not None:
             self._add_sample(await run_in_thread(self._write_sample_from_place, planned_sample, found))
         else:
             await self._save_delivery(planned_sample, target, delivery, price, times)
@@ -456,10 +456,10 @@ class _PlanRunner:
         due_s: float | None,
         slot_wait_s: float,
     ) -> MeasuredSample:
-        assert self._places is not None, "only a run on a cluster has places"
+        assert self._place_sender is not None, "only a run on a cluster has places"
         if due_s is not None:  # the way to the worker takes longer than the preparation
             await self._clock.sleep(max(due_s - self._clock.monotonic(), 0.0))
-        return await self._places.measure(
+        return await self._place_sender.measure(
             planned_sample,
             target,
             price_quote,
@@ -477,7 +477,7 @@ class _PlanRunner:
         if sample.audio is not None and audio is not None:
             facts = msgspec.structs.replace(sample.audio, file_path=save_audio(self._folder, audio)[1])
             sample = msgspec.structs.replace(sample, audio=facts)
-        self._emulated |= measured_sample.is_emulated
+        self._is_emulated |= measured_sample.is_emulated
         one = measured_sample
         self._write_sample(sample, one.billing, one.unreadable_charge, has_open_job=one.has_open_job)
         return sample
@@ -522,9 +522,9 @@ class _PlanRunner:
             attempt_count=earlier.histories[sample_id].attempt_count if is_resumed else delivery.submit_count,
             max_lag_ms=max_lag_ms,
             saved_audio=saved_audio,
-            failed_exchange=self._failed_exchanges.quote_exchange_if_cause_is_new(unsaved.target, delivery),
+            failed_exchange=self._exchange_quoter.quote_exchange_if_cause_is_new(unsaved.target, delivery),
         )
-        self._emulated |= any(map(is_emulated, delivery.exchanges))
+        self._is_emulated |= any(map(is_emulated, delivery.exchanges))
         self._write_sample(
             sample, delivery.billing_status, delivery.unreadable_charge, has_open_job=delivery.has_open_job
         )
@@ -535,12 +535,12 @@ class _PlanRunner:
     ) -> None:
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
-            self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
+            self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._is_emulated))
             self._ids_with_open_job.add(sample.id)
         else:
             self._journal.write(
                 SampleFinishedEvent(
-                    sample=sample, billing=billing, unreadable_charge=unreadable_charge, is_emulated=self._emulated
+                    sample=sample, billing=billing, unreadable_charge=unreadable_charge, is_emulated=self._is_emulated
                 )
             )
 

@@ -249,7 +249,7 @@ _CSV_DELIMITERS = (",", ";", "\t")
 """Delimiters of columns. Spreadsheets write semicolons where the comma is the decimal mark."""
 
 
-_TEXT_TABLE_COLUMN_NAMES = TextEntry.__struct_fields__
+_TEXT_ENTRY_FIELD_NAMES = TextEntry.__struct_fields__
 _TextEntriesWithLineNumbers = Iterator[tuple[int, TextEntry]]
 """Texts with the numbers of their lines, which count from 1."""
 
@@ -344,7 +344,7 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _explain_schema_error(error: msgspec.ValidationError) -> str:
     reason, path = _split_schema_error(error)
     key = path.strip(".")
-    known = f"; known: {', '.join(_TEXT_TABLE_COLUMN_NAMES)}" if "unknown field" in reason else ""
+    known = f"; known: {', '.join(_TEXT_ENTRY_FIELD_NAMES)}" if "unknown field" in reason else ""
     return (f"{key} " if key else "") + explain_type_error(reason) + known
 
 
@@ -368,9 +368,9 @@ def _read_table(file: Path, content: str) -> _TextEntriesWithLineNumbers:
 
 def _check_column_names(file: Path, column_names: list[str]) -> None:
     known = (
-        f"the columns are text, and optionally {', '.join(name for name in _TEXT_TABLE_COLUMN_NAMES if name != 'text')}"
+        f"the columns are text, and optionally {', '.join(name for name in _TEXT_ENTRY_FIELD_NAMES if name != 'text')}"
     )
-    unknown = [name for name in column_names if name not in _TEXT_TABLE_COLUMN_NAMES]
+    unknown = [name for name in column_names if name not in _TEXT_ENTRY_FIELD_NAMES]
     if unknown:
         raise DataError(f"{file}:1: unknown column {unknown[0]!r}: {known}")
     if "text" not in column_names:

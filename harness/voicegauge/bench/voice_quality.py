@@ -71,7 +71,7 @@ class QualitySummary(Record, frozen=True, kw_only=True):
     p808: Estimate | None
     """Overall rating by the model of ITU-T P.808."""
     left_out: LeftOutClips = LeftOutClips()
-    """Number of clips that do not count."""
+    """How many clips do not count, by reason."""
 
 
 def predict_run_quality(
@@ -199,14 +199,14 @@ class VoiceSummary(Record, frozen=True, kw_only=True):
     similarity_low: Number | None
     """Lower end of the 95% interval of the mean, by text; `None` if there are too few texts."""
     similarity_high: Number | None
-    """Upper end of the same interval."""
+    """Upper end of the same interval; `None` if there are too few texts."""
     clip_count: Count
     """Number of different clips of the target with enough speech."""
     text_count: Count
     """Number of texts of these clips. The clips of a text count as one value, their mean: they are not
     independent of each other, and may be one recording in several files."""
     left_out: LeftOutClips = LeftOutClips()
-    """Number of further clips, which do not count."""
+    """How many further clips do not count, by reason."""
     other_speaker_count: Count
     """Number of other speakers, who define the similarity 0."""
     explanation: str = ""
@@ -434,7 +434,8 @@ class SteadinessSummary(Record, frozen=True, kw_only=True):
     duration: Estimate | None
     """Difference of the durations of the audio, relative (0.02 is 2%)."""
     pace: Estimate | None
-    """Difference of the paces, relative: of the times from the first to the last sound without the longest pause."""
+    """Difference of the paces, relative. They are compared by the time from the first to the last sound, without the
+    longest pause."""
     pitch: Estimate | None
     """Difference of the median pitches, relative."""
     level_db: Estimate | None

@@ -308,7 +308,7 @@ class _StartedReplay(NamedTuple):
 
 
 _REPLAYS_STASH_KEY = pytest.StashKey[list[_StartedReplay]]()
-"""Key under which a test has the replays that it started, for the hook that judges them after its body."""
+"""Key under which a test item stores the replays that the test started; a hook judges them after the test function."""
 
 
 @pytest.fixture

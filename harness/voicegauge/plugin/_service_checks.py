@@ -208,7 +208,7 @@ def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterato
 
 
 def require_any_key(catalogue: Catalogue, provider_ids: Collection[str]) -> None:
-    """Check that at least one of the providers can be sent requests.
+    """Check that at least one of the providers has all of its keys set; without providers, nothing is checked.
 
     Raises:
         pytest.UsageError: each of the providers needs a key that is not set.

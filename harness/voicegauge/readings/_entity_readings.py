@@ -28,7 +28,7 @@ from voicegauge.readings.spoken_words import (
 MIN_DIGITS_READ_SINGLY = 3
 """Number of digits from which a number may be read digit by digit, such as the number of a room."""
 _LINK_AFTER_SCALE_WORD = {"es": "(de)", "fr": "(de)(d)", "it": "(di)", "pt": "(de)"}
-"""What may be read between "million" and the name of a currency."""
+"""What may be read between "million" and the name of a currency, by language."""
 _ENGLISH_ORDINALS = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth", "nine": "ninth",
     "twelve": "twelfth",
