@@ -71,7 +71,7 @@ def plan_audio_input_cases(
 
 
 def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
-    """Yield an empty set of optional fields, then the fields that make a transcription more detailed, if any."""
+    """Yield no optional fields; for a transcription, then all documented ones that make it more detailed, or none."""
     yield {}
     if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
@@ -117,14 +117,20 @@ def _set_target_of_case(
 
 
 def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
-    """Return the recording to upload, in a format that the operation of `target` accepts."""
+    """Return the recording of one sentence to upload, in a format that the operation of `target` accepts.
+
+    The format is MP3 if the operation accepts it or documents no formats, otherwise the first documented one.
+    """
     limits = target.operation.limits.upload_limits.get(_get_audio_field_name(target))
     formats = limits.accepted_formats if limits is not None else ()
     return load_spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
 def find_uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> bytes | None:
-    """Return the bytes of the recording that `case` uploads; `None` if it uploads no file."""
+    """Return the bytes of the recording that `case` uploads, decoded if they are sent as base64.
+
+    `None` if it uploads no recording, or a text that is not valid base64.
+    """
     body = case.request.body if case.request is not None else None
     location = target.audio_input.request_fields["audio"].location
     file = location.read_body(body) if location.pointer_tokens else body
@@ -168,11 +174,11 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     uploaded_file: UploadedFile
     """The file, not padded yet."""
     rejection_reason: RejectionReason = "invalid"
-    """The reason for which the recording should be rejected if it is not valid."""
+    """The reason for which a service should reject the recording if it is not within the limit."""
     limit_key: str | None = None
     """The key of `x-limits.upload_limits` that the recording tests; `None` if no limit is documented."""
     is_within_limit: bool = False
-    """Whether the recording is within the limit that it tests."""
+    """Whether the recording is within the limit that it tests; false if it tests no documented limit."""
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
     is_audio: bool = True
@@ -207,7 +213,7 @@ def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool)
     """Return the recordings to upload for one set of limits.
 
     Recordings of kinds that no document mentions are only among them if the upload is a voice sample. For other uploads
-    they would prove little.
+    they would prove little. A recording above the size limit is left out unless it tests that limit.
     """
     voice = _load_recording(is_voice_sample=is_voice_sample)
     decoded = _decode_recording(is_voice_sample=is_voice_sample)
@@ -293,7 +299,10 @@ def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: Uploa
 def _iterate_duration_variants(
     decoded_recording: DecodedAudio, upload_limits: UploadLimits, *, is_voice_sample: bool
 ) -> Iterator[UploadVariant]:
-    """Yield WAV files at and near the documented limits of the duration, and one that is far too short or too long."""
+    """Yield WAV files at and near the documented limits of the duration, and a very short one.
+
+    For a voice sample, a very long one follows. Files that reach the size limit are left out.
+    """
     # Duration in seconds, key of the limit that it tests or `None`, and whether it is within that limit.
     durations = [
         (
@@ -444,7 +453,10 @@ def build_padded_request(case: ConformanceCase) -> RequestParts | None:
 
 
 def _pad_wav(wav_file: UploadedFile, size_bytes: int) -> UploadedFile:
-    """Return a WAV padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
+    """Return a WAV padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips.
+
+    The data of the result ends before the zeros, whose number is its `padding_bytes`.
+    """
     wav = wav_file.data
     # Neither length includes the 8 bytes of its own chunk header.
     riff_length, junk_length = (

@@ -37,7 +37,7 @@ MAX_SENT_TEXT_CHARACTERS = 10_000
 """Number of characters in the longest valid text that is sent. Its speech, which may cost money, lasts about ten
 minutes."""
 _LONG_TEXT_CHARACTERS = 1_000
-"""Number of characters above which a text takes a minute to speak."""
+"""Number of characters above which a text takes longer than a minute to speak."""
 UNUSUAL_TEXT_BY_DESCRIPTION: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
     "of only white space": " \t ",
@@ -60,6 +60,8 @@ UNUSUAL_TEXT_BY_DESCRIPTION: dict[str, str] = {
 
 def plan_body_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     """Yield cases for boundary values of the body's schema, for missing required fields, and for documented bodies.
+
+    Yield nothing if the media type of the body is not documented, or if the body does not fit its schema.
 
     Args:
         operation: the operation that is called.
@@ -142,7 +144,7 @@ def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield `request` in every documented media type, and in each media type once without each optional field."""
+    """Yield `request` in every documented media type in which it is valid, and there once without each optional field."""
     operation = target.operation
     for media in operation.request_media.values():
         same = RequestParts(
@@ -239,8 +241,8 @@ def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bo
     """Whether `target` should accept any value that fits the schema at the path of `boundary_value`.
 
     The result is false for a field that names something that must exist (a voice, a model, a URL to fetch), for the
-    constants of the target, and for a text that is longer than `MAX_SENT_TEXT_CHARACTERS` or than the smallest account
-    plan allows.
+    constants of the target, for a text with markup, and for a text that is longer than `MAX_SENT_TEXT_CHARACTERS` or
+    than the smallest account plan allows.
     """
     if any(location.pointer_tokens == boundary_value.body_path for location in target.target_spec.request_constants):
         return False
@@ -320,7 +322,7 @@ def _refers_to_account_resource(operation: Operation, request: RequestParts) -> 
 
 
 def plan_unusual_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield a case for each of the `UNUSUAL_TEXT_BY_DESCRIPTION`.
+    """Yield a case for each text of `UNUSUAL_TEXT_BY_DESCRIPTION`; nothing if the text is not sent in the body.
 
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
     not respond with a server error.

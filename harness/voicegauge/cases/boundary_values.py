@@ -36,8 +36,8 @@ _TEXT_BY_FORMAT_KEYWORD = {
 def find_fitting_value(schemas: Schemas, schema: Any, field_name: str = "") -> Any:
     """Return a value that fits `schema`, or `MISSING` if none is found. A text for a field named `language` is "en".
 
-    A generated value satisfies bounds, enumerations and required properties. For a schema with `pattern`, only examples
-    and defaults are tried, because no value is generated from a pattern.
+    A generated value satisfies bounds, enumerations and required properties. For a schema with `pattern`, only its
+    documented values (example, default, `const`, `enum`) are tried: no value is generated from a pattern.
     """
     schema, _ = schemas.resolve_reference(schema)
     value = _find_fitting_value(schemas, schema)
@@ -164,7 +164,7 @@ def list_boundary_values(
         schemas: the schemas of the contract, which resolve references.
         schema: the schema of the value at `body_path`.
         schema_pointer: JSON pointer to the schema in the contract.
-        body_path: keys and indexes of the value in the body, outermost first.
+        body_path: keys and indexes of the value in the body, outermost first; empty for the whole body.
     """
     schema, schema_pointer = schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
@@ -210,7 +210,7 @@ def _describe_field(body_path: tuple[str, ...]) -> str:
 def _list_nested_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
-    """Yield the boundary values of the properties and list items of a schema.
+    """Yield the boundary values of the properties and list items of a schema, except null for an optional property.
 
     Args:
         schemas: resolves the references in the schema.

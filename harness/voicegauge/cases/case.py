@@ -67,7 +67,7 @@ class SocketScenario(Record, frozen=True, kw_only=True):
     kind: SocketScenarioKind
     format_name: str | None = None
     """Name of the second audio format of a `format` scenario, or of the audio format in which a recording is
-    streamed."""
+    streamed; `None` for other scenarios."""
     interruption_count: int = 0
     """Number of turns that are cancelled in an `interruptions` scenario, each followed by another turn."""
     turn_count: int = 0
@@ -119,7 +119,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     expected_response: ExpectedResponse
     """The response that follows from the contract, and what is special about the request."""
     request: RequestParts | None = None
-    """The request of a single call; `None` for a delivery."""
+    """The request of a single call, or the first one of a lifecycle; `None` for other cases, such as a delivery."""
     speech_request: SpeechRequest | None = None
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
@@ -133,7 +133,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     companion_request: SpeechRequest | None = None
-    """The speech of the companion, requested at the same moment as `speech_request`; `None` without a companion."""
+    """The speech of a second delivery, the companion, that is requested at the same moment; `None` without one."""
     expects_job_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     calls_billable_operation: bool = False
@@ -156,7 +156,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
     @property
     def first_request_count(self) -> int:
-        """Number of requests that are sent without waiting for a response: 2 if a delivery has a companion."""
+        """Number of requests with which the case begins: 2, sent at the same moment, if it has a companion, otherwise 1."""
         return 1 if self.companion_request is None else 2
 
     @property
@@ -192,7 +192,7 @@ class SkippedCase(Record, frozen=True, kw_only=True):
     id: str
     """Id that the case would have."""
     skip_reason: str
-    """Why the case could not be planned, in one line."""
+    """Why the case could not be planned or must not be sent, in one line."""
 
 
 def build_operation_name(operation: Operation) -> str:
@@ -214,7 +214,7 @@ def build_case(
         operation: the operation that is called.
         expected_response: the response that the case should get.
         target_name: name of the target within the provider; `None` for a case without a target.
-        id_prefix: first part of the id; by default <provider>/<operation id>.
+        id_prefix: first part of the id; `None` for <provider>/<operation id>.
         other_fields: values of other fields of `ConformanceCase`, by field name.
     """
     return ConformanceCase(

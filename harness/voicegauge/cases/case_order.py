@@ -152,19 +152,19 @@ class CoveredFieldValues(NamedTuple):
     field_values: Sequence[FieldNameAndValue]
     """Each field of any request to the operation, with its value in this one."""
     pairs_of_field_values: Sequence[object]
-    """Each pair of different `field_values`; for undocumented input, one key of the input instead."""
+    """Each pair of different `field_values`; for undocumented input, one key that identifies it instead."""
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
     """Return `cases` in the order in which they are sent.
 
     The order is that of `DESCRIPTION_BY_TURN`. Requests that should be rejected keep the order of `cases`: they are
-    free, but may reserve more than is left of a budget. The deliveries between single requests are the first one for
-    each operation and compared parameter, except the format, which the metamorphic rules need.
+    free, but may reserve more than is left of a budget. The deliveries between single requests, which the
+    metamorphic rules need, are the first one for each operation and compared parameter, except the format.
 
     Args:
         cases: the cases as planned, by operation.
-        max_billable_requests: largest number of billable requests to keep; `None` to keep all.
+        max_billable_requests: largest number of billable requests to keep; `None` to keep all. Free cases are all kept.
     """
     by_turn: dict[SendingTurn, list[ConformanceCase]] = {turn: [] for turn in get_args(SendingTurn)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
@@ -293,9 +293,10 @@ def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str],
 
 
 def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
-    """Return the values of a request by name, wherever they are sent; a field of the body hides an equal header.
+    """Return the values in the query, headers and body of a request by name, and its media type as "(type)".
 
-    The result is empty if there is no request (`None`), as for a delivery.
+    A field of the body hides a header or query parameter with the same name. Parameters in the path are left out. The
+    result is empty if there is no request (`None`), as for a delivery.
     """
     if request is None:
         return {}

@@ -430,7 +430,9 @@ def _iterate_non_speech_operation_cases(
 def _plan_wrong_names_and_keys(
     operation: Operation, audio_input_cases: Sequence[ConformanceCase | SkippedCase], *, has_optional_key: bool
 ) -> Iterator[ConformanceCase]:
-    """Yield the first upload to an operation with a model that does not exist, and with a wrong key.
+    """Yield the first upload to an operation with a model that does not exist and, if keys are optional, a wrong key.
+
+    Yield nothing if none of the cases is an upload that is in every plan.
 
     Args:
         operation: the operation with `x-transcription` or `x-conversion`.

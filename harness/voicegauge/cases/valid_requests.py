@@ -126,12 +126,12 @@ def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
 def build_minimal_request(operation: Operation, media_type: MediaType | None = None) -> RequestParts | None:
     """Return a request with only the required body fields, for an operation without targets.
 
-    A file field contains the bundled recording, and required headers have their documented value. If no valid value is
-    known for a required field, the body is the first valid example; without one the result is `None`.
+    A file field contains the bundled recording, and required headers have their documented value. If no valid body
+    can be built in this way, it is the first valid JSON example; without one the result is `None`.
 
     Args:
         operation: the operation to call.
-        media_type: the media type of the body; the first documented one by default.
+        media_type: the media type of the body; `None` for the first documented one, or no body if there is none.
     """
     media_type = media_type or next(iter(operation.request_media.values()), None)
     if media_type is None:
@@ -151,7 +151,7 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
 
 
 def _build_documented_request(operation: Operation, media_type: MediaType) -> RequestParts | None:
-    """Return a request with the first documented example that fits the schema; `None` if there is none."""
+    """Return a request with the first example that fits the schema; `None` without one, and for bodies other than JSON."""
     if not is_json(media_type.name):
         return None  # an example cannot contain a file
     requests = (
@@ -230,7 +230,13 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
 
 
 def _find_missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
-    """Return values for the required parameters that are missing in `request`, by location."""
+    """Return values for the required parameters that are missing in `request`, by <message part>.<name>.
+
+    Cookies are left out.
+
+    Raises:
+        UsageError: no value is known for a missing parameter.
+    """
     given = {
         "path": request.path_parameters,
         "query": request.query_parameters,
@@ -290,7 +296,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     """Convert a body to the JSON value that is validated against its schema.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
-    per byte. An empty list is not sent.
+    per byte. An empty list, which is not sent, is left out. A body that is no form is returned unchanged.
     """
     from voicegauge.transport.body_encoding import join_form_field_lists, list_field_values
 
@@ -314,13 +320,17 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
 
 
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
-    """Whether the body of `request` fits the schema of its media type, if that is documented for `operation`."""
+    """Whether the body of `request` fits the schema of its media type; true if `operation` does not document that type."""
     media = operation.request_media.get(request.media_type or "")
     return media is None or media.is_valid(convert_to_json_body(media, request.body))
 
 
 def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any) -> RequestParts:
-    """Return `request` with `value` at `body_path` of its body; `MISSING` removes what is there."""
+    """Return a copy of `request` with `value` at `body_path` of its body; `MISSING` removes what is there.
+
+    Raises:
+        ValueError: `body_path` leads through a value that cannot contain others, such as a text.
+    """
     body = copy.deepcopy(request.body)  # the requests of a plan share their unchanged values
     if value is MISSING:
         parent = read_pointer(body, body_path[:-1])

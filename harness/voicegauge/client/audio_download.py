@@ -204,7 +204,7 @@ async def fetch_audio(
         source_exchange_index: the index of `source_exchange` in the log.
 
     Raises:
-        DeliveryFailedError: there is no audio, or it could not be downloaded.
+        DeliveryFailedError: there is no audio, it could not be downloaded, or it contains the API key.
     """
     response, connection = source_exchange.exchange.response, exchange_log.connection
     declared_media_type = source_exchange.read_response_text(response_audio.media_type_location)
@@ -357,7 +357,7 @@ class FetchedAudio(NamedTuple):
     exchanges: tuple[Exchange, ...]
     """The exchanges that downloaded the files."""
     failure: Failure | None = None
-    """The reason why a file could not be downloaded; `audio_files` then has the files before it. `None` without one."""
+    """The reason why a file could not be downloaded; `audio_files` then has the files before it. `None` if all were."""
 
 
 async def fetch_response_audio(

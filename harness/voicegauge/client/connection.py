@@ -49,9 +49,9 @@ class KeyDestinations(NamedTuple):
     unencrypted_server_urls: tuple[str, ...]
     """Those of `server_urls` that are on another machine and do not use TLS."""
     is_key_set: bool
-    """Whether the variable of the key has a key."""
+    """Whether the environment variable of the key is set to more than spaces."""
     is_key_blank: bool
-    """Whether the variable of the key is set, but has nothing but spaces."""
+    """Whether the environment variable of the key is set, but only to spaces."""
 
     def describe(self) -> str:
         """Return one line with the provider, the variable of its key, and the servers.
@@ -109,7 +109,7 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
 
 
 ALLOWED_KEYS_VARIABLE = "VOICEGAUGE_ALLOW_KEYS"
-"""Environment variable with pairs that the user allows, separated by spaces."""
+"""Environment variable with the pairs of a key's variable and a host that the user allows, separated by spaces."""
 _VARIABLE_AND_HOST_PATTERN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 """Matches the name of an environment variable, "=", and a host, with its port if it is not the usual one."""
 
@@ -134,7 +134,7 @@ def read_permitted_key(
 ) -> ClientKey | None:
     """Check that the API key of a provider may go to the hosts that will receive it, and return it.
 
-    `None` if the key is optional and not set; see `read_client_key`.
+    Return `None` if the key is optional and not set; see `read_client_key`.
 
     Raises:
         MissingKeyError: the key, or a value that is sent along with it, is not set.

@@ -419,7 +419,9 @@ class JobPoller:
         self._last_response = "no poll was sent"
 
     async def poll_until_done(self, status_request: Request, *, poll_immediately: bool) -> ParsedExchange:
-        """Send the status request `status_request` until the job has succeeded, and return the last exchange.
+        """Send `status_request` again and again until the job has succeeded, and return the last exchange.
+
+        With `poll_immediately`, there is no wait before the first poll.
 
         Raises:
             DeliveryFailedError: the job failed, did not end in time, or is in an undocumented state.

@@ -125,6 +125,7 @@ def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key.
 
     Some providers need further values along with the key, such as a user id. `key` is sent in place of a missing one.
+    The result is empty if no requirement uses a key.
     """
     return _build_credentials_from_values(operation, tuple(read_values_by_variable(operation.contract, key).items()))
 
@@ -191,7 +192,7 @@ class _ComputedCredentialScheme(NamedTuple):
 
 
 class _AccessToken(NamedTuple):
-    """An OAuth 2 access token, and the time on the clock at which it expires."""
+    """An OAuth 2 access token, and the time on the clock when it is to be replaced, shortly before the service's expiry."""
 
     access_token: str
     expires_at_s: float

@@ -33,7 +33,7 @@ from voicegauge.model.price import format_price_usd
 
 
 MAX_ROUNDING_MICRO_USD = 1
-"""Difference between a reported charge and the reserved price, in millionths of a dollar, that is due to rounding."""
+"""Largest excess of a charge over its price, in millionths of a dollar, that is taken for a difference of rounding."""
 
 
 def is_overcharge(price_micro_usd: int, charged_micro_usd: int) -> bool:
@@ -369,9 +369,9 @@ class Settlement:
         self.status = BillingStatus.NOT_SENT
         """Whether the request is charged, as far as is known."""
         self.charged_usd: float | None = None
-        """The charge that the provider reported, in dollars."""
+        """The charge that the provider reported, in dollars; `None` if it reported none."""
         self.charged_credits: float | None = None
-        """The charge that the provider reported, in its own credits."""
+        """The charge that the provider reported, in its own credits; `None` if it reported none."""
         self.unreadable_charge: str | None = None
         """The implausible charge that a response states, in words; `None` if there is none."""
         self._largest_charge: _ReportedCharge | None = None

@@ -43,11 +43,11 @@ class ModelAndVoiceNames(NamedTuple):
     model_names: tuple[str, ...] = ()
     voice_names: tuple[str, ...] = ()
     missing_operation_ids: tuple[str, ...] = ()
-    """Ids of the operations that would list voices but that the server does not have."""
+    """Ids of the operations that should list voices, but of which the server returned no voices."""
 
 
 async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAndVoiceNames:
-    """Return the models and voices of a self-hosted server.
+    """Return the models of a self-hosted server, and the voices of its first list that has any.
 
     Raises:
         MissingKeyError: the server requires a key, and none is set.
@@ -179,7 +179,8 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     Only a server whose lists of models and voices are empty or cannot be read is checked.
 
     Raises:
-        UsageError: the server does not have the operation. The message names the base URL under which it does.
+        WrongBaseUrlError: the server has the operation under another base URL, which the message names.
+        UsageError: the server does not have the operation.
     """
     operation = next(one for one in connection.contract.operations.values() if any(one.targets))
     documented_request = connection.build_request(operation, RequestParts())

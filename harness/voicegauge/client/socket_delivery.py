@@ -1,10 +1,10 @@
 """Speaks texts or streams recordings over WebSockets as deliveries, so that they are measured beside those over HTTP.
 
 A connection stays open for the next text, as a voice agent keeps it. The times of a delivery count from its first text:
-the handshake is apart, and so are earlier turns. A turn can be interrupted, as the user of a voice agent does.
+the handshake and earlier turns are left out. A turn can be interrupted, as the user of a voice agent does.
 
 Each recording has a connection of its own. Times count from the moment at which its first sample would have been
-spoken: the handshake is apart.
+spoken: the handshake is left out.
 """
 
 from __future__ import annotations
@@ -299,7 +299,7 @@ class SocketDeliveries:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close the connections that no turn uses."""
         for sessions in self._idle_by_target.values():
             for session in sessions:
                 with contextlib.suppress(TransportError):

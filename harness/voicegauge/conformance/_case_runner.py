@@ -480,7 +480,7 @@ class CaseRunner:
             self.service.case_journal.record_case_finished(case.id, no_verdict_reason, judgement)
 
     def must_stop_after_error(self, error: Exception) -> bool:
-        """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
+        """Count `error`; return whether it and those just before it mean that the service does not respond any more."""
         # A service whose responses break off responds: each such request has a finding of its own.
         if not isinstance(error, UnreachableError | TimedOutError) or isinstance(error, IncompleteResponseError):
             self._note_service_reached()

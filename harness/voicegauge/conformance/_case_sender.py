@@ -193,7 +193,7 @@ class CaseSender:
             provider=case.provider,
             operation=case.operation,
             request=self._client.build_request(
-                operation, _build_call(case), key=API_KEY_BY_VALIDITY[case.api_key_validity]
+                operation, _build_request_of_call(case), key=API_KEY_BY_VALIDITY[case.api_key_validity]
             ),
             response=Response(status=error.status, headers=error.headers),
         )
@@ -432,7 +432,7 @@ class CaseSender:
         return self._send_request(
             case,
             self._contract.find_operation(case.operation),
-            _build_call(case),
+            _build_request_of_call(case),
             key=API_KEY_BY_VALIDITY[case.api_key_validity],
             price_usd=self._compute_price_usd(case),
             earlier_idempotency_key=earlier_key,
@@ -464,7 +464,7 @@ class CaseSender:
             server_name: name (`x-name`) of another server than that of the operation; `None` for that of the operation.
             earlier_idempotency_key: the idempotency key of an earlier request that this one repeats; `None` for a new
                 request.
-            usage_priced_request: the request, if its price depends on the usage that the response reports.
+            usage_priced_request: the request, if its price depends on the usage that the response reports; else `None`.
 
         Returns:
             All exchanges. The one to judge is the last.
@@ -580,7 +580,7 @@ class CaseSender:
         return self._contract.targets.get(case.target_name) if case.target_name else None
 
 
-def _build_call(case: ConformanceCase) -> RequestParts:
+def _build_request_of_call(case: ConformanceCase) -> RequestParts:
     """Return the request of a case that is a single call."""
     request = build_padded_request(case)
     assert request is not None, "a single call has a request"

@@ -1,4 +1,4 @@
-"""Searches violations with random sequences of job operations.
+"""Searches for violations with random sequences of job operations.
 
 A step is "submit", or a word and the number of a job, counted from 1: "poll 2", "late 1" (a poll after a long pause),
 "expired 1" (a poll after the documented time for which a job can be polled), "cancel 1", "unknown 1" (a poll with an
@@ -68,7 +68,7 @@ class _AcceptedJob:
     id: str
     """The id in the response to the submit."""
     status_parameters: dict[str, object]
-    """Parameters of the status operation."""
+    """Parameters of a request to the status operation about this job, by name."""
     submit_time_s: float
     """Time on the client's clock just before the submit was sent."""
     poll_calls: list[Call] = field(default_factory=list)
@@ -191,7 +191,7 @@ class StatefulJobs:
         return (await self._runner.send_and_judge(case, list_subjects)).findings
 
     def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
-        """Return the job that the response to a submit describes; `None` if the response contains no usable id."""
+        """Return the job that a submit started; `None` if it was rejected, or has no id with which the job can be polled."""
         job_id = submit_call.parsed_exchange.read_response_text(self._spec.submit_response.job_id_location)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None

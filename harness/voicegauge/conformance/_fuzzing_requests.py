@@ -1,4 +1,4 @@
-"""Searches violations with random requests."""
+"""Searches for violations with random requests."""
 
 from __future__ import annotations
 

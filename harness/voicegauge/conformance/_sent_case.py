@@ -277,7 +277,7 @@ def _read_audio_of_call(call: Call, response_audio: ResponseAudio) -> bytes:
 
 
 def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
-    """Return the audio in a JSON response; empty if there is none, or if it is not valid base64."""
+    """Return the base64 audio in a JSON response; empty if there is none, for a data URL, and if it is not valid."""
     text = call.read_response_value(response_audio.location)
     if not isinstance(text, str) or text.startswith("data:"):
         return b""
@@ -385,7 +385,7 @@ def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
 def _is_audio_reported_ready(
     submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None
 ) -> bool:
-    """Whether the service reports that the audio is ready: by the end of the job, or else by accepting the submit.
+    """Whether the service reports that the audio is ready: by the success of the job or, without jobs, of the submit.
 
     Args:
         submit_call: the call that requested the audio; `None` if it was not observed.

@@ -339,7 +339,7 @@ class SpeechSocketSender(SocketCaseSender[SocketTarget]):
         flushed_part: str | None = None,
         audio_format: SocketFormat | None = None,
     ) -> SocketTurn | None:
-        """Speak a text in a turn; `None` if the connection was rejected.
+        """Speak a text in a turn, wait for its end, and return it; `None` if the connection was rejected.
 
         Args:
             text: the text.

@@ -148,6 +148,8 @@ def judge_documented_examples(
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
     """Judge every documented example, and yield its exchange and findings.
 
+    Rules about headers are not applied, because documents show bodies only.
+
     Args:
         contract: the contract.
         rules: the rules to apply, by id; `None` for all rules.
@@ -322,7 +324,8 @@ def _iterate_recorded_subjects(
 ) -> Iterator[SocketSubject]:
     """Yield the spoken turns of a connection, or its transcription as a whole, whose right words are not known.
 
-    `is_of_case`: whether a check sent the texts, so that their language is known and each turn must be complete.
+    `is_of_case`: whether a check sent the texts, so that their language is known. Otherwise turns with an error, and
+    those whose end may have come after the recording, are left out.
     """
     if connection.target.spec.transcribes:
         yield TranscribedConnection(connection.target, connection.traffic, None, MAX_TURN_WAIT_S)

@@ -88,7 +88,7 @@ class PricedPlan(TabularResult, frozen=True, kw_only=True):
     target_ids: tuple[str, ...]
     """Ids of the planned targets."""
     cases: tuple[PricedCase, ...]
-    """The cases, in the order in which a limit of requests or of money keeps them, whatever their provider."""
+    """The cases of all providers; a limit of requests or of money keeps the first ones."""
     skipped_cases: tuple[SkippedCase, ...] = ()
     """Cases that cannot be planned."""
     targets_without_delivery: tuple[str, ...] = ()
@@ -506,7 +506,7 @@ def fit_plan_to_budgets(
 
 
 def _convert_price_to_micro_usd(case: PricedCase) -> int:
-    """Return what a case costs if its response is as expected, in millionths of a dollar; 0 if that is not known."""
+    """Return what a case costs if its response is as expected, in micro-dollars; 0 if it is free or not known."""
     return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
 
 

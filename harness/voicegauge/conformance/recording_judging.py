@@ -383,7 +383,11 @@ def _require_request_of_operation(contract: Contract, exchange: Exchange) -> Non
 def parse_call(
     contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({})
 ) -> Call | None:
-    """Return an exchange as a call; `None` for a WebSocket, and for a download that no document describes."""
+    """Return an exchange as a call; `None` for a WebSocket, and for a download that no document describes.
+
+    Raises:
+        DataError: the contract does not have the operation of the exchange.
+    """
     operation = contract.operations.get(exchange.operation)
     if operation is None:
         if exchange.operation == DOWNLOAD_OPERATION or exchange.socket is not None:

@@ -222,7 +222,7 @@ class _JobConversation:
 
     def __init__(self, *, has_target: bool) -> None:
         self.has_target = has_target
-        """Whether the contract has the target that the job was started for. No exchanges of another job are kept."""
+        """Whether the contract has the target that the job was started for. If not, its exchanges are not kept."""
         self.exchanges: list[Exchange] = []
         self.calls: list[Call] = []
         self.reported_findings: set[tuple[str, str]] = set()
@@ -374,7 +374,7 @@ class TrafficJudge:
         return self._checkers[Provenance.EMULATED if any(map(is_emulated, exchanges)) else Provenance.LIVE]
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:
-        """Return the number of the job to which `exchange` belongs; `None` if it belongs to none."""
+        """Return the number of the job to which `exchange` belongs, a new one for a submit; `None` if it belongs to none."""
         job_number = self._conversation_index.find_conversation_number(exchange)
         if job_number in self._open_jobs:
             return job_number
@@ -520,7 +520,7 @@ MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
 def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
     """Read settings and then exchanges from `exchange_stream` until its end, and write the result of each exchange.
 
-    The report is written last. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
+    The first record says whether judging can begin, and the last one has the report. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
     are judged anyway, so that the recording is complete.
     """
     try:

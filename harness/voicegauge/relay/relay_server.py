@@ -157,7 +157,7 @@ class SocketRelay:
         await self._send({"type": "websocket.http.response.body", "body": connection.rejection_body})
 
     def _note_service_message(self, message: SocketMessage) -> None:
-        """Note a message of the service, in the callback of the socket."""
+        """Queue a message of the service for the client, and read no more of them above `MAX_WAITING_BYTES`."""
         self._captured_messages.add_message(message)
         self._waiting_bytes += len(message.data)
         self._waiting_messages.put_nowait(message)

@@ -51,7 +51,7 @@ class CapturedBodyLimit:
         self._lock = threading.Lock()
 
     def reserve(self, size_bytes: int) -> bool:
-        """Reserve `size_bytes` of memory, and return whether there was enough."""
+        """Reserve `size_bytes` of the memory for all bodies, and return whether there was enough."""
         with self._lock:
             if size_bytes > self._free_bytes:
                 return False
@@ -184,9 +184,9 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
     not_recorded_reason: str | None = None
     """Why the exchange was not recorded; `None` if it was, or if no recording is written."""
     startup_error: str | None = None
-    """Why judging cannot begin: one line."""
+    """Why judging cannot begin, in one line; `None` if it can."""
     report: CheckReport | None = None
-    """The report of all exchanges; only in the last message."""
+    """The report of all exchanges, in the last record; `None` in those before it."""
 
 
 class ProxyReport(Record, frozen=True, kw_only=True):
@@ -205,7 +205,8 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     request_count: int
     """Number of requests that clients sent."""
     failure_count_by_reason: dict[str, int] = {}
-    """Number of requests without a response of the service, by reason. The client got status 502 from the proxy."""
+    """Number of requests without a response of the service, by reason. The client got status 502 or, after a timeout,
+    504 from the proxy."""
     unjudged_count_by_reason: dict[str, int] = {}
     """Number of requests that passed but were not judged, by reason, such as a body above the limit."""
     undocumented_request_count_by_operation: dict[str, int] = {}
@@ -478,7 +479,7 @@ class TrafficMonitor(RelayObserver):
         When it ends, the remaining exchanges are judged; Ctrl-C skips them.
 
         Raises:
-            VoicegaugeError: judging cannot begin.
+            UsageError: judging cannot begin.
         """
         with _run_judge_process() as (exchange_stream, result_stream):
             write_record(exchange_stream, settings)

@@ -38,8 +38,8 @@ def decode_body(
 ) -> bytes:
     """Return `body` without its content encodings.
 
-    A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged, because it is
-    a defect of the provider, which the checks report.
+    A body that cannot be decoded is returned unchanged, because that is a defect of the provider, which the checks
+    report. So is one with another encoding than those below, or with more than `MAX_CONTENT_CODINGS` encodings.
 
     Args:
         body: the body as it was received.

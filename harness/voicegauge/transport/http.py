@@ -75,8 +75,8 @@ def sign_for_aws(request: Request, *, access_key_id: str, secret_key: str, regio
 
 
 SEND_NOT_BEFORE_S: ContextVar[float | None] = ContextVar("send_not_before_s", default=None)
-"""Time of the event loop before which a task sends no request. The task prepares the request, such as its body, before
-that time."""
+"""Time of the event loop before which a task does not send its next request, which it prepares earlier; `None` for no
+such time. It applies to one request, and is then reset."""
 
 
 MAX_BODY_BYTES = 64 * 2**20

@@ -495,7 +495,7 @@ class ConnectionPools:
 
     @contextlib.asynccontextmanager
     async def lend(self, key: ConnectionPoolKey, timeout_s: float) -> AsyncIterator[httpcore.AsyncConnectionPool]:
-        """Lend a pool to one request, which must have ended when the context ends.
+        """Lend a pool to one request, which must have ended when the context ends. An error in it closes the pool.
 
         Raises:
             httpcore.PoolTimeout: all connections were in use for `timeout_s` seconds.

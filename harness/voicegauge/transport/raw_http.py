@@ -337,8 +337,7 @@ STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
 after which it closes its connection."""
 
 MAX_PROXY_CONNECTIONS = 1000
-"""Maximum number of open connections through a proxy that the environment names. It equals the limit of
-the voicegauge server that receives the requests to be forwarded."""
+"""Maximum number of open connections through a proxy that the environment names. Further requests wait for one."""
 
 
 class StreamedRequest(NamedTuple):
