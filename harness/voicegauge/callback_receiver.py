@@ -28,6 +28,7 @@ from voicegauge.model.exchange import ReceivedCallback, Request
 
 
 MAX_STORED_CALLBACKS = 10_000
+"""Maximum number of callbacks that are stored, to all URLs together."""
 MAX_STORED_CALLBACK_BYTES = 64 * 1024 * 1024
 """Maximum memory of all callbacks together, as `estimate_callback_bytes` estimates it."""
 MAX_CALLBACKS_PER_URL = 1000
@@ -121,7 +122,9 @@ def estimate_callback_bytes(callback: ReceivedCallback) -> int:
 MAX_CALLBACK_BODY_BYTES = 1024 * 1024
 """Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
 CALLBACK_CHECK_INTERVAL_S = 0.01
+"""Seconds between two looks for new callbacks while a caller waits for one."""
 DEFAULT_CALLBACK_TIMEOUT_S = 10.0
+"""Seconds for which `wait_for_next_callback` waits by default."""
 
 _AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]

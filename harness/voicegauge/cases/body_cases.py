@@ -144,7 +144,7 @@ def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield `request` in every documented media type in which it is valid, and there once without each optional field."""
+    """Yield `request` in each documented media type where it is valid, and there once without each optional field."""
     operation = target.operation
     for media in operation.request_media.values():
         same = RequestParts(

@@ -156,7 +156,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
     @property
     def first_request_count(self) -> int:
-        """Number of requests with which the case begins: 2, sent at the same moment, if it has a companion, otherwise 1."""
+        """Number of requests with which the case begins: 2 at the same moment if it has a companion, otherwise 1."""
         return 1 if self.companion_request is None else 2
 
     @property

@@ -151,7 +151,10 @@ def build_minimal_request(operation: Operation, media_type: MediaType | None = N
 
 
 def _build_documented_request(operation: Operation, media_type: MediaType) -> RequestParts | None:
-    """Return a request with the first example that fits the schema; `None` without one, and for bodies other than JSON."""
+    """Return a request with the first example that fits the schema.
+
+    `None` without one, and for bodies other than JSON.
+    """
     if not is_json(media_type.name):
         return None  # an example cannot contain a file
     requests = (
@@ -320,7 +323,10 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
 
 
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
-    """Whether the body of `request` fits the schema of its media type; true if `operation` does not document that type."""
+    """Whether the body of `request` fits the schema of its media type.
+
+    True if `operation` does not document that type.
+    """
     media = operation.request_media.get(request.media_type or "")
     return media is None or media.is_valid(convert_to_json_body(media, request.body))
 

@@ -488,6 +488,7 @@ class ProviderConnection:
             max_total_s: limit for the whole exchange in seconds; `None`, or a longer one, leaves that of the transport.
 
         Raises:
+            UsageError: the service that issues access tokens rejects the credentials.
             TransportError: there was no response.
         """
         observer = self._traffic_observer

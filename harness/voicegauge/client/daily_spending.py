@@ -164,6 +164,7 @@ class DailyBudget:
         """Dollars that were or may have been charged today, by all commands. Reading them creates no file.
 
         Raises:
+            DataError: the file of the day is damaged.
             StorageError: the state folder cannot be written.
         """
         day = self._get_today()
@@ -177,7 +178,8 @@ class DailyBudget:
 
         Raises:
             BudgetError: less is left for today.
-            StorageError: the amount cannot be written.
+            DataError: the file of the day is damaged.
+            StorageError: the amount cannot be written, and there is a limit or no `on_storage_error`.
         """
         day = self._get_today()  # that of the reservation, also if it is settled after midnight
         self._change_amounts_of_day(day, amount_micro_usd, 0, is_new=True)

@@ -81,7 +81,10 @@ def describe_exchange(exchange: Exchange, connection: ProviderConnection) -> str
 
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
-    """Return the status of `response` and an excerpt of its body as text, in which `secrets` are masked."""
+    """Return the status of `response` and an excerpt of its body as text, in which `secrets` are masked.
+
+    Of a body that is not text, the size and the media type are named instead.
+    """
     if not response.media_type.startswith("text/") and b"\0" in response.body[:_MAX_CHARACTERS_TO_MASK]:
         return f"HTTP {response.status}: {len(response.body)} bytes of {response.media_type or 'unknown type'}"
     # A character of UTF-8 has at most four bytes. One more is read, so that
@@ -238,8 +241,12 @@ class ExchangeLog:
             operation_id: id of an operation of the contract, or `DOWNLOAD_OPERATION`.
             pinned_addresses: IP addresses to try in turn; `None` means that the host name is resolved.
 
+        Returns:
+            The exchange of the last attempt, whose response may be a rejection.
+
         Raises:
-            DeliveryFailedError: no attempt got a response, the provider asks for too long a wait, or the deadline has
+            DeliveryFailedError: the last attempt got no response, the provider asks for too long a wait, or the
+            deadline has
                 passed.
         """
         self.deadline.require_time("no time is left for the next request")
@@ -268,7 +275,7 @@ class ExchangeLog:
         """Wait before the next attempt.
 
         Args:
-            wait_s: duration of the wait.
+            wait_s: duration of the wait in seconds.
             failure_message: why the last attempt failed, for the error message.
 
         Raises:
@@ -281,7 +288,8 @@ class ExchangeLog:
         """Whether a request with this status may get another status if it is sent again later.
 
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
-        except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2).
+        except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2). Statuses for which the
+        contract documents a retry count too.
         """
         temporary = (408, 425, 429, *self.connection.contract.provider.retry_policy.retried_statuses)
         return http_status in temporary or (http_status >= 500 and http_status != 501)

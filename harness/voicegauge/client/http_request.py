@@ -184,7 +184,7 @@ class RequestBuilder:
 
 
 def _iterate_query_pairs(operation: Operation, query_parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each parameter of the query with its text, a list once for each item unless its items are one text."""
+    """Yield each query parameter with its text; a list once for each item, or joined if the contract says so."""
     if not query_parameters:
         return
     separators = {one.name: one.list_separator for one in operation.parameters if one.message_part == "query"}
@@ -276,7 +276,7 @@ the file's name."""
 
 
 def save_file_in_cache(content: bytes, suffix: str) -> Path:
-    """Save `content` in the cache folder, under a name that depends on the content only, and return its path.
+    """Save `content` in the cache folder, under a name that the content and `suffix` determine, and return its path.
 
     Raises:
         UsageError: the file cannot be written.
@@ -400,7 +400,8 @@ class _KeyReplacer:
             ("header", "authorization"): (self._main_variable, ""),
             ("header", "cookie"): (self._main_variable, ""),
         }
-        """Variable and prefix by the location and the lower-case name of what contains it."""
+        """The variable of a key and the prefix before the key, by the location and the lower-case name of what has
+        it."""
         for name, scheme in contract.security_schemes.items():
             spec = contract.key_specs[name]
             place = (str(scheme.get("in")), str(scheme.get("name")).lower())
@@ -412,7 +413,7 @@ class _KeyReplacer:
         self._aws_keys = [key for key in contract.key_specs.values() if key.aws_signature is not None]
         variables = (*contract.key_variables, _ACCESS_TOKEN_VARIABLE)
         self.variable_references = tuple(dict.fromkeys(map(format_variable_reference, variables)))
-        """What replaces a key."""
+        """The references to variables, as a shell reads them, or the masks, that replace keys."""
 
     def replace_in_url(self, url: str) -> str:
         """Return `url` with the key replaced in the query parameter that contains it, if there is one."""
@@ -461,7 +462,7 @@ class _KeyReplacer:
         return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.variable_references)]
 
     def build_basic_auth_argument(self, header_name: str, header_value: str) -> str | None:
-        """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
+        """Return the argument of curl's `-u` for a Basic authorization header; `None` for others, or if unprintable."""
         if header_name.lower() != "authorization" or not header_value.lower().startswith("basic "):
             return None
         try:

@@ -51,7 +51,7 @@ def is_usable_id(json_value: Any) -> bool:
 
 
 def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
-    """Whether `json_value` can be the id of a job or resource that may be saved and printed: it has no secret."""
+    """Whether `json_value` is a usable id (`is_usable_id`) that may be saved and printed: it contains no secret."""
     return is_usable_id(json_value) and find_secret_spelling(json_value.encode(), secrets) is None
 
 
@@ -132,7 +132,7 @@ def find_id_parameter(
 
 
 def _format_job_state(value: Any) -> str | None:
-    """Return the name of a state that a response has; `None` if it has no text and no whole number."""
+    """Return the state in a response as text; `None` if it is neither a text that is not empty nor a whole number."""
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -145,7 +145,10 @@ def _remove_location_prefix(name: str) -> str:
 
 
 def group_parameters_by_location(operation: Operation, values_by_name: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Group `values_by_name` by the documented location of each parameter: "path", "query" or "header"."""
+    """Group `values_by_name` by the documented location of each parameter: "path", "query" or "header".
+
+    Parameters that are not documented are in the query, and cookies are left out.
+    """
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     documented = {parameter.name: parameter.message_part for parameter in operation.parameters}
     for name, value in values_by_name.items():

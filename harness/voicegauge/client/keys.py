@@ -192,7 +192,7 @@ class _ComputedCredentialScheme(NamedTuple):
 
 
 class _AccessToken(NamedTuple):
-    """An OAuth 2 access token, and the time on the clock when it is to be replaced, shortly before the service's expiry."""
+    """An OAuth 2 access token, and the time on the clock at which it is to be replaced, just before it expires."""
 
     access_token: str
     expires_at_s: float

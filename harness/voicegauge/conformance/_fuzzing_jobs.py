@@ -191,7 +191,10 @@ class StatefulJobs:
         return (await self._runner.send_and_judge(case, list_subjects)).findings
 
     def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
-        """Return the job that a submit started; `None` if it was rejected, or has no id with which the job can be polled."""
+        """Return the job that a submit started.
+
+        `None` if it was rejected, or has no id with which the job can be polled.
+        """
         job_id = submit_call.parsed_exchange.read_response_text(self._spec.submit_response.job_id_location)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None

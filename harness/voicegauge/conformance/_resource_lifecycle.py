@@ -103,7 +103,10 @@ def build_resource_use_variants(
 def _build_request_without_resource(operation: Operation) -> RequestParts | None:
     """Return a plain valid request, in which the fields that a resource replaces have their usual values.
 
-    The result is `None` if no value is known for a required parameter or field.
+    The result is `None` if no value is known for a required parameter or field of an operation without speech.
+
+    Raises:
+        UsageError: no value is known for a required parameter or field of an operation that speaks.
     """
     target = _find_first_target(operation)
     if target is None:
@@ -252,17 +255,17 @@ class ResourceLifecycle:
                 is_by_other_account=is_foreign,
             )
         for index, use in enumerate(self.resource_spec.uses):
-            if self._is_only_used_after_deletion(use):
+            if self._must_use_wait_for_deletion(use):
                 continue
             async for subject in self._use_resource(
                 use, f"{self._resource_spec_pointer}/uses/{index}", calling_account
             ):
                 yield subject
 
-    def _is_only_used_after_deletion(self, resource_use: ResourceUse) -> bool:
-        """Whether the resource is used only after its deletion, when a correct service charges nothing.
+    def _must_use_wait_for_deletion(self, resource_use: ResourceUse) -> bool:
+        """Whether this use must wait until the resource is deleted, when a correct service rejects it free of charge.
 
-        A plan with as few charged requests as possible needs this.
+        This holds for a billable use in a plan with as few charged requests as possible.
         """
         operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         is_charged = any(operation.targets) or is_billable(operation)  # also if no document states the price

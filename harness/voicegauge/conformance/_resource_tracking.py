@@ -125,7 +125,7 @@ class ResourceHistory:
 
     @property
     def undeleted_resources(self) -> list[RequestedResource]:
-        """The resources that are not deleted, oldest first."""
+        """The resources that were or may have been created and are not deleted, oldest first."""
         return list(self._undeleted_by_request_number.values())
 
     @property

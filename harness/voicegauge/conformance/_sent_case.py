@@ -145,7 +145,7 @@ class CaseJudgement(Record, frozen=True, kw_only=True):
     addressed_target_name: str | None = None
     """Name of the target that the request addresses; `None` if it addresses none, or if there are no findings."""
     billable_request_count: int = 0
-    """Number of billable requests of the case that were accepted."""
+    """Number of billable requests of the case that were or may have been charged."""
     operations_by_provenance: Mapping[Provenance, tuple[str, ...]] = {}
     """Operations of the judged exchanges, one for each exchange, by the provenance of the exchanges."""
     coverage: CoverageCounts = CoverageCounts()
@@ -194,7 +194,7 @@ class SentCase:
     judged_exchange: Exchange | None = None
     """The exchange that is judged; `None` if the case is not a single call."""
     no_response_error: TransportError | None = None
-    """The error of the last attempt, if no attempt got a complete response; of a delivery, if no response arrived."""
+    """The error of the last attempt, if no complete response (of a delivery: none at all) arrived; else `None`."""
     error: BaseException | None = None
     """What ended the case early: an error of the tool or of the network, or a cancellation; `None` if nothing did."""
     spent_usd: float = 0.0
@@ -204,7 +204,7 @@ class SentCase:
     interruptions: Sequence[Interruption] = ()
     """How the service reacted to each interruption of the case."""
     earlier_judgement: CaseJudgement | None = None
-    """What an earlier check judged of the case. If there is such a judgement, the case is not sent again."""
+    """What an earlier check judged of the case, which is then not sent again; `None` if none has judged it."""
 
     @property
     def calls(self) -> list[Call]:

@@ -528,7 +528,7 @@ def export_check_report(report: CheckReport, *, fail_on_warnings: bool = False) 
 
 
 def format_other_operations(finding: Finding) -> str:
-    """Return the further operations of a finding that has several, in one line."""
+    """Return the further operations of a finding that has several, in one line; empty if it has one."""
     operations = dict.fromkeys(place.operation for place in finding.other_places if place.operation)
     names = [name for name in operations if name != finding.where.operation]
     return format_names(names, MAX_OTHER_OPERATIONS_SHOWN)

@@ -221,9 +221,9 @@ class CheckSettings:
     provenance: Provenance = Provenance.EMULATED
     """Provenance of the responses."""
     base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Base URLs by provider id, then by server name ("" for all servers)."""
+    """Base URLs by provider id, then by server name ("" for every other server)."""
     api_key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
-    """API keys by provider id."""
+    """API keys by provider id; `None` sends no key."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     """The rules to apply, by id."""
     ledger: Ledger | None = None
@@ -250,7 +250,8 @@ class CheckSettings:
     max_wait_s: float | None = None
     """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
     save_exchanges: ExchangeSaver | None = None
-    """A function that is called with the exchanges of each case that has a verdict, to record them."""
+    """A function that is called with the exchanges of each case that has a verdict, to record them; `None` to record
+    nothing."""
     callback_receiver: Receiver | None = None
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     emulator_control_url: str | None = None
@@ -274,7 +275,7 @@ class CheckSettings:
     max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
     """Limits of the account's plans for requests in flight, by provider id; `None` without a limit."""
     emulator_app: Any = None
-    """An ASGI application that is called in this process instead of a service on the network."""
+    """An ASGI application that is called in this process; `None` for a service on the network."""
 
     def get_resource_journal_folder(self, contract: Contract) -> Path | None:
         """Return the folder of the journals of one provider; `None` if no journal is kept."""

@@ -94,7 +94,7 @@ class RequestedValues(NamedTuple):
 def list_requested_values(contract: Contract, case: ConformanceCase) -> RequestedValues | None:
     """Return the short texts, the numbers and the booleans of the request of a case.
 
-    `None` if the request should not be accepted, or if the case has several requests.
+    `None` if the request cannot be sent or should not be accepted, or if the case has several requests.
     """
     parts = case.request
     target = contract.targets.get(case.target_name or "")
@@ -382,7 +382,7 @@ def merge_findings(
 def _merge_findings_with_same_key(
     findings: Iterable[Finding], get_key: Callable[[Finding], object], rank_by_case_id: Mapping[str, int]
 ) -> tuple[Finding, ...]:
-    """Merge findings with equal keys. The most usual request is shown, but none without a clip if another has one."""
+    """Merge findings with equal keys, and show the most usual request; if some have an audio clip, one of those."""
     merged: dict[object, Finding] = {}
     for finding in findings:
         key = get_key(finding)

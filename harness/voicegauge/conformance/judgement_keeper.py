@@ -80,7 +80,7 @@ class CaseJudge:
     def judge_case(
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> list[Finding]:
-        """Count and judge what was received for one case; return the findings.
+        """Count and judge what was received for one case, and save it if the check records; return the findings.
 
         Args:
             sent_case: what was received.
@@ -143,7 +143,8 @@ class CaseJudge:
     def _build_delivery_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
         """Return the pair of the delivery of a case and the earlier delivery with which it is compared.
 
-        The list is empty if there is no such pair, for example because a delivery failed.
+        The list is empty if there is no such pair, for example because a delivery failed. A delivery that has not
+        failed is kept, so that later ones can be compared with it.
         """
         if sent_case.case.speech_request is None:
             return []
@@ -205,7 +206,7 @@ class JudgingBasis:
 
 
 class JudgementKeeper:
-    """Saves the judgements of the cases of one service in its journal, and finds those that an earlier check saved.
+    """Builds the judgements of one service's cases for its journal, and finds those that an earlier check saved there.
 
     A recording keeps none: it saves the exchanges themselves, and judges them again.
     """

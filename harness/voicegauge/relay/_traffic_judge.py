@@ -374,7 +374,10 @@ class TrafficJudge:
         return self._checkers[Provenance.EMULATED if any(map(is_emulated, exchanges)) else Provenance.LIVE]
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:
-        """Return the number of the job to which `exchange` belongs, a new one for a submit; `None` if it belongs to none."""
+        """Return the number of the job to which `exchange` belongs, a new one for a submit.
+
+        `None` if it belongs to none.
+        """
         job_number = self._conversation_index.find_conversation_number(exchange)
         if job_number in self._open_jobs:
             return job_number
@@ -520,8 +523,8 @@ MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
 def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
     """Read settings and then exchanges from `exchange_stream` until its end, and write the result of each exchange.
 
-    The first record says whether judging can begin, and the last one has the report. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
-    are judged anyway, so that the recording is complete.
+    The first record says whether judging can begin, and the last one has the report. If nobody reads `result_stream`,
+    because the proxy was killed, the remaining exchanges are judged anyway, so that the recording is complete.
     """
     try:
         settings = next(iterate_records(exchange_stream, JudgeSettings), None)

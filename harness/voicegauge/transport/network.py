@@ -136,7 +136,7 @@ class TimedNetworkBackend(httpcore.AsyncNetworkBackend):
                 calls_socket = isinstance(loop, asyncio.SelectorEventLoop)
                 timed = PacketTimingSocket.adopt_connection(connected, has_packet_times=calls_socket)
                 transport, protocol = await loop.create_connection(
-                    lambda: _StreamProtocol(timed, is_called_by_loop=calls_socket), sock=timed
+                    lambda: _StreamProtocol(timed, does_loop_call_socket=calls_socket), sock=timed
                 )
         return _TimedNetworkStream(transport, protocol)
 
@@ -172,8 +172,8 @@ class _ReceivedBytes(NamedTuple):
 class _StreamProtocol(asyncio.Protocol):
     """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
-    def __init__(self, connected_socket: PacketTimingSocket, *, is_called_by_loop: bool) -> None:
-        self.socket, self.is_called_by_loop = connected_socket, is_called_by_loop
+    def __init__(self, connected_socket: PacketTimingSocket, *, does_loop_call_socket: bool) -> None:
+        self.socket, self.does_loop_call_socket = connected_socket, does_loop_call_socket
         self.received: deque[_ReceivedBytes] = deque()
         self.is_ended = False
         self.ended_s = 0.0
@@ -192,7 +192,7 @@ class _StreamProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         # Not the time at which `read` returns: with many requests in flight, the task that reads may run milliseconds
         # after the bytes arrived.
-        arrival_time_s = self.socket.arrival_time_s if self.is_called_by_loop else time.perf_counter()
+        arrival_time_s = self.socket.arrival_time_s if self.does_loop_call_socket else time.perf_counter()
         self.received.append(_ReceivedBytes(data, arrival_time_s))
         self._buffered_bytes += len(data)
         # Without a limit a server could send faster than its response is read, until memory is full: asyncio's
@@ -341,7 +341,7 @@ class _TimedNetworkStream(httpcore.AsyncNetworkStream):
             server_hostname: the name that the certificate must have; `None` only if `ssl_context` checks no name.
             timeout: limit in seconds; `None` waits without a limit.
         """
-        protocol = _StreamProtocol(self._protocol.socket, is_called_by_loop=self._protocol.is_called_by_loop)
+        protocol = _StreamProtocol(self._protocol.socket, does_loop_call_socket=self._protocol.does_loop_call_socket)
         try:
             with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
                 async with asyncio.timeout(timeout):

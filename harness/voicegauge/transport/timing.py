@@ -272,7 +272,7 @@ def _find_packet_time_s(ancillary: list[tuple[int, int, bytes]], wanted_message_
 
 
 _MAX_CLOCK_READING_DURATION_S = 20e-6
-"""Maximum time between the readings of two clocks, unless this process loses the processor in between."""
+"""Maximum time in seconds between the readings of two clocks if this process keeps the processor in between."""
 
 
 _MAX_CLOCK_READING_ATTEMPTS = 5

@@ -58,7 +58,7 @@ class ConnectionLimits(NamedTuple):
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_connection_bytes: int | None = MAX_CONNECTION_BYTES
-    """Maximum number of bytes of all messages; `None` for a connection whose messages are not kept."""
+    """Maximum number of bytes of all messages; `None` for no limit, if the messages are not kept."""
     max_frames: int | None = MAX_CONNECTION_FRAMES
     """Maximum number of frames; `None` for no limit."""
 
@@ -99,7 +99,7 @@ class _PicowsListener(WSListener):
 
 
 class WebSocketConnection:
-    """An open connection. Use `connect` to open one, and `close` to end it."""
+    """One WebSocket connection to a service, which `connect` opens and `close` ends."""
 
     def __init__(
         self,
