@@ -156,7 +156,7 @@ class RelatedDelivery(NamedTuple):
     base_description: str | None = None
     """Description of the earlier related delivery to compare with; `None` for the plain delivery."""
     companion_request: SpeechRequest | None = None
-    """The speech of the companion, which is requested at the same moment; `None` if the delivery has no companion."""
+    """The speech of a second delivery, the companion, requested at the same moment; `None` without one."""
 
 
 def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
@@ -310,7 +310,7 @@ def _plan_added_markup(target: Target, speech_request: SpeechRequest) -> Related
 
 
 def _plan_changed_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return a delivery of the same text in another language; `None` if the target is documented for one only."""
+    """Return a delivery of the same text in another language; `None` if no other one is documented and valid."""
     if "language" not in target.speech.request_fields or len(target.target_spec.supported_languages) < 2:
         return None
     used = target.target_spec.default_language
@@ -348,7 +348,10 @@ def _get_primary_language(language: str) -> str:
 
 
 def _plan_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return a delivery with a seed other than the default; `None` if requests have none."""
+    """Return a delivery with a seed other than the default.
+
+    `None` if requests have no seed, or none of these is valid.
+    """
     mapping = target.speech.request_fields.get("seed")
     if mapping is None:
         return None
@@ -494,12 +497,11 @@ LONG_TEXT = (
 ANSWER_TEXT = "Of course, I will wait here."
 """Text of the turn after an interruption."""
 INTERRUPTION_COUNT = 20
-"""Number of interruptions in a row."""
+"""Number of interrupted turns in one case at the emulator, each followed by another turn."""
 STREAMED_TURN_COUNT = 2
 """Number of recordings that are streamed one after the other on one connection."""
 _LIVE_INTERRUPTION_COUNT = 3
-"""Number of interrupted turns at a live service that charges for each turn, unless the user requests all valid
-requests."""
+"""Number of interrupted turns in one case at a live service, which charges for each turn."""
 
 
 def plan_socket_cases(

@@ -163,7 +163,10 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
 
 
 def _find_required_parameter_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
-    """Return a value for a required parameter, and whether the resource that the value names exists."""
+    """Return a value for a required parameter, and whether the resource that the value names exists.
+
+    The value is `MISSING` if none is known.
+    """
     if "enum" in parameter.schema or "default" in parameter.schema:
         return find_fitting_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
@@ -337,7 +340,7 @@ def plan_operation_cases(
         target: the audio input target whose constants requests contain; `None` for requests as the schema alone
             requires them.
         is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
-        include_billable_cases: whether further billable requests are planned.
+        include_billable_cases: whether a lifecycle sends variants of billable requests.
     """
     request, all_exist = build_operation_request(operation)
     request = _set_target_constants(request, target)

@@ -118,6 +118,8 @@ def build_pairwise_rows(
 ) -> list[tuple[int, ...]]:
     """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
 
+    A pair for which the limited search finds no row is left out.
+
     Args:
         value_counts: the number of values of each field.
         is_possible: returns whether a valid request can have the values that are chosen at some or all positions.

@@ -276,7 +276,7 @@ def _add_targets_without_delivery(
     all_cases: Collection[ConformanceCase],
     ids_without_price: Collection[str],
 ) -> CasePlan:
-    """Return a copy of `plan` that lists the targets of which it delivers no audio, each with the reason.
+    """Return a copy of `plan` that lists the targets without a delivery, and says why some are left out.
 
     Args:
         plan: the plan.

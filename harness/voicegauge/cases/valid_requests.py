@@ -299,7 +299,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     """Convert a body to the JSON value that is validated against its schema.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
-    per byte. An empty list, which is not sent, is left out. A body that is no form is returned unchanged.
+    per byte. An empty list, which is not sent, is left out. A body that is not a form is returned unchanged.
     """
     from voicegauge.transport.body_encoding import join_form_field_lists, list_field_values
 

@@ -238,7 +238,7 @@ class SocketLink(ABC, Generic[TargetT, ReaderT]):
         return condition()
 
     async def _wait_for_condition(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until a condition holds; return whether it holds.
+        """Wait until a condition holds, or the connection or the time ends; return whether the condition holds.
 
         The condition is tested in the callback of the socket: with hundreds of connections, waking a task for each
         message would delay the messages of the other connections.
@@ -343,7 +343,7 @@ class SocketSession(SocketLink[SocketTarget, TurnReader]):
         raise TransportError("nothing was sent for the turn", request_was_sent=False)
 
     async def wait_for_first_audio(self, turn: SocketTurn) -> bool:
-        """Wait for the first audio of a turn; return whether audio arrived in time."""
+        """Wait for the first audio of a turn, or for its failure; return whether either came in time."""
         return await self._wait_while_service_works(
             lambda: turn.first_audio_ms is not None or self._has_failed(turn), self.timeout_s
         )
@@ -493,7 +493,10 @@ class TranscriptionSession(SocketLink[TranscriptionSocketTarget, TranscriptReade
         return self._send_action_message("flush", None)
 
     async def wait_for_turn_end(self, turn_count: int) -> bool:
-        """Wait until the ends of a number of turns were reported; return whether they were in time."""
+        """Wait until the ends of `turn_count` turns were reported; return whether the wait ended in time.
+
+        An error that the service reports, and the end of the connection, end the wait too.
+        """
 
         def has_ended() -> bool:
             ended = self.transcribed.ended_turn_count >= turn_count

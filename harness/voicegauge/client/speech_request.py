@@ -52,7 +52,7 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
     """Return the request of `target` for `speech_request`.
 
     The headers that every request must have come first, then the target's constants, the fields of `speech_request`
-    with the target's defaults, and `speech_request.extra`.
+    with the target's defaults, and `speech_request.extra`. Of several values for one place, the last one is sent.
 
     Raises:
         UsageError: a required field is missing, the target has no parameter for a given field, or a location in
@@ -115,6 +115,9 @@ def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) ->
 
     Returns:
         One field with its value; empty if the request has no voice sample.
+
+    Raises:
+        UsageError: the sample has neither a URL nor data, or only the one that the target does not accept.
     """
     sample = speech_request.voice_sample
     if sample is None:
@@ -218,7 +221,7 @@ def build_audio_input_request(
 ) -> RequestParts:
     """Return the request that sends `audio`: as its body, as a file of a form, or in base64 in a JSON body.
 
-    The target's constants and defaults come first, then `fields`.
+    Values in `fields` replace the target's constants and defaults.
 
     Raises:
         UsageError: the operation has no parameter for one of `fields`.

@@ -141,7 +141,7 @@ class PurchaseHistory:
     purchases: list[Purchase] = field(default_factory=list)
 
     def find_last_purchase(self, *, is_companion: bool = False) -> Purchase | None:
-        """Return the last submit, or the last companion; `None` if there is none."""
+        """Return the last submit among the companions, or else among the other submits; `None` without one."""
         return next((one for one in reversed(self.purchases) if one.is_companion is is_companion), None)
 
     def record_submit(
@@ -371,7 +371,7 @@ class SubmitRecorder:
             record_event: called with each event, such as `Journal.write`.
             sample_or_case_id: id of the sample or case.
             price_usd: price of each submit in dollars; `None` if it is not known.
-            is_companion: whether another submit of the same case is in flight at the same moment.
+            is_companion: whether the submits are companions, see `SubmitStartedEvent`.
             place: the place of the worker that is to send them; `None` if this machine sends them.
             waits_for_disk: whether `record_event` may wait for the disk.
         """
@@ -487,7 +487,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the journal. Later calls do nothing."""
+        """Close the journal. Deferred events are not written. Later calls do nothing."""
         self._file.close()
 
     def defer(self, event: Record) -> None:

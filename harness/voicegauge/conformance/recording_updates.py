@@ -56,7 +56,10 @@ class UnfinishedRecording:
     """What is masked in the saved exchanges, and what is left."""
 
     def save_case(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
-        """Save the exchanges of `case`. Emulated exchanges are not saved, because recording them again is free."""
+        """Save the exchanges of `case`.
+
+        Nothing is saved if they are emulated, because recording them again is free, or seem to contain a credential.
+        """
         if any(map(is_emulated, exchanges)):
             return
         path = self._get_case_folder(case) / CASE_FILE_NAME
@@ -168,7 +171,9 @@ def plan_cases_to_record(
     include_every_case: bool,
     fully_checked_providers: Collection[str] | None = None,
 ) -> CasePlan:
-    """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
+    """Plan the cases to record: each that should be accepted, and one of each kind of other cases for each operation.
+
+    Lifecycles, large uploads, and uploads that are within a limit are left out.
 
     Args:
         targets: the targets to record, with the operations without targets that they need.

@@ -70,7 +70,7 @@ class FindingClips:
                 self._left_bytes -= len(finding.clip.data)
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
-        """Return `findings`, and add a clip of the audio of `subject` to each finding that is new.
+        """Return `findings`, of which each new one has a clip of the audio of `subject`.
 
         A finding is new if it has not occurred with an earlier subject. No clip is added if `subject` has no audio, or
         if the clips together would be larger than `MAX_TOTAL_CLIP_BYTES`.
@@ -210,6 +210,7 @@ class ResultCollector:
         """Apply the rules of `checker` to `subjects` and to what compares them with earlier ones.
 
         Return each subject with its findings, which have clips, but are not added: a search may shrink them first.
+        The subjects are counted in the coverage.
 
         Args:
             checker: applies the rules.
@@ -258,7 +259,7 @@ class ResultCollector:
         Args:
             case: the case.
             findings: the findings in the case.
-            status: HTTP status of the response that was judged.
+            status: HTTP status of the response that was judged; `None` if no response was judged.
             not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
                 but without errors and warnings, has no verdict.
             target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
@@ -349,7 +350,7 @@ class ResultCollector:
             self.end_early("budget", f"not sent: {count}, the first because {self._unaffordable_message}")
 
     def end_early(self, reason: StopReason | None, message: str) -> None:
-        """Note what ends the check early, in place of what was noted before; `None` for an error of the tool."""
+        """Note what ends the check early, in place of an earlier note; `reason` is `None` for an error of the tool."""
         self.stop_reason, self.stop_message = reason, message
 
     def add_skipped_result(self, result_id: str, skip_reason: str) -> None:

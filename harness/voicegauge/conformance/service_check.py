@@ -65,12 +65,14 @@ async def check_service(
 ) -> None:
     """Send the plan to the services of `targets` and judge the responses.
 
+    If less is left of a budget than the next request costs, the check ends early, which `collector` notes.
+
     Args:
         targets: the targets of the plan.
         plan: the cases to send.
         settings: settings that decide how the services are reached.
         collector: collects findings and results, and keeps them if an error is raised.
-        on_case_started: function that is called before each case.
+        on_case_started: function that is called before each case; `None` to call nothing.
         limits: context in which everything is sent, and which cancels this task to end it early; `None` for none.
 
     Raises:
@@ -265,7 +267,7 @@ STATUSES_OF_DELETED_RESOURCE = (404, 410)
 
 
 class ResourceRequests:
-    """Lists and deletes resources. After a request without a response, it sends nothing more."""
+    """Lists and deletes resources. After a deletion without a response, nothing more is sent."""
 
     def __init__(self, service: CheckedService) -> None:
         """Prepare to send requests to `service`."""
@@ -391,7 +393,7 @@ class ResourceCleanup:
         self._service, self._contract, self._account = service, service.contract, account_checksum
 
     async def list_existing_resources(self, operation_ids: Collection[str], resource_tracker: ResourceTracker) -> None:
-        """Request the list of existing resources before the operations `operation_ids` create new ones.
+        """List the existing resources in `resource_tracker` before the operations `operation_ids` create new ones.
 
         This list distinguishes new resources from existing ones. Kinds of resources that cannot be deleted are not
         listed.

@@ -108,7 +108,7 @@ def _build_accepted_exchange(operation: Operation, creating_operation: Operation
 
 
 def _build_body_with_resource_id(location: Location) -> Any:
-    """Return a JSON body that has the made-up id at `location`, and nothing else."""
+    """Return a JSON body with only the made-up id at `location`; an empty object if the id is not in the body."""
     body: Any = _RESOURCE_ID_FOR_PRICING
     for token in reversed(location.pointer_tokens if location.is_in_body else ()):
         body = [body] if token.isdecimal() else {token: body}
