@@ -348,10 +348,7 @@ def _get_primary_language(language: str) -> str:
 
 
 def _plan_changed_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return a delivery with a seed other than the default.
-
-    `None` if requests have no seed, or none of these is valid.
-    """
+    """Return a delivery with a seed other than the default; `None` if no such seed is valid."""
     mapping = target.speech.request_fields.get("seed")
     if mapping is None:
         return None
