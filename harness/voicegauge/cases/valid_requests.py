@@ -325,7 +325,7 @@ def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
     """Whether the body of `request` fits the schema of its media type.
 
-    True if `operation` does not document that type.
+    The result is true if `operation` does not document that type.
     """
     media = operation.request_media.get(request.media_type or "")
     return media is None or media.is_valid(convert_to_json_body(media, request.body))

@@ -246,8 +246,7 @@ class ExchangeLog:
 
         Raises:
             DeliveryFailedError: the last attempt got no response, the provider asks for too long a wait, or the
-            deadline has
-                passed.
+                deadline has passed.
         """
         self.deadline.require_time("no time is left for the next request")
         retry = self.connection.contract.provider.retry_policy

@@ -193,7 +193,7 @@ class StatefulJobs:
     def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
         """Return the job that a submit started.
 
-        `None` if it was rejected, or has no id with which the job can be polled.
+        `None` if the submit was rejected, or its response has no id with which the job can be polled.
         """
         job_id = submit_call.parsed_exchange.read_response_text(self._spec.submit_response.job_id_location)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
