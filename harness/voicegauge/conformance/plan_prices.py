@@ -506,7 +506,7 @@ def fit_plan_to_budgets(
 
 
 def _convert_price_to_micro_usd(case: PricedCase) -> int:
-    """Return what a case costs if its response is as expected, in micro-dollars; 0 if it is free or not known."""
+    """Return what a case costs if its response is as expected, in millionths of a dollar; 0 if free or not known."""
     return convert_to_micro_usd(case.price_usd or 0.0) if case.is_billable else 0
 
 

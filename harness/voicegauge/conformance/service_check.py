@@ -393,7 +393,7 @@ class ResourceCleanup:
         self._service, self._contract, self._account = service, service.contract, account_checksum
 
     async def list_existing_resources(self, operation_ids: Collection[str], resource_tracker: ResourceTracker) -> None:
-        """List the existing resources in `resource_tracker` before the operations `operation_ids` create new ones.
+        """Note in `resource_tracker` what resources exist before the operations `operation_ids` create new ones.
 
         This list distinguishes new resources from existing ones. Kinds of resources that cannot be deleted are not
         listed.
