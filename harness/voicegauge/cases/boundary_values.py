@@ -210,7 +210,7 @@ def _describe_field(body_path: tuple[str, ...]) -> str:
 def _list_nested_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
-    """Yield the boundary values of the properties and items of a schema, except an invalid null for an optional property.
+    """Yield the boundary values of properties and items of a schema, except an invalid null for an optional property.
 
     Args:
         schemas: resolves the references in the schema.
