@@ -152,7 +152,7 @@ _NAMES_BY_MODULE = {
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 """For each exported name, the module that defines it."""
 
-_FUNCTION_BY_COMMAND = {
+_DIFFERENT_FUNCTION_NAME_BY_COMMAND = {
     "asr": "list_asr_engines",
     "bench": "benchmark",
     "cost": "estimate_cost",
@@ -163,18 +163,22 @@ _FUNCTION_BY_COMMAND = {
     "rules": "list_rules",
     "serve": "emulate",
 }
-"""Commands whose functions have other names."""
+"""Name of the function of each command whose function has another name than the command."""
 
 EXPORTED_NAMES = ("__version__", "errors", *_MODULE_BY_NAME)
 """All public names. They are not `__all__`, because `help` would print the whole of each: five thousand lines."""
 
 
 def __getattr__(name: str) -> Any:
-    """Return an exported name; its module is imported on first use."""
+    """Return the value of an exported name, whose module is imported on first use; `AttributeError` for other names."""
     if name == "errors":
         return import_module("voicegauge.errors")
     if name not in _MODULE_BY_NAME:
-        hint = f"; use voicegauge.{_FUNCTION_BY_COMMAND[name]}" if name in _FUNCTION_BY_COMMAND else ""
+        hint = (
+            f"; use voicegauge.{_DIFFERENT_FUNCTION_NAME_BY_COMMAND[name]}"
+            if name in _DIFFERENT_FUNCTION_NAME_BY_COMMAND
+            else ""
+        )
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     value = getattr(import_module(_MODULE_BY_NAME[name]), name)
     globals()[name] = value

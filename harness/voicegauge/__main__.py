@@ -84,7 +84,10 @@ def _interrupt_after_imports(_number: int, frame: FrameType | None) -> None:
 
 
 class _InterruptedImport:
-    """Raises `KeyboardInterrupt` when the next module is looked for, where no callback and no class definition is."""
+    """A module finder that raises `KeyboardInterrupt` once, when the next module is looked for.
+
+    At that moment neither a callback nor the definition of a class runs, which could hide the exception.
+    """
 
     def find_spec(self, *_: object) -> NoReturn:
         import sys

@@ -145,8 +145,8 @@ class Receiver:
         self._store = CallbackStore()
         self._body_memory = BodyMemory()
         self._on_callback = on_callback or (lambda _callback: None)
-        self._returned: set[int] = set()
-        """Indices from `_first_pending` on of the callbacks that `wait_for_next_callback` has returned."""
+        self._returned_indices: set[int] = set()
+        """Indices above `_first_pending` of the callbacks that `wait_for_next_callback` has returned."""
         self._first_pending = 0
         """Index of the first callback that `wait_for_next_callback` has not returned."""
 
@@ -186,10 +186,12 @@ class Receiver:
             count = len(self.callbacks)
             for index in range(examined, count):
                 callback = self.callbacks[index]
-                if index not in self._returned and (request_id is None or _body_contains_id(callback, request_id)):
-                    self._returned.add(index)
-                    while self._first_pending in self._returned:
-                        self._returned.remove(self._first_pending)
+                if index not in self._returned_indices and (
+                    request_id is None or _body_contains_id(callback, request_id)
+                ):
+                    self._returned_indices.add(index)
+                    while self._first_pending in self._returned_indices:
+                        self._returned_indices.remove(self._first_pending)
                         self._first_pending += 1
                     return callback
             examined = count
@@ -200,10 +202,10 @@ class Receiver:
     async def wait_for_callbacks(
         self, url: str, is_last_callback: Callable[[ReceivedCallback], bool], *, timeout_s: float
     ) -> list[ReceivedCallback]:
-        """Wait until the last callback to `url` has arrived, or until the timeout; return all callbacks so far.
+        """Wait until the last callback to `url` has arrived, or until the timeout; return all callbacks to it so far.
 
-        A callback is the last one if `is_last_callback` returns true for it; that function is called once with each
-        callback.
+        A callback is the last one if `is_last_callback` returns true for it; that function is called at most once with
+        each callback. The timeout raises no error: the result then lacks the last callback, and may be empty.
         """
         examined = 0
         for _ in range(1 + math.ceil(timeout_s / CALLBACK_CHECK_INTERVAL_S)):
@@ -216,7 +218,7 @@ class Receiver:
         return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
-        """Answer one HTTP request: store a callback, and reject any other request."""
+        """Answer one HTTP request: store a callback; reject any other request, and a callback that exceeds a limit."""
         if scope["type"] != "http":
             return
         token = self._store.find_token(scope["path"])
@@ -258,7 +260,7 @@ class Receiver:
 
 
 def _body_contains_id(callback: ReceivedCallback, request_id: str) -> bool:
-    """Whether any value in the JSON body of `callback` equals `request_id`."""
+    """Whether any value in the JSON body of `callback` equals `request_id`; false if the body is not JSON."""
     try:
         pending = [read_json(callback.request.body)]
     except UnreadableBodyError:

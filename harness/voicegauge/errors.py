@@ -20,7 +20,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
     │   └── PartlyMeasuredError    exit 5: less was measured than the user demands; there is a result
     │       └── TimeLimitError     the time that the user allows is over
-    └── BudgetError                exit 4: the next request would exceed the budget
+    └── BudgetError                exit 4: the plan or the next request would exceed the budget
         └── OverchargedError       a request was charged more than its price, or an amount that cannot be believed
 """
 
@@ -113,7 +113,7 @@ class UnknownNameError(UsageError):
 
 
 def find_similar_names(name: str, known_names: Iterable[str]) -> list[str]:
-    """Return the most similar names, the best one first. Target names that end in `/<name>` come first."""
+    """Return at most four similar names, the best first but names that end in `/<name>` before all; empty for none."""
     known_names = list(known_names)
     by_key = {choice.casefold(): choice for choice in known_names}
     near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES, cutoff=_MIN_SIMILARITY)
@@ -223,7 +223,7 @@ class TimeLimitError(PartlyMeasuredError):
 
 
 class BudgetError(VoicegaugeError):
-    """The next request would exceed the budget."""
+    """The plan or the next request would exceed the budget."""
 
     exit_code = EXIT_BUDGET_EXCEEDED
 

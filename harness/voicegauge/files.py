@@ -30,12 +30,12 @@ PARQUET_MARK = b"voicegauge report"
 
 
 def resolve_links(path: Path) -> Path:
-    """Return the absolute path with all links followed. A link that leads back to itself stays."""
+    """Return the absolute path with all links followed. Links that form a cycle are left as they are."""
     return Path(os.path.realpath(path))  # `Path.resolve` raises an error for such a link
 
 
 def require_files_in_folder(files: Sequence[Path], folder: Path) -> list[Path]:
-    """Return the files that were found in a folder if no link leads out of it.
+    """Return `files`, which were found in `folder`, after a check that none is a link that leads out of the folder.
 
     A folder may be part of a stranger's repository, and what is read is quoted in errors and reports.
 
@@ -161,7 +161,7 @@ def write_file(path: Path, content: bytes) -> None:
     which is then renamed to `path`. A rename within a folder is atomic, so a reader never sees a half-written file.
 
     Raises:
-        StorageError: the disk is full, or `check_writable` rejects `path`.
+        StorageError: `path` cannot be written, for example because the disk is full, or `check_writable` rejects it.
     """
     check_writable(path)
     try:
@@ -214,7 +214,7 @@ def find_profiles_folder() -> Path:
 def get_state_folder() -> Path:
     """Return the path of the folder for data that must survive until the next run. The folder may not exist yet.
 
-    It is the value of VOICEGAUGE_STATE if that is set, otherwise a folder in the user's state folder.
+    It is the value of VOICEGAUGE_STATE if that is set, otherwise `voicegauge` in XDG_STATE_HOME or ~/.local/state.
     """
     return _get_user_folder(STATE_VARIABLE, "XDG_STATE_HOME", Path(".local", "state"))
 
@@ -222,7 +222,7 @@ def get_state_folder() -> Path:
 def get_cache_folder() -> Path:
     """Return the path of the cache folder, which may not exist yet.
 
-    It is the value of VOICEGAUGE_CACHE if that is set, otherwise a folder in the user's cache folder.
+    It is the value of VOICEGAUGE_CACHE if that is set, otherwise `voicegauge` in XDG_CACHE_HOME or ~/.cache.
     """
     return _get_user_folder(CACHE_VARIABLE, "XDG_CACHE_HOME", Path(".cache"))
 
@@ -238,7 +238,8 @@ def _get_user_folder(own_variable: str, xdg_variable: str, path_in_home: Path) -
 def find_or_create_in_cache(folder_name: str, name: str, save: Callable[[Path], None]) -> Path:
     """Return the path of the file or folder `name` in a folder of the cache; if it is missing, create it with `save`.
 
-    The file or folder does not appear in the cache before it is complete, and several processes may create it at once.
+    `save` writes to the temporary path that it is given. The file or folder does not appear in the cache before it is
+    complete, and several processes may create it at once.
 
     Raises:
         UsageError: the cache folder cannot be written.

@@ -42,7 +42,7 @@ _METADATA_KEY = "voicegauge.option"
 
 
 class Trust(enum.Enum):
-    """Whether a settings file that was found in the current folder may set an option.
+    """Which values a settings file that was found in the current folder may give to an option.
 
     Such a file may belong to somebody else: CI checks the files of a pull request. An option that declares nothing is
     refused, so that a new option is safe until its author has thought about it.
@@ -146,7 +146,7 @@ class OptionSpec:
     excludes: tuple[str, ...] = ()
     """Fields that cannot be given together with this one."""
     default_text: str | None = None
-    """What happens by default if the default value does not say it."""
+    """The default in words, for the documentation; `None` if the default value itself says it."""
 
     @property
     def live_refusal_reason(self) -> str | None:
@@ -229,7 +229,13 @@ def request(request_type: type[DataclassT]) -> type[DataclassT]:
 
 
 def reject_unknown_keywords(name: str, keywords: Iterable[str], hint_by_known_name: Mapping[str, str]) -> None:
-    """Raise a `TypeError` about the first unknown keyword, with the nearest known name, or what to write instead."""
+    """Raise a `TypeError` about the first unknown keyword, with the nearest known name, or what to write instead.
+
+    Args:
+        name: name of the called function or class.
+        keywords: the keywords of the call.
+        hint_by_known_name: for each accepted keyword an empty text; for any other known name what to write instead.
+    """
     for keyword in keywords:
         if keyword in hint_by_known_name and not hint_by_known_name[keyword]:
             continue
@@ -255,7 +261,7 @@ class DeclaredOption:
     default: Any
     """The default value; `dataclasses.MISSING` if the field must be given."""
     group: DeclaredOption | None = None
-    """The group that permits this option."""
+    """The group that permits this option; `None` if it belongs to the request itself."""
 
     @property
     def flag(self) -> str:
@@ -471,7 +477,10 @@ def _raise_on_wrong_type(options: Sequence[DeclaredOption], given_request: Any) 
 
 
 def with_checked_arguments(function: Callable[ArgumentsT, ResultT]) -> Callable[ArgumentsT, ResultT]:
-    """Make a function that takes no request raise a `UsageError` if an argument has another type than declared."""
+    """Return `function` with a check of its arguments, for functions that take no request.
+
+    An argument of another type than declared raises a `UsageError`, and an unknown keyword a `TypeError`.
+    """
     signature = inspect.signature(function)
     known_names = dict.fromkeys(signature.parameters, "")
 
@@ -548,7 +557,7 @@ def is_in_bounds(number: float, spec: OptionSpec) -> bool:
 
 
 def describe_bounds(spec: OptionSpec) -> str:
-    """Return the declared bounds in words, such as "of at least 1"."""
+    """Return the declared bounds in words, such as "of at least 1"; without bounds "that is finite"."""
     if spec.minimum is not None and spec.maximum is not None:
         ends = ", both excluded" if spec.excludes_bounds else ""
         return f"from {spec.minimum:.15g} to {spec.maximum:.15g}{ends}"

@@ -157,11 +157,13 @@ MAX_RAMP_RATE = 2000.0
 MAX_TARGETS_NAMED_IN_ERROR = 3
 """Number of targets that the error about a ramp of several targets names."""
 MAX_RAMP_REQUESTS = 20_000
-"""Number of requests that a ramp may send, which is enough for its search."""
+"""Maximum number of requests that a ramp sends, which is enough for its search."""
 
 
 def validate_load(request: BenchRequest) -> None:
-    """Reject options of the load that contradict each other, as far as their declarations do not already do so.
+    """Reject options of the load that contradict each other, and options whose package or file cannot be used.
+
+    Contradictions that the declarations of the options state are rejected elsewhere.
 
     Raises:
         UsageError: options contradict each other, the goal cannot be read, or the voice encoder is not installed.
@@ -202,7 +204,7 @@ def build_plan_settings(request: BenchRequest, text_count: int) -> BenchPlanSett
 
 
 def configure_load(request: BenchRequest, config: RunConfig) -> RunConfig:
-    """Return a copy of the configuration of a run that has the load of the request."""
+    """Return a copy of the configuration of a run with the load, pacing of texts and stop rule of the request."""
     if request.stop_when_decided:
         baseline_target = next(iter(config.targets))
         rule = StopRule(config.plan.rounds, baseline_target, equivalence_margin=request.equivalence_margin)
@@ -342,7 +344,7 @@ def choose_texts_and_plan_requests(request: BenchRequest, *, ask_servers_for_nam
 def choose_texts(request: BenchRequest) -> Suite:
     """Load the texts of a benchmark and select those that are used.
 
-    A single language is also the language of own texts that name none.
+    If the request names exactly one language, own texts without a language are in that one, otherwise in English.
 
     Raises:
         UsageError: no text has the language or the category.
@@ -483,9 +485,11 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark) -> None:
 
 
 def find_reason_not_to_transcribe(planned_benchmark: PlannedBenchmark) -> str | None:
-    """Return why nothing will be transcribed; `None` if the run will be transcribed.
+    """Return why the audio will not be transcribed; `None` if it will be, or if the targets are recognizers themselves.
 
-    An ASR engine that cannot be used is rejected here, before anything is paid for.
+    Raises:
+        UsageError: the requested ASR engine cannot be used; raised here, before anything is paid for.
+        MissingExtraError: the package of the engine is not installed.
     """
     if planned_benchmark.plan.run_kind == "transcription":
         return None  # the targets are the recognizers

@@ -290,7 +290,7 @@ HELP_BY_COMMAND = {
 """One line about each command, in the order in which a new user needs them."""
 
 
-_MODULE_BY_COMMAND = {
+_SHARED_MODULE_BY_COMMAND = {
     **dict.fromkeys(("providers", "cost", "asr", "rules", "explain"), "listings"),
     **dict.fromkeys(("init", "drift", "record", "convert"), "documents"),
     **dict.fromkeys(("serve", "proxy", "listen"), "local_servers"),
@@ -305,7 +305,7 @@ _GIVEN_WORDS_CONTEXT_KEY = "voicegauge.given_words"
 
 def _load_command(command_name: str) -> click.Command:
     # Only now: `--help` and the completion of names need no module of a command.
-    module = importlib.import_module(f"voicegauge.cli.{_MODULE_BY_COMMAND.get(command_name, command_name)}")
+    module = importlib.import_module(f"voicegauge.cli.{_SHARED_MODULE_BY_COMMAND.get(command_name, command_name)}")
     commands = (value for value in vars(module).values() if isinstance(value, click.Command))
     return next(command for command in commands if command.name == command_name)
 

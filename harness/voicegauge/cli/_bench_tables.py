@@ -448,7 +448,7 @@ def _describe_failures(summaries: Sequence[TargetSummary]) -> list[str | Text]:
 
 
 def _describe_failure_rate(summary: TargetSummary) -> str:
-    """Return the share of failures with its interval, and the error rate of the audio that was delivered."""
+    """Return the interval of the share of failures, and the error rate of the delivered audio; empty if not known."""
     failed, rate = summary.failure_rate, summary.wer or summary.cer
     text = f": {failed.low:.0%} to {failed.high:.0%}" if failed and failed.low is not None and failed.high else ""
     if rate is None or rate.delivered_rate is None:
@@ -526,7 +526,7 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
 def _format_listening(summary: ListeningSummary | None) -> str:
     """Return how many of the judged clips say their text, and in a second line how many were not judged.
 
-    Return the sign for a missing value if `summary` is `None`, or if it counts no clip.
+    Return `_NO_VALUE_TEXT` if `summary` is `None`, or if it counts no clip.
     """
     if summary is None or not summary.judged_count + summary.not_judged_count:
         return _NO_VALUE_TEXT

@@ -47,7 +47,7 @@ MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
 _PLURAL_BY_NOUN = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
-"""What the contract has that a check can try, by its singular."""
+"""Plural of the name of each kind of entry in a contract that a check can try."""
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 """The order in which findings are printed."""
 _STYLE_BY_SEVERITY = {
@@ -321,7 +321,7 @@ def _print_interruptions(terminal: Console, report: CheckReport) -> None:
 
 
 def _describe_unreliable_interruptions(report: CheckReport, target: str) -> str:
-    """Return that times of interruptions are not reliable, if the next turn does not say its own text.
+    """Return a remark that times of interruptions are not reliable; empty if each next turn says its own text.
 
     Without contexts, late audio of a cancelled turn is taken for the speech of the next one.
     """

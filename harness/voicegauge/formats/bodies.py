@@ -141,7 +141,7 @@ MAX_WHOLE_NUMBER_DIGITS = 15
 
 
 def parse_whole_number(text: str | None) -> int | None:
-    """Return the number that a text of decimal digits states; `None` for another text, and for too many digits."""
+    """Return the number that a text of decimal digits states; `None` for any other value, and for too many digits."""
     is_number = text is not None and text.isascii() and text.isdecimal() and len(text) <= MAX_WHOLE_NUMBER_DIGITS
     return int(text) if text is not None and is_number else None
 
@@ -225,12 +225,12 @@ def decode_base64(text: str) -> bytes:
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a media type is JSON."""
+    """Whether a media type, without its parameters, is one of JSON."""
     return media_type == "application/json" or media_type.endswith("+json")
 
 
 def is_form(media_type: str) -> bool:
-    """Whether a media type is a form."""
+    """Whether a media type, without its parameters, is one of a form."""
     return media_type in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -457,7 +457,7 @@ _MAX_INFERRED_PROPERTIES = 60
 
 
 def infer_schema(json_values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any]:
-    """Infer a schema that all `json_values` satisfy, with types and properties only.
+    """Infer a schema that all `json_values` satisfy, with types and properties only; an empty one for no values.
 
     Required properties, enums and ranges are left out, because a small number of samples cannot show them.
 

@@ -335,9 +335,10 @@ def read_document(path: Path) -> Document:
 
 
 def find_top_level_key(path: Path, keys: Collection[str]) -> str | None:
-    """Return the first of `keys` that a YAML or JSON document has at its top level. It is read up to there only.
+    """Return the key of a YAML or JSON document that is the first, in its order, to be one of `keys`.
 
-    Return `None` if it has none of them, or cannot be read.
+    Only keys at the top level count. The document is read up to that key only. The result is `None` if the document has
+    none of them, or cannot be read.
     """
     depth, is_key = 0, True
     try:
@@ -392,7 +393,9 @@ _MSGSPEC_ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (
 
 
 def describe_json_error(error: Exception, json_bytes: bytes) -> str:
-    """Return the line and the reason why bytes cannot be read: ":3: is not valid JSON: invalid character, ...".
+    """Return why bytes cannot be read, to be put after the name of the file: ":3: is not valid JSON: it ends early".
+
+    The line is left out for an error that concerns no single line.
 
     Args:
         error: the error that msgspec raised.
@@ -521,7 +524,7 @@ def format_on_one_line(value: Any, *, writes_json: bool = False) -> str:
 def iterate_entry_lines(key: str, value: Any, margin: str, *, writes_json: bool = False) -> Iterator[str]:
     """Yield the lines of `key: value`, each with `margin` before it and a line break after it.
 
-    A mapping is written on one line if it fits and contains no comment.
+    Any value but a mapping is written on one line, and so is a mapping that fits on it and contains no comment.
     """
     comment = f"  # {value.comment}" if isinstance(value, CommentedValue) else ""
     value = value.value if isinstance(value, CommentedValue) else value

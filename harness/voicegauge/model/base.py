@@ -91,7 +91,7 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     """The voice to clone, for targets that speak like a recording."""
     language: str | None = None
     format: str | None = None
-    """Name of the audio format, as the provider writes it."""
+    """Name of the audio format, as the provider writes it; `leaves_out_format` says what `None` means."""
     leaves_out_format: bool = False
     """Whether a request without `format` names no format at all, so that the provider's default applies. Otherwise the
     target's `default_format` is sent."""
@@ -127,7 +127,10 @@ class TextPacing(Record, frozen=True, kw_only=True):
         return f"{rate}, {self.burst} at a time" if self.burst > 1 else rate
 
     def split_text(self, text: str) -> Iterator[tuple[float, str]]:
-        """Yield the pieces with the time of each, in seconds after the first. Joined they are the text."""
+        """Yield the text in parts, each after the time at which to send it, in seconds after the first.
+
+        A part is as many pieces as arrive together (`burst`). Joined, the parts are the text.
+        """
         pieces = list(split_into_tokens(text, self.seed))
         for index in range(0, len(pieces), max(self.burst, 1)):
             due_s = 0.0 if self.pieces_per_s is None else index / self.pieces_per_s
@@ -191,9 +194,9 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     traffic_pointer: str | None = None
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
     contract_file: str | None = None
-    """The contract file that states what the traffic violates."""
+    """The contract file that states what the traffic violates; `None` if no file states it."""
     contract_line: int | None = None
-    """Line in `contract_file` that states what the traffic violates, counted from 1."""
+    """Line in `contract_file` that states what the traffic violates, counted from 1; `None` if it is not known."""
     contract_pointer: str | None = None
     """JSON pointer, in `contract_file`, to what the traffic violates."""
 
@@ -224,7 +227,7 @@ class Finding(Record, frozen=True, kw_only=True):
     provenance: Provenance
     """Where the traffic with the violation comes from."""
     case_id: str | None = None
-    """Id of the planned test case whose traffic has the violation."""
+    """Id of the planned test case whose traffic has the violation; `None` if the traffic is of no planned case."""
     evidence: str | None = None
     """An excerpt of the traffic that shows the violation, shortened and without secrets."""
     reproduction_command: str | None = None

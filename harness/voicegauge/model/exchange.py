@@ -111,7 +111,7 @@ def _remove_media_type_parameters(content_type: str) -> str:
 
 
 class _HeaderLookup:
-    """What requests and responses have in common: they are asked for their headers."""
+    """Base class of requests and responses, which finds their headers by name."""
 
     __slots__ = ()
     headers: Headers
@@ -308,7 +308,7 @@ class Interruption(Record, frozen=True, kw_only=True):
     """How a service reacted when its speech was interrupted, as a voice agent does when its user speaks.
 
     Times are in milliseconds after the message that cancels the turn. If the document has no such message, they are in
-    milliseconds after the moment at which the client stopped to use the context of the turn.
+    milliseconds after the moment at which the client stopped using the context of the turn.
     """
 
     last_audio_ms: NonNegativeNumber | None
@@ -473,9 +473,9 @@ def describe_ambiguous_requests(ambiguous_requests: Sequence[AmbiguousRequest]) 
 
 
 MAX_REQUESTS_SHOWN = 3
-"""Number of requests to the emulator without a saved result that are named."""
+"""Maximum number of requests to the emulator without a saved result that are named."""
 MAX_REASONS_SHOWN = 2
-"""Number of reasons why the emulator's results are missing that are given."""
+"""Maximum number of reasons why the emulator's results are missing that are given."""
 
 
 def describe_unresolved_requests(
@@ -576,9 +576,9 @@ class Delivery(Record, frozen=True, kw_only=True):
     media_type: str | None = None
     """The media type that the provider declares for the audio; `None` if it declares none."""
     audio_exchange_index: int | None = None
-    """Index in `exchanges` of the exchange with the audio or the transcript."""
+    """Index in `exchanges` of the exchange with the audio or the transcript; `None` if there is none."""
     submit_exchange_index: int | None = None
-    """Index in `exchanges` of the last submit request."""
+    """Index in `exchanges` of the last submit request; `None` if there is none."""
     first_submit_sent_ms: float | None = None
     """Time at which the first submit request was sent, on the clock of `Timing.started_ms`; `None` if this delivery
     sent none."""

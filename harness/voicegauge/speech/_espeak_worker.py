@@ -9,8 +9,8 @@ A command is one line of JSON; the reply is one line of JSON, followed by mono s
     {"text": ..., "voice": "en-us+f2", "rate": 165, "pitch": 50, "word_gap": 0}
     {"bytes": 88200, "sample_rate_hz": 22050, "words": [[0, 5, 0]], "clause_ends": [44100]}    or    {"error": "..."}
 
-"words" has the first character, the number of characters and the first sample of each word; "clause_ends" the samples
-at which clauses end.
+"words" has, for each word, the index of its first character, its number of characters and the index of its first
+sample; "clause_ends" has the indices of the samples at which clauses end.
 
 A command without a rate asks for the phonemes of the text, one clause in each item, and the reply has no samples:
 

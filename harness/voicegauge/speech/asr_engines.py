@@ -164,7 +164,7 @@ def _choose_model_to_download(texts: Sequence[SpokenText]) -> str:
 
 
 def count_unknown_words(asr: Asr, texts: Iterable[str]) -> KnownWords | None:
-    """Return the number of words in English texts, and of those that `asr` does not know; `None` if it knows any word.
+    """Return the number of words in English texts, and of those unknown to `asr`; `None` for an open vocabulary.
 
     Numbers count as known words.
 
@@ -592,7 +592,7 @@ def create_embedded_whisper() -> WhisperAsr:
 
 
 def create_embedded_faster_whisper() -> FasterWhisperAsr:
-    """Create the ASR engine of the embedded Whisper weights, which are unpacked into the cache folder.
+    """Create the ASR engine that runs the embedded Whisper weights with faster-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.

@@ -70,7 +70,7 @@ def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
 
 
 class Silence(NamedTuple):
-    """A part of audio without audible sound, in seconds from its start."""
+    """A part of a clip without audible sound, in seconds from the start of the clip."""
 
     start_s: float
     end_s: float
@@ -444,7 +444,7 @@ def measure_speech_mismatch(
 
 
 def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> float:
-    """Return the correlation of two recordings with the same sample rate, from -1 to 1; 1 for equal recordings.
+    """Return the correlation of two recordings with the same sample rate, from -1 to 1; 1 also if one is constant.
 
     If one recording is longer, it is compared up to the end of the other one.
     """
