@@ -95,7 +95,7 @@ class CallbackStore:
         return next((segment for segment in path.split("/") if segment in self._inboxes), None)
 
     def list_callbacks(self, token: str) -> list[ReceivedCallback]:
-        """Return the callbacks to the URL with `token`, in the order in which they arrived."""
+        """Return the callbacks to the URL with `token`, a token of this store, in the order of their arrival."""
         return list(self._inboxes[token].callbacks)
 
     def add_callback(self, token: str, callback: ReceivedCallback) -> bool:
@@ -165,7 +165,7 @@ class Receiver:
         return f"{self.base_url}/{self._store.create_token(for_many_requests=for_many_requests)}"
 
     def list_callbacks_to(self, url: str) -> list[ReceivedCallback]:
-        """Return the callbacks to `url`, which `create_url` returned, in the order in which they arrived."""
+        """Return the callbacks to `url` in the order of their arrival; none if `create_url` did not return `url`."""
         token = self._store.find_token(urlsplit(url).path)
         return [] if token is None else self._store.list_callbacks(token)
 

@@ -214,7 +214,10 @@ def _declare_field(
     kw_only_default=True, frozen_default=True, field_specifiers=(option, argument, keyword, option_group)
 )
 def request(request_type: type[DataclassT]) -> type[DataclassT]:
-    """Make a class with declared fields a request: a frozen dataclass whose fields are keywords."""
+    """Make a class with declared fields a request: a frozen dataclass whose fields are keywords by default.
+
+    Its constructor raises a `TypeError` for an unknown keyword that suggests the nearest known one.
+    """
     made = dataclass(frozen=True, kw_only=True)(request_type)
     initialize = made.__init__
     names = dict.fromkeys((field.name for field in dataclasses.fields(typing.cast("type[Any]", made))), "")

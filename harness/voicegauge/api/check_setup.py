@@ -156,7 +156,7 @@ def plan_requested_cases(
         include_all_creations=emulated or request.every_valid_request or are_chosen or is_own_server,
         fully_checked_providers=find_wholly_named_providers(catalogue, request.targets),
         ids_without_price=() if emulated else _find_names_of_unpriced_targets_and_jobs(targets, prices),
-        keyed_provider_ids=() if emulated else _list_providers_with_key(targets),
+        keyed_provider_ids=() if emulated else _list_self_hosted_providers_with_key(targets),
     )
     if isinstance(case_ids, CasePatterns):
         return case_ids.select_cases(plan)
@@ -220,7 +220,7 @@ def _list_remaining_budgets(
     return list_remaining_budgets(live, daily_budgets, journals.spent_by_earlier_runs_usd_by_provider)
 
 
-def _list_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
+def _list_self_hosted_providers_with_key(targets: Sequence[BaseTarget]) -> list[str]:
     """Return the ids of self-hosted providers whose key is optional and set in the environment."""
     providers = {target.contract.id: target.contract.provider for target in targets}
     return [

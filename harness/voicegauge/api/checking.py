@@ -214,6 +214,8 @@ def send_planned_cases(
 def note_early_end(collector: ResultCollector) -> Iterator[None]:
     """Note in `collector` if Ctrl-C, the time limit or a service that does not respond ends this context.
 
+    The error that ended it is not raised again, with one exception.
+
     Raises:
         TransportError: not a single response was received.
     """
@@ -423,7 +425,7 @@ def run_job_steps(request: JobStepsRequest) -> CheckReport:
     ()
 
     Returns:
-        The findings.
+        The report, with the findings.
 
     Raises:
         UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
@@ -445,7 +447,7 @@ TargetRequestT = TypeVar("TargetRequestT", SingleCheckRequest, JobStepsRequest)
 
 
 def _select_speech_target(request: TargetRequestT) -> tuple[Target, TargetRequestT]:
-    """Return the target of a request, and the request with the prices of targets."""
+    """Return the target of a request, and the request with prices by target id; tell the listener who gets keys."""
     catalogue = to_catalogue(request.contracts, request.live)
     target = select_speech_target(catalogue, request.target, request.live)
     if request.live is not None:

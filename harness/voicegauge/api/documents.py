@@ -307,7 +307,8 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
 
     Args:
         url: https URL of the document. Redirects to https are followed.
-        folder: folder to write to; the file has the name in the URL.
+        folder: folder to write to. The file has the name in the URL, in which unusual characters are replaced, and
+            gets a suffix if that name has none of a document.
 
     Returns:
         The written file.

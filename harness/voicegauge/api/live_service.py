@@ -165,7 +165,7 @@ SPENDING_FOLDER_NAME = "spending"
 def open_daily_budgets(
     contracts: Iterable[Contract], live_options: LiveOptions, listener: ProgressListener
 ) -> dict[str, DailyBudget]:
-    """Return the budget of the present day by provider id. All commands of this machine share it."""
+    """Return the budget of today (UTC) for each provider by its id. All commands on this machine spend from it."""
     folder, limit_usd = get_state_folder() / SPENDING_FOLDER_NAME, live_options.max_cost_per_day_usd
     return {
         contract.id: DailyBudget(
@@ -302,7 +302,7 @@ def remove_cases_sent_earlier(
 
 
 def announce_plan(plan: PricedPlan, live_options: LiveOptions, listener: ProgressListener) -> None:
-    """Tell the listener how many requests will be sent, for how much, and which created voices will stay."""
+    """Tell the listener how many requests will be sent, for how much, and which resources they create."""
     # If nothing can cost money, a limit would suggest that something does.
     may_cost = plan.price_usd or ((plan.worst_case_usd or plan.ids_without_price) and live_options.total_budget_usd)
     limit = f"; at most {describe_budget(live_options)}" if may_cost else ""

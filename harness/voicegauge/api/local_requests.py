@@ -61,7 +61,7 @@ def parse_character_count(text: str) -> int:
 
 
 def parse_loopback_host(host: str) -> str:
-    """Read an address of this machine that other machines cannot reach."""
+    """Read a loopback address, which other machines cannot reach; "localhost" becomes "127.0.0.1"."""
     if host == "localhost":
         return "127.0.0.1"
     try:

@@ -71,7 +71,7 @@ class LocalServer(Generic[ServerT]):
             )
 
     def __enter__(self) -> ServerT:
-        """Start the server."""
+        """Start the server, and return it."""
         return self._context.__enter__()
 
     def __exit__(self, *error: object) -> None:
@@ -79,7 +79,7 @@ class LocalServer(Generic[ServerT]):
         self._context.__exit__(*error)  # type: ignore[arg-type]  # the three values that a `with` statement passes
 
     async def __aenter__(self) -> ServerT:
-        """Start the server in another thread, so that the event loop is not blocked."""
+        """Start the server in another thread, so that the event loop is not blocked, and return it."""
         return await asyncio.to_thread(self._context.__enter__)
 
     async def __aexit__(self, *error: object) -> None:
@@ -112,7 +112,7 @@ class RunningReplay:
 
     @property
     def unused_requests(self) -> list[str]:
-        """Descriptions of the recorded requests that the client has not sent."""
+        """Descriptions of the recorded requests that the client has not sent so far."""
         return self.replay.unused_request_names
 
 
@@ -499,7 +499,7 @@ class ListenResult(Record, frozen=True, kw_only=True):
     url: str
     """The URL to which providers sent webhooks. It was valid only while the command ran."""
     webhooks: tuple[JudgedCallback, ...]
-    """All bodies that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
+    """All webhooks that were sent to the URL, including those that fit no contract (`verdict` "unknown")."""
     stop_reason: StopReason | None = None
     """"interrupted" after Ctrl-C; `None` if a limit was reached."""
 

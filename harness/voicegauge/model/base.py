@@ -79,7 +79,10 @@ class VoiceSample(Record, frozen=True, kw_only=True):
 
 
 class SpeechRequest(Record, frozen=True, kw_only=True):
-    """A request for speech. A field that is `None` is not sent, so that the provider's default applies."""
+    """A request for speech.
+
+    A field that is `None`, except `format`, is not sent, so that the provider's default applies.
+    """
 
     text: str
     """The text to speak."""
@@ -192,7 +195,7 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     target: str | None = None
     """Id of the target that the request addresses; `None` if it addresses none."""
     traffic_pointer: str | None = None
-    """JSON pointer into the request or response, such as "/output/media_url/0"."""
+    """JSON pointer into the request or response, such as "/output/media_url/0"; `None` for the whole of it."""
     contract_file: str | None = None
     """The contract file that states what the traffic violates; `None` if no file states it."""
     contract_line: int | None = None

@@ -104,7 +104,7 @@ class RampStep(Record, frozen=True, kw_only=True):
     total_latency_p95_ms: NonNegativeNumber | None
     """95th percentile of the total latency of the successful requests, in ms; `None` if none succeeded."""
     value_by_condition: dict[str, Number | None]
-    """The measured value of each condition of the goal."""
+    """The measured value of each condition of the goal; `None` if it could not be measured."""
     meets_goal: bool
     """Whether the goal was met at this load, without saturation; `False` for an invalid step."""
     achieved_load: NonNegativeNumber | None = None

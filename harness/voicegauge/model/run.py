@@ -293,7 +293,7 @@ _ADVICE_AGAINST_INTERPRETATION = "do not interpret these error rates"
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
-    """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
+    """How many words of the texts an ASR engine with a closed vocabulary knows."""
 
     word_count: Count
     """Number of words in the texts, each text once."""

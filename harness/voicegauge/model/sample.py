@@ -62,7 +62,7 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
 
     A time "until" an event is counted from the first byte of the first submit, on an open connection. If a submit at a
     fixed rate has to wait because the maximum number of requests is in flight, the time is counted from the start of
-    this wait. Retries and the waits between them count.
+    this wait. Retries and the waits between them count. A time is `None` if its event did not occur or was not timed.
     """
 
     submit_latency_ms: NonNegativeNumber
@@ -95,7 +95,8 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
 class StreamArrivals(Record, frozen=True, kw_only=True, gc=False):
     """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
-    Times are in milliseconds, and begin at the same moment as the times in `Latency`.
+    Times are in milliseconds, and begin at the same moment as the times in `Latency`. A value that cannot be computed,
+    such as the arrival of speech in audio that cannot be decoded, is `None`.
     """
 
     first_event_ms: Number | None = None
@@ -119,7 +120,7 @@ class StreamArrivals(Record, frozen=True, kw_only=True, gc=False):
 
 
 class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
-    """Measurements of one audio file."""
+    """Measurements of one audio file; `None` stands for what cannot be measured, as in audio that cannot be decoded."""
 
     sha256: str
     """SHA-256 of the file."""
@@ -128,9 +129,9 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     size_bytes: Count
     """Size of the file in bytes."""
     media_type: str | None
-    """The media type that the provider declared for the audio."""
+    """The media type that the provider declared for the audio; `None` if it declared none."""
     container: str | None
-    """Container format, such as "wav", "mp3", "flac" or "ogg"; `None` if the audio could not be decoded."""
+    """Container format, such as "wav", "mp3", "flac" or "ogg"; `None` if it was not recognized."""
     sample_rate_hz: Count | None = None
     """Sample rate of the decoded audio."""
     channels: Count | None = None
@@ -213,14 +214,14 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     poll_count: Count
     """Number of status requests that were sent."""
     job_id: str | None = None
-    """The provider's id of the job."""
+    """The provider's id of the job; `None` if there was no job."""
     latency: Latency | None = None
     request_phases: RequestPhases | None = None
     """Phases of the last submit; `None` if it was not timed."""
     streaming: StreamArrivals | None = None
     """How the streamed audio arrived; `None` if the audio was not streamed or its chunks were not timed."""
     audio: AudioFacts | None = None
-    """The received audio; for speech to text, the audio that was sent."""
+    """The received audio, or for speech to text, the audio that was sent; `None` if there is none."""
     transcript: str | None = None
     """For speech to text, the transcript that the target returned."""
     cost: Cost = Cost()

@@ -144,7 +144,7 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
 
 
 def compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    """Return the RMS level of each complete frame in dBFS, after removing the constant offset."""
+    """Return the RMS level in dBFS, at least -200, of each complete frame of 10 ms without the constant offset."""
     length = round(sample_rate_hz * FRAME_DURATION_S)
     count = len(samples) // length
     if not count:
