@@ -293,7 +293,10 @@ class RecordingRun:
     def _split_live_plan(
         self, plan: CasePlan, unfinished: UnfinishedRecording, journals: CaseJournals
     ) -> tuple[Mapping[str, Sequence[Exchange]], CasePlan, CasePlan]:
-        """Return what an earlier command has saved, the rest of the plan, and the cases of the rest that are sent."""
+        """Return what an earlier command has saved, the rest of the plan, and the cases of the rest that are sent.
+
+        The saved cases are recorded as finished in `journals`. Notices name them and what earlier commands spent.
+        """
         saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")

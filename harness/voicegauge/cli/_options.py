@@ -53,7 +53,7 @@ class NumberType(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return `value` as a number within the bounds of the option; any other value is an error of the user.
 
-        The error names `param` and the command of `ctx`; `None` outside of a command.
+        The error names `param` and the command of `ctx`; both are `None` outside of a command.
         """
         try:
             # `int` cuts off the fraction of a number in a settings file, but rejects its text. 3.0 is whole.
@@ -84,7 +84,7 @@ class ParsedType(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return what `parse` reads from `value`; a `UsageError` becomes the error of the option.
 
-        The error names `param` and the command of `ctx`; `None` outside of a command.
+        The error names `param` and the command of `ctx`; both are `None` outside of a command.
         """
         try:
             return self._parse(str(value))
@@ -110,7 +110,7 @@ class OutputFile(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Return `value` as the path of a file that can be written. "-", standard output, is a text, not a path.
 
-        An error names `param` and the command of `ctx`; `None` outside of a command.
+        An error names `param` and the command of `ctx`; both are `None` outside of a command.
         """
         # A `Path` of "-" would be a file of that name.
         if value == "-" and self.type is not str:
@@ -131,7 +131,7 @@ class OutputFolder(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Return `value` as the path of a folder that files can be written to.
 
-        An error names `param` and the command of `ctx`; `None` outside of a command.
+        An error names `param` and the command of `ctx`; both are `None` outside of a command.
         """
         _reject_unwritable_file(self, Path(value) / "...", param, ctx)
         return super().convert(value, param, ctx)
@@ -432,7 +432,7 @@ class SummaryOutputs(JsonOutput):
 
         Args:
             summary: the result in a few lines and tables.
-            failed_writes: list to which the error of each file that cannot be written is appended.
+            failed_writes: collects the error of each file that cannot be written.
             annotation: workflow commands of GitHub Actions; `None` for one about the whole result.
             markdown: the Markdown of the result; `None` for that of the summary.
         """
@@ -547,7 +547,7 @@ class OutputOptions(SummaryOutputs):
         Args:
             report: the report of `check` or `drift`.
             summary: the report in a few lines.
-            failed_writes: list to which the error of each file that cannot be written is appended.
+            failed_writes: collects the error of each file that cannot be written.
             strict: whether warnings of a check are failures.
             fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
             markdown: see `write_summaries`.

@@ -32,7 +32,7 @@ class StreamMessage(NamedTuple):
     event_type: str
     """The event field; "message" if there is none, as the standard specifies."""
     data: bytes
-    """The data fields in UTF-8, joined with line feeds. A `str` would take up to four times the memory."""
+    """The data fields, joined with line feeds, or a line of JSON Lines; UTF-8, as a `str` may be four times larger."""
     end_offset: int
     """Number of bytes of the body up to the end of the message."""
 

@@ -108,7 +108,7 @@ class RampStep(Record, frozen=True, kw_only=True):
     meets_goal: bool
     """Whether the goal was met at this load, without saturation; `False` for an invalid step."""
     achieved_load: NonNegativeNumber | None = None
-    """The load that this machine sent, in the unit of `load`, and by which the step is judged."""
+    """The load that this machine sent, in the unit of `load`, and by which the step is judged; `None` if unknown."""
     is_saturated: bool = False
     """Whether the service did not keep up: at a rate, the latency rose during the step; with more requests in flight,
     the throughput did not rise."""

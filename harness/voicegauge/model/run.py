@@ -423,7 +423,7 @@ class Run(Record, frozen=True, kw_only=True):
         return f"<Run {self.manifest.run_id!r}: {len(self.samples)} samples of {targets} targets>"
 
     def select_counted_samples(self) -> tuple[Sample, ...]:
-        """Return the samples that results are computed from: all except warm-up samples and lost ones.
+        """Return the samples that results are computed from: all but warm-up and lost ones, failed ones included.
 
         For a ramp, only samples at the highest load that met the goal are returned. If no load met the goal, or if no
         sample is known to be from that load, the samples of all loads are returned.

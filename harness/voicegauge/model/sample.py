@@ -223,7 +223,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     audio: AudioFacts | None = None
     """The received audio, or for speech to text, the audio that was sent; `None` if there is none."""
     transcript: str | None = None
-    """For speech to text, the transcript that the target returned."""
+    """For speech to text, the transcript that the target returned; `None` if it returned none."""
     cost: Cost = Cost()
     failure: Failure | None = None
     failed_exchange: ExchangeExcerpt | None = None

@@ -2,8 +2,9 @@
 
 Samples are mono float32 arrays of shape (frames,), full scale at 1.0. A full-scale sine has an RMS of -3.01 dBFS.
 
-Words are not recognized. The spectra of both recordings are aligned in time (dynamic time warping), so that another
-speaking rate does not matter. How well they fit depends on voices and codecs too, so the fit is compared with that of
+The words of two recordings are compared without recognizing them. Their spectra are aligned in time (dynamic time
+warping), so that another speaking rate does not matter. How well they fit depends on voices and codecs too,
+so the fit is compared with that of
 the second recording played backwards, which has the same voice and codec but no common words.
 """
 
