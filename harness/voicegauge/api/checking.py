@@ -214,7 +214,7 @@ def send_planned_cases(
 def note_early_end(collector: ResultCollector) -> Iterator[None]:
     """Note in `collector` if Ctrl-C, the time limit or a service that does not respond ends this context.
 
-    The error that ended it is not raised again, with one exception.
+    An error that is noted is not raised again, so that the report can be built.
 
     Raises:
         TransportError: not a single response was received.

@@ -160,8 +160,9 @@ def _build_spoken_words(
     """Return the words with times; each ends where the next one starts, or before the silence at its clause's end.
 
     Args:
-        words: for each word, its first character, its number of characters and its first sample.
-        clause_ends: samples at which clauses end.
+        words: for each word, the index of its first character, its number of characters and the index of its first
+            sample.
+        clause_ends: indices of the samples at which clauses end.
         samples: the synthesized speech.
         sample_rate_hz: its sample rate.
     """
