@@ -42,7 +42,7 @@ class ApiPart:
     """Whether the values of the part are sent as text, as in a header. Any value can then also be read as a string."""
     old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    """The normalizers of the older and the newer document, which resolve its references."""
+    """The normalizers of the older and the newer document. Each resolves the references of its own document."""
     compared_schemas: dict[SchemaPairKey, ComparedSchemas] = field(default_factory=dict, repr=False)
     """The results of comparing pairs of schemas. They are remembered so that a component which several operations or
     schemas share is compared only once."""
@@ -98,7 +98,10 @@ class ApiPart:
                 yield self.build_change(f"{rule_id_prefix}-added", *nodes, new=after[key])
 
     def locate_change(self, change: DriftChange, location_suffix: str) -> DriftChange:
-        """Return `change`, which has no operation and no location of its own, as a change inside this part."""
+        """Return `change` with the operation of this part and a location inside this part.
+
+        The location begins with `location_suffix`, followed by the location of `change` inside its schemas, if any.
+        """
         suffix = "" if change.location == _WHOLE_OPERATION_LOCATION else change.location
         location = f"{self.location}{location_suffix}{suffix}".strip() or _WHOLE_OPERATION_LOCATION
         return msgspec.structs.replace(change, operation=self.operation_name, location=location)
@@ -119,7 +122,7 @@ class SchemaPair:
 
     @property
     def identity_key(self) -> SchemaPairKey:
-        """A key that is equal for pairs of the same schemas."""
+        """A key that is equal for pairs of schemas with the same role at the same positions in both documents."""
         old, new = (
             tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old_schemas, self.new_schemas)
         )
@@ -160,7 +163,9 @@ class SchemaPair:
 def _list_pointers_or_references(
     schemas_for_same_value: SchemasForSameValue, node_if_no_schemas: DocumentNode, schema: NormalizedSchema
 ) -> tuple[str, ...]:
-    """Return texts that are equal for schemas that are the same except for their position in the document.
+    """Return the JSON pointer of each schema, or the target of a schema that is a single reference.
+
+    References to the same component therefore give equal texts, wherever they are in the document.
 
     Args:
         schemas_for_same_value: the schemas, all of which apply to one value.
@@ -335,7 +340,10 @@ def _breaks_receiver(
 
 
 def are_type_sets_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> bool:
-    """Whether the schemas have no type in common. If so, comparing other keywords would not help a reader."""
+    """Whether both schemas restrict types and have no type in common.
+
+    If so, the values of other keywords are not comparable. An integer is a number.
+    """
     old_types, new_types = _find_types_of_type_or_enum(old_schema), _find_types_of_type_or_enum(new_schema)
     if not old_types or not new_types:
         return False
@@ -350,7 +358,10 @@ def _find_type_node(schema: NormalizedSchema) -> DocumentNode:
 
 
 def _find_types_of_type_or_enum(schema: NormalizedSchema) -> frozenset[str] | None:
-    """Return the types that `type` lists or that the values of `enum` have; `None` if the schema has neither."""
+    """Return the types that `type` lists or that the values of `enum` have.
+
+    `None` if the schema has neither, or if `enum` lists nothing but null.
+    """
     if schema.allowed_types is not None or schema.allowed_values is None:
         return schema.allowed_types
     # 1.0 is an integer, as JSON Schema defines it. A list of nothing but null says nothing about types.
@@ -445,7 +456,11 @@ def compare_keywords(
 def _compare_patterns(
     schema_role: SchemaRole, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
-    """Yield the change if two `pattern` keywords differ. A pattern that matches every value counts as missing."""
+    """Yield the change if two `pattern` keywords differ, unless neither restricts values.
+
+    An older pattern that matches every value counts as missing. A newer one counts as generalized in requests, and as
+    changed in responses.
+    """
     is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return
@@ -494,7 +509,10 @@ def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNod
 def _compare_keyword_values(
     rule_id_part: str, old_node: DocumentNode, new_node: DocumentNode, *, is_bound: bool = False
 ) -> Iterator[KeywordChange]:
-    """Yield the change if a keyword was added, removed or changed; of a bound, rule ids say in which direction."""
+    """Yield the change if a keyword was added, removed or changed.
+
+    If it is a bound, the rule id of a changed value says whether the bound was increased or decreased.
+    """
     if old_node.exists and new_node.exists:
         if is_same_json(old_node.value, new_node.value):
             return
@@ -526,7 +544,7 @@ def compare_flags(
 
 
 def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Yield the changes of `enum` and `const`. A `const` counts as an enum with one value.
+    """Yield the changes of `enum` and `const`. Beside an `enum` in the other schema, a `const` counts as one value.
 
     The value null is left out here, because `compare_types` compares whether null is valid.
     """

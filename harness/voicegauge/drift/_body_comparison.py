@@ -54,7 +54,7 @@ class _FieldCounts(NamedTuple):
 def compare_field_presence(
     response_group_key: ResponseGroupKey | MessageGroupKey, body_pairs: Sequence[PairedBodies]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each field that was removed, is sometimes missing, or was added."""
+    """Yield a change for each field that was removed, is sometimes missing, or was added, but not for fields in it."""
     counts = _count_fields(body_pairs)
     rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule_id(found)) is not None}
     for path, rule in rules.items():
@@ -170,12 +170,12 @@ def _has_field(body: FlattenedBody, field_path: str) -> bool:
 
 
 _MIN_NON_NULL_VALUES = 4
-"""Number of older values without null that are needed before null counts as a new type rather than as chance."""
+"""Smallest number of older values, none of them null, after which null counts as a new type rather than as chance."""
 _SCALAR_TYPES = ("string", "number", "boolean")
 """Types of values that are compared one by one."""
 
 FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
-"""A function that takes the path of a field and returns the values that the contract lists for it."""
+"""A function that takes the path of a field and returns the values that the contract lists for it, perhaps none."""
 
 _ValuesWithExchangesByMatchKey = dict[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]]
 """The values of a field with the exchanges that have them, by what must be equal for a comparison."""
@@ -203,7 +203,10 @@ def _group_values_by_field(body_pairs: Sequence[PairedBodies]) -> dict[str, _Fie
 def compare_field_types(
     response_group_key: ResponseGroupKey | MessageGroupKey, body_pairs: Sequence[PairedBodies]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each field that has a JSON type that it did not have before."""
+    """Yield a change for each field that has a JSON type that it did not have before.
+
+    A field whose older values are all null is left out. If null is the new type, so is a field with few older values.
+    """
     for path, field in _group_values_by_field(body_pairs).items():
         shared = field.old_values_by_match_key.keys() & field.new_values_by_match_key.keys()
         before = {value.json_type for match_key in shared for value, _ in field.old_values_by_match_key[match_key]}
@@ -379,7 +382,10 @@ class _ConnectionPair(NamedTuple):
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the messages show a change of the service; silence does if the clients asked for the same."""
+        """Whether a difference between the messages shows a change of the service.
+
+        If one side has no messages, it does only if both connections have the same status and client actions.
+        """
         if self.old_messages and self.new_messages:
             return True
         old, new = self.old_connection, self.new_connection

@@ -76,7 +76,7 @@ class AudioInputCall(Call):
 
         A file of raw samples is left out if no document says how to read it.
         """
-        if self._has_unknown_samples:
+        if self._has_unknown_sample_rate:
             return ()
         return tuple(_decode_audio(data, self._raw_format) for data in self.response_audio_files)
 
@@ -116,7 +116,7 @@ class AudioInputCall(Call):
         return RawAudioFormat(format=found.codec, sample_rate_hz=found.sample_rate_hz, channels=found.channels)
 
     @property
-    def _has_unknown_samples(self) -> bool:
+    def _has_unknown_sample_rate(self) -> bool:
         """Whether the requested audio is raw samples whose sample rate no document states."""
         found = self.audio_format
         if found is not None:
@@ -150,7 +150,7 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
 
 
 def _decode_audio(audio_bytes: bytes, raw_format: RawAudioFormat | None = None) -> DecodedAudio | None:
-    """Return the samples of encoded audio; `raw_format` says how to read raw samples. `None` if it is not audio."""
+    """Return the samples of encoded audio; `raw_format` says how to read raw samples. `None` if that fails."""
     from voicegauge.speech.speech_signal import find_measured_audio
 
     return find_measured_audio(audio_bytes, raw_format).decoded_audio
@@ -404,7 +404,7 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def dropout_search(self) -> DropoutSearch | None:
-        """The dropout of the speech, or why none can be found; `None` if there is no speech of an ordinary text."""
+        """The dropout, or why none can be found; `None` if no audio is audible, or if the text is not ordinary."""
         from voicegauge.speech.speech_signal import search_dropout
 
         decoded = self.decoded_audio
@@ -458,7 +458,7 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def decode_error(self) -> str | None:
-        """The reason why the audio cannot be decoded; `None` if there is no such error."""
+        """The reason why the audio cannot be decoded; `None` if it can be decoded, or if there is no audio."""
         return None if self.measured_audio is None else self.measured_audio.decode_error
 
     @property

@@ -124,7 +124,7 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def callback_bodies(self) -> tuple[Any, ...]:
-        """The body of each callback; `MISSING` for one that is not valid JSON."""
+        """The body of each callback, parsed as JSON; `MISSING` for one that is not valid JSON."""
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callback_subjects)
 
     @functools.cached_property
@@ -201,7 +201,10 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def final_state(self) -> tuple[str, StateMeaning] | None:
-        """The terminal state that the submit or a poll reported, with its meaning; `None` if none was reported."""
+        """The terminal state that a poll reported, with its meaning; `None` if none was reported.
+
+        For an operation without a job it is "success" if the submit was accepted, and `None` otherwise.
+        """
         if self.operation.started_job_operation is None:
             return ("success", "success") if self.submit_call is not None and self.submit_call.is_accepted else None
         polled_states = ((state, meaning) for _, state, meaning in self.iterate_polled_states())
