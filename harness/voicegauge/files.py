@@ -113,7 +113,7 @@ def check_writable(path: Path) -> None:
         # Permissions do not say it all: /proc and a file system that is mounted read-only look writable to root.
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {folder} is not writable") from error
+        raise StorageError(f"cannot write {path}: {folder} is not writable ({_describe_error(error)})") from error
 
 
 def _reject_links_to_other_folders(path: Path, resolved_path: Path) -> None:

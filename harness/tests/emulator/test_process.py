@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -48,6 +49,12 @@ def test_a_port_in_use_is_a_one_line_error(plain_acme: Contract) -> None:
             running_emulator([plain_acme], port=port),
         ):
             pass
+
+
+def test_too_few_open_files_are_not_blamed_on_a_provider(plain_acme: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (20, 20))
+    with pytest.raises(UsageError, match=r"too many open files: .* 20 .*: raise the limit with `ulimit -n \d+`"):
+        running_emulator([plain_acme]).__enter__()
 
 
 @pytest.mark.slow

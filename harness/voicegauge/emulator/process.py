@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import json
 import os
+import resource
 import socket
 import ssl
 import subprocess
@@ -123,6 +124,26 @@ def create_server_certificate(host: str) -> Iterator[ServerCertificate]:
         path = Path(folder) / "authority.pem"
         path.write_bytes(authority.cert_pem.bytes())
         yield ServerCertificate(context, path)
+
+
+MIN_OPEN_FILES = 128
+"""Number of files and connections that this process and the emulator must each be able to have open at once: one for
+each request in flight, of which checks and benchmarks have up to 64, and about twenty others."""
+
+
+def _require_open_files() -> None:
+    """Check that enough files may be open at once.
+
+    With fewer, the emulator would answer 500 to some requests, which would be blamed on the provider.
+
+    Raises:
+        UsageError: the limit of this process is below `MIN_OPEN_FILES`.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
+        raise UsageError(
+            f"too many open files: only {limit} may be open at once: raise the limit with `ulimit -n {MIN_OPEN_FILES}`"
+        )
 
 
 START_TIMEOUT_S = 60.0
@@ -254,7 +275,8 @@ def running_emulator(
 
     Raises:
         MissingExtraError: the extra `emulator` is not installed.
-        UsageError: the emulator does not start, for example because the port is in use.
+        UsageError: the emulator does not start, for example because the port is in use, or fewer than
+            `MIN_OPEN_FILES` files may be open at once.
     """
     with starting_emulator(contracts, settings, port=port, host=host, tls=tls) as wait_for_emulator:
         yield wait_for_emulator()
@@ -278,6 +300,7 @@ def starting_emulator(
 
     Raises:
         MissingExtraError: the extra `emulator` is not installed.
+        UsageError: this machine lets fewer than `MIN_OPEN_FILES` files be open at once.
     """
     from voicegauge.speech.containers import require_av
     from voicegauge.speech.espeak import require_synthesizer
@@ -285,6 +308,7 @@ def starting_emulator(
     # Here, where the error is raised with its type: the other process can only send a sentence.
     require_synthesizer()
     require_av()
+    _require_open_files()
     if tls:
         require_tls()
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
