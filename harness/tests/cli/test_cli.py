@@ -402,7 +402,7 @@ def test_a_table_for_a_full_disk_names_the_output(
 
     monkeypatch.setattr(sys, "stdout", FullDisk())
     assert run(["rules"]) == 2
-    assert capsys.readouterr().err == "voicegauge: the output cannot be written: No space left on device\n"
+    assert capsys.readouterr().err == "voicegauge: standard output cannot be written: No space left on device\n"
 
 
 def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:

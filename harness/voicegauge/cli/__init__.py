@@ -373,7 +373,7 @@ def cli(settings: Path | None) -> None:
 
     Exit status: 0 success; 1 findings or regressions; 2 unusable input or settings;
     3 nothing could be measured; 4 stopped by the budget; 5 only a part was measured or judged;
-    130 interrupted by Ctrl-C or SIGTERM.
+    130 interrupted by Ctrl-C or SIGTERM; 141 the reader of the output has ended.
     """
 
 
@@ -411,7 +411,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             raise
         where = f"{error.filename}: " if error.filename else ""
         if not where and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = "the output cannot be written: "
+            where = "standard output cannot be written: "  # errors of files have a name
         return print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE_INPUT)
     return result if isinstance(result, int) else 0
 
