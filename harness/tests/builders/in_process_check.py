@@ -58,7 +58,7 @@ def check_plan_in_process(
     providers = tuple({target.contract.id for target in targets})
     running = emulator or RunningEmulator("127.0.0.1", 1, providers)  # never asked: requests go to the app
     settings = build_emulator_check_settings(
-        running, targets, seed=seed, provider_and_target_ids=names, **settings_changes
+        running, targets, seed=seed, ids_of_repeat_command=names, **settings_changes
     )
     if emulator is None:
         contracts = {target.contract.id: target.contract for target in targets}

@@ -401,7 +401,7 @@ def build_service_settings(
         if plan is not None:
             listener.notice(describe_plan(plan))
         settings = build_emulator_check_settings(
-            emulator, targets, seed=request.seed, provider_and_target_ids=_list_target_names_to_repeat_plan(request)
+            emulator, targets, seed=request.seed, ids_of_repeat_command=_list_target_names_to_repeat_plan(request)
         )
     return replace(settings, max_wait_s=request.max_wait_s)
 

@@ -182,19 +182,19 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
 
 
 def build_emulated_check_arguments(
-    provider_and_target_ids: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
+    ids_of_repeat_command: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
 ) -> tuple[str, ...]:
     """Return the arguments of `voicegauge check` that check the same targets at an emulator with the same faults.
 
     Args:
-        provider_and_target_ids: the checked providers and targets; empty for all.
+        ids_of_repeat_command: the checked providers and targets; empty for all.
         emulator: the emulator of the check.
         contracts: the contracts of the targets.
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
     faults = _repeat_option_for_each_value("--fault", emulator.settings.faults)
-    return (*provider_and_target_ids, "--emulated", *faults, *seeds, *build_contract_options(contracts))
+    return (*ids_of_repeat_command, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
@@ -349,7 +349,7 @@ def build_emulator_check_settings(
     fuzz_request_count: int = 0,
     fuzz_failures_folder: Path | None = None,
     seed: int = 0,
-    provider_and_target_ids: Sequence[str] | None = None,
+    ids_of_repeat_command: Sequence[str] | None = None,
 ) -> CheckSettings:
     """Return settings to check `targets` at an emulator; waiting between polls takes no time.
 
@@ -360,7 +360,7 @@ def build_emulator_check_settings(
         fuzz_request_count: value of `CheckSettings.fuzz_request_count`.
         fuzz_failures_folder: value of `CheckSettings.fuzz_failures_folder`.
         seed: value of `CheckSettings.seed`.
-        provider_and_target_ids: the checked providers and targets. Findings contain a command that checks them again;
+        ids_of_repeat_command: the checked providers and targets. Findings contain a command that checks them again;
             `None` to leave that command out.
     """
     # Imported here, because it loads the emulator, which a live check does not need.
@@ -381,8 +381,8 @@ def build_emulator_check_settings(
         ineffective_faults=list_ineffective_faults(emulator.settings.faults, targets),
         reproduction=Reproduction(
             check_arguments=()
-            if provider_and_target_ids is None
-            else build_emulated_check_arguments(provider_and_target_ids, emulator, contracts, seed),
+            if ids_of_repeat_command is None
+            else build_emulated_check_arguments(ids_of_repeat_command, emulator, contracts, seed),
             temporary_emulator_url=emulator.url,
             emulator_command=build_emulator_command(emulator, contracts),
         ),

@@ -65,7 +65,7 @@ def check_schema_sizes(document: Document, schemas: list[tuple[str, dict[str, An
 
 
 def _describe_too_many_schemas(verb: str) -> str:
-    """Return the error message about a schema that, by the word `verb`, "combines" or "requires" too many others."""
+    """Return the error about a schema with more than `MAX_SCHEMA_SIZE` others; `verb` is "combines" or "requires"."""
     return f"the schema {verb} more than {MAX_SCHEMA_SIZE:,} others, counting each use of one"
 
 

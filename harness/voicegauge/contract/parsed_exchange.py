@@ -217,13 +217,13 @@ class UnreadableCharge(NamedTuple):
 
     amount: float | None
     """The number that is stated, which may be negative, infinite or NaN; `None` if it is not a number."""
-    kind: str
-    """The kind of value that is stated instead of a number, such as "a list"; never a text of the response."""
+    value_type: str
+    """The type of the stated value in words, such as "a list" or "a number"; never a text of the response."""
 
     def describe(self, unit: str) -> str:
         """Return the predicate of a sentence, such as "states a charge of 1e+12 credits, which cannot be believed"."""
         if self.amount is None:
-            return f"states a charge that is {self.kind} and not a number"
+            return f"states a charge that is {self.value_type} and not a number"
         return f"states a charge of {self.amount:.10g} {unit}, which cannot be believed"
 
 

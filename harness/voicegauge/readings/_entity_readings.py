@@ -13,7 +13,7 @@ from voicegauge.readings.spoken_words import (
     choice,
     fold_case_and_accents,
     iterate_readings,
-    list_german_words,
+    list_german_number_words,
     optional,
     phrase,
     read_cardinal,
@@ -129,9 +129,9 @@ def _list_year_readings(digits: str, language: str) -> list[Expression]:
         )
         return [as_hundreds] if century % 10 else []  # 2005 is not "twenty hundred five"
     if language == "de" and 11 <= century <= 19:
-        hundreds = list_german_words(century)[0] + "hundert"
+        hundreds = list_german_number_words(century)[0] + "hundert"
         links = ["", "und"] if 0 < rest < 100 else [""]
-        others = list_german_words(rest) if rest else [""]
+        others = list_german_number_words(rest) if rest else [""]
         return [phrase("|".join(f"{hundreds}{link}{other}" for link in links for other in others))]
     if language == "fr" and 11 <= century <= 19:
         after = read_cardinal(rest, "fr") if rest else SILENCE
@@ -183,7 +183,7 @@ def read_ordinal(number: int, language: str) -> Expression:
         stems = {1: ["erst"], 3: ["dritt"], 7: ["siebt", "siebent"], 8: ["acht"]}.get(number)
         if stems is None:
             ending = "t" if number % 100 and number % 100 < 20 else "st"
-            stems = [f"{word}{ending}" for word in list_german_words(number)] if number < 10**6 else []
+            stems = [f"{word}{ending}" for word in list_german_number_words(number)] if number < 10**6 else []
         return phrase(
             "|".join(f"{stem}{end}" for stem in stems for end in ("e", "er", "en", "es", "em")) or str(number)
         )

@@ -292,15 +292,16 @@ def _build_german_reading(number: int) -> Expression:
         return _append_reading_of_rest(first, rest, _build_german_reading, phrase("(und)"))
     if number == 1:
         return phrase("eins|ein|eine|einen|einem|einer")
-    readings = list_german_words(number)
+    readings = list_german_number_words(number)
     if number >= 1000 and number % 1000:  # long numbers are also written in two words
         head, rest = divmod(number, 1000)
-        split = [f"{one} {other}" for one in list_german_words(head * 1000) for other in list_german_words(rest)]
+        rests = list_german_number_words(rest)
+        split = [f"{one} {other}" for one in list_german_number_words(head * 1000) for other in rests]
         readings = [*readings, *split]
     return phrase("|".join(readings))
 
 
-def list_german_words(number: int) -> list[str]:
+def list_german_number_words(number: int) -> list[str]:
     """Return the words for a number below a million, each written as one word."""
     if number < 20:
         return [_GERMAN_WORDS_BELOW_20[number]]
@@ -310,12 +311,12 @@ def list_german_words(number: int) -> list[str]:
         return [f"{one}{_GERMAN_TENS[tens]}"]
     scale, name = (1000, "tausend") if number >= 1000 else (100, "hundert")
     head, rest = divmod(number, scale)
-    heads = ["ein", ""] if head == 1 else list_german_words(head)
+    heads = ["ein", ""] if head == 1 else list_german_number_words(head)
     heads = [f"{one[:-1]}" if one.endswith("eins") else one for one in heads]
     if not rest:
         return [f"{one}{name}" for one in heads]
     links = ["", "und"] if rest < 100 else [""]
-    return [f"{one}{name}{link}{other}" for one in heads for link in links for other in list_german_words(rest)]
+    return [f"{one}{name}{link}{other}" for one in heads for link in links for other in list_german_number_words(rest)]
 
 
 def _build_spanish_reading(number: int) -> Expression:
@@ -384,17 +385,17 @@ def _build_italian_reading(number: int) -> Expression:
         return _append_reading_of_rest(first, rest, _build_italian_reading, phrase("(e)"))
     if number == 1:
         return phrase(_ITALIAN_WORDS_BELOW_20[1])
-    together = "|".join(_list_italian_words(number))
+    together = "|".join(_list_italian_number_words(number))
     if number >= 1000 and number % 1000:
         head, rest = divmod(number, 1000)
         apart = sequence(
-            phrase("|".join(_list_italian_words(head * 1000))), phrase("(e)"), _build_italian_reading(rest)
+            phrase("|".join(_list_italian_number_words(head * 1000))), phrase("(e)"), _build_italian_reading(rest)
         )
         return choice([phrase(together), apart])
     return phrase(together)
 
 
-def _list_italian_words(number: int) -> list[str]:
+def _list_italian_number_words(number: int) -> list[str]:
     if number < 20:
         return _ITALIAN_WORDS_BELOW_20[number].split("|")
     if number < 100:
@@ -407,13 +408,13 @@ def _list_italian_words(number: int) -> list[str]:
     if number < 1000:
         hundreds, rest = divmod(number, 100)
         start = f"{'' if hundreds == 1 else _ITALIAN_WORDS_BELOW_20[hundreds]}cento"
-        others = _list_italian_words(rest) if rest else [""]
+        others = _list_italian_number_words(rest) if rest else [""]
         # Both "centootto" and "centotto" are written.
         elided = [f"{start[:-1]}{one}" for one in others if 80 <= rest < 90 or rest == 8]
         return [*(f"{start}{one}" for one in others), *elided]
     head, rest = divmod(number, 1000)
-    starts = ["mille"] if head == 1 else [f"{one}mila" for one in _list_italian_words(head)]
-    return [f"{start}{one}" for start in starts for one in (_list_italian_words(rest) if rest else [""])]
+    starts = ["mille"] if head == 1 else [f"{one}mila" for one in _list_italian_number_words(head)]
+    return [f"{start}{one}" for start in starts for one in (_list_italian_number_words(rest) if rest else [""])]
 
 
 def _build_portuguese_reading(number: int) -> Expression:

@@ -116,7 +116,10 @@ _NUMBER_FORMAT_BY_UNIT = {
 
 
 def format_value(unit: str, value: float) -> str:
-    """Format a value of a metric with its unit: "512 ms", "5.1%", "14.20/s", "118.4 Hz", "0.8 dB", "$15.00"."""
+    """Format a value of a metric with its unit: "512 ms", "5.1%" (0.051 with the unit "rate"), "14.20/s", "$15.00".
+
+    `unit` is that of `MetricComparison`. A value with a unit that has no format here is an amount in US dollars.
+    """
     if unit == "ms":
         return f"{format_ms(value)} ms"
     return _NUMBER_FORMAT_BY_UNIT[unit].format(value) if unit in _NUMBER_FORMAT_BY_UNIT else format_usd(value)

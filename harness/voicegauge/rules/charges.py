@@ -44,7 +44,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if charged is None:
         return
     target, pointer = submit.target, location.json_pointer or None
-    if _is_documented_as_free(call):
+    if _is_job_state_free_of_charge(call):
         if charged > 0:
             status = call.operation if call.operation.job is not None else target.job_operation
             at = f"{status.pointer if status is not None else call.operation.pointer}/x-job/states"
@@ -177,7 +177,7 @@ def read_amount(json_value: object) -> float | None:
     return amount if math.isfinite(amount) else None
 
 
-def _is_documented_as_free(call: Call) -> bool:
+def _is_job_state_free_of_charge(call: Call) -> bool:
     """Whether the job of a call is in a state that is documented as not charged."""
     job = call.operation.job
     state = _find_job_of_submit(call)[1] if job is None else job.find_state(call.read_response_value)

@@ -384,7 +384,10 @@ def _amplify_quiet_speech(samples: Samples) -> Samples:
 
 
 def compute_mel_powers(samples: Samples) -> FloatArray:
-    """Return the powers in mel bands, of shape (frames, bands): a frame of 25 ms every 10 ms."""
+    """Return the linear powers in mel bands, of shape (frames, bands): a frame of 25 ms every 10 ms.
+
+    `samples` are mono, at `ANALYSIS_RATE_HZ`.
+    """
     padded = np.pad(samples, _FFT_SIZE // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT_SIZE)[::_HOP_SIZE]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT_SIZE) / _FFT_SIZE)

@@ -387,7 +387,7 @@ class ExchangeTrace:
 
     @property
     def received_body_description(self) -> str:
-        """How much of the body was received, in words for error messages; empty if nothing was received."""
+        """The end of an error message, such as ", 512 bytes of the body received"; empty if nothing was received."""
         size = sum(size for _, size in self._chunks)
         return f", {size} bytes of the body received" if size else ""
 
