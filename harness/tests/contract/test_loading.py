@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +163,15 @@ def test_an_empty_folder_is_an_error(tmp_path) -> None:
         load_catalogue([tmp_path])
     with pytest.raises(ContractError, match=r"missing: no such file or folder$"):
         load_catalogue([tmp_path / "missing"])
+
+
+def test_a_folder_without_permission_is_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)  # root may read any folder
+    with pytest.raises(ContractError, match=r": cannot be read: Permission denied$"):
+        load_catalogue([tmp_path])
 
 
 def test_a_provider_without_targets_is_refused_with_file_and_line(folder, acme) -> None:

@@ -496,13 +496,17 @@ def find_contract_files(folder: Path) -> list[Path]:
     file.
 
     Raises:
-        ContractError: `folder` does not exist or has none, or an overlay is not valid.
+        ContractError: `folder` does not exist, cannot be read or has none, or an overlay is not valid.
         DataError: a link leads to a file outside of the folder.
     """
     if folder.is_file():
         return [folder]
     if not folder.exists():
         raise ContractError(folder, None, "no such file or folder")
+    try:
+        next(folder.iterdir(), None)  # `glob` finds nothing in a folder that it may not read
+    except OSError as error:
+        raise ContractError(folder, None, f"cannot be read: {error.strerror}") from error
     found = sorted(path for pattern in _CONTRACT_FILE_PATTERNS for path in folder.glob(pattern))
     if not found:
         raise ContractError(
