@@ -222,12 +222,15 @@ def _find_effect_of_required_value(operation_use: OperationUse, location: Locati
     The client is affected if one of its requests has the object that contains the value, but not the value itself.
     """
     around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
+    reason = "the client does not send what contains it"
     for request in operation_use.sent_values:
         if around is not None and request.find_overlapping_location(around) is None:
             continue
-        if request.find_overlapping_location(location) is None:
+        found = request.find_overlapping_location(location)
+        if found is None:
             return _EffectOnClient(affects_client=True, reason=f"the client does not send it: {request.source}")
-    return _EffectOnClient(affects_client=False, reason="the client does not depend on it")
+        reason = f"the client sends {found}: {request.source}"
+    return _EffectOnClient(affects_client=False, reason=reason)
 
 
 # Finds what a client sends in recordings of its requests.

@@ -118,15 +118,21 @@ def test_a_recording_shows_what_the_client_sends(judge: Judge, sent: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("sent", "level"),
-    [({"voice": {"id": "a"}}, "compatible"), ({"voice": {"tone": "a"}}, "breaking"), ({"text": "a"}, "compatible")],
+    ("sent", "level", "use"),
+    [
+        ({"voice": {"id": "a"}}, "compatible", "the client sends body#/voice/id: "),
+        ({"voice": {"tone": "a"}}, "breaking", "the client does not send it: "),
+        ({"text": "a"}, "compatible", "the client does not send what contains it"),
+    ],
 )
 def test_a_field_that_must_be_sent_now_affects_requests_without_it(
-    judge: Judge, sent: dict[str, Any], level: str
+    judge: Judge, sent: dict[str, Any], level: str, use: str
 ) -> None:
     voice = {"type": "object", "properties": {"id": TEXT}, "required": ["id"]}
     (change,) = judge(document(request={**REQUEST, "properties": {"text": TEXT, "voice": voice}}), recorded(sent))
     assert (change.rule, change.level) == ("request-property-became-required", level)
+    assert change.client_use is not None
+    assert change.client_use.startswith(use)
 
 
 def test_an_operation_that_the_client_does_not_call_is_only_noted(judge: Judge) -> None:
