@@ -129,6 +129,16 @@ def test_a_dry_run_counts_the_requests_of_an_earlier_check(command, acme) -> Non
     assert count_affordable(more) == 1
 
 
+def test_two_deliveries_at_once_are_not_sent_if_one_request_is_left(command, acme) -> None:
+    acme.accepts_anything = True
+    at_once = "acme/voice-1: a full delivery with another text in flight"
+    real = command("check", "--max-calls", "22")
+    assert real.output is not None
+    (case,) = (one for one in real.output["case_results"] if one["id"] == at_once)
+    assert (case["verdict"], len(acme.texts)) == ("skipped", 22)
+    assert "; the limit is --max-calls 22, and the case needs 2 at once" in case["not_judged_reason"]
+
+
 def test_a_dry_run_names_what_a_faulty_service_leaves_no_money_for(command, acme) -> None:
     acme.accepts_anything = True
     dry = command("check", "--max-cost", "0.003", "--dry-run")

@@ -409,11 +409,13 @@ class BillableRequestLimit:
 
         A request that should be rejected is free, but is charged and counted if the service accepts it. Such requests
         follow the planned ones, and are sent until the limit is exceeded by the first that is accepted. A lifecycle may
-        exceed the limit too, because stopping it early would leave its resource behind.
+        exceed the limit too, because stopping it early would leave its resource behind. A delivery with a companion is
+        not sent if only one of its two requests is left.
         """
         limit = self._limit
         # At the limit exactly, what should be rejected may still be sent: it adds nothing unless the service is faulty.
-        if limit is None or self._count < limit or (self._count == limit and not case.is_billable):
+        billable_count = case.first_request_count if case.is_billable else 0
+        if limit is None or self._count + billable_count <= limit:
             return None
         if not case.is_billable and not _is_billable_operation(contract, case.operation):
             return None
@@ -425,6 +427,8 @@ class BillableRequestLimit:
         if self._earlier_count:
             reason += f", {self._earlier_count} of them in earlier checks"
         reason += f"; the limit is --max-calls {limit}"
+        if self._count < limit:
+            reason += f", and the case needs {billable_count} at once"
         if not self._earlier_count:
             return reason
         lost = (
