@@ -352,6 +352,17 @@ def test_a_language_stands_for_its_first_documented_region(
     assert ("the region of en in requests of /v1/speech: en-US is the first" in capsys.readouterr().out) is is_uncertain
 
 
+@pytest.mark.parametrize(("documented", "is_noted"), [("auto, English, German", True), ("auto", False)])
+def test_names_of_languages_are_noted(
+    documented: str, is_noted: bool, document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    languages = f"text: {{type: string}}, language: {{type: string, enum: [{documented}]}}"
+    document.write_text(JOBS.replace("text: {type: string}", languages))
+    assert run(["init", str(document)]) == 0
+    note = "the codes of the languages of /v1/speech, such as English: provider_values"
+    assert (note in capsys.readouterr().out) is is_noted
+
+
 def test_a_transcription_gets_its_languages_too(document: Path) -> None:
     fields = "text: {type: string}, audio: {type: string}, language: {type: string, enum: [en-GB, de]}"
     document.write_text(DOCUMENT.replace("{properties: {text: {type: string}}}", f"{{properties: {{{fields}}}}}"))

@@ -532,8 +532,7 @@ def find_values_by_language(field_schema: Mapping[str, Any]) -> dict[str, str]:
     The first region of a language stands for the language, unless the language is listed without a region. Values that
     are something else than a language tag, such as "auto", are left out.
     """
-    enum = field_schema.get("enum")
-    listed = [one for one in enum if isinstance(one, str)] if isinstance(enum, list) else []
+    listed = _list_enum_texts(field_schema)
     tags = {one: one.replace("_", "-") for one in listed if _LANGUAGE_TAG_PATTERN.fullmatch(one)}
     without_region = {tag.lower() for tag in tags.values()}
     found: dict[str, str] = {}
@@ -542,6 +541,17 @@ def find_values_by_language(field_schema: Mapping[str, Any]) -> dict[str, str]:
         is_language = tag.lower() == language or language not in {*found, *without_region}
         found.setdefault(language if is_language else tag, value)
     return found
+
+
+def list_language_names(field_schema: Mapping[str, Any]) -> list[str]:
+    """Return the values that a schema lists for a language and that are words, such as "English", except "auto"."""
+    listed = _list_enum_texts(field_schema)
+    return [one for one in listed if one.lower() not in ("", "auto") and not _LANGUAGE_TAG_PATTERN.fullmatch(one)]
+
+
+def _list_enum_texts(field_schema: Mapping[str, Any]) -> list[str]:
+    enum = field_schema.get("enum")
+    return [one for one in enum if isinstance(one, str)] if isinstance(enum, list) else []
 
 
 def list_regional_languages(values_by_language: Mapping[str, str]) -> list[str]:

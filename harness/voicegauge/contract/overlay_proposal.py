@@ -24,6 +24,7 @@ from voicegauge.contract._overlays import (
     escape_json_path_name,
     find_values_by_language,
     format_today,
+    list_language_names,
     list_regional_languages,
     list_server_urls,
     propose_language_field,
@@ -506,6 +507,10 @@ class OverlayWriter:
         languages = find_values_by_language(language.schema) if language is not None else {}
         for one in list_regional_languages(languages):
             self._todo.append(f"the region of {one} in requests of {candidate.path}: {languages[one]} is the first one")
+        language_names = list_language_names(language.schema) if language is not None and not languages else []
+        if language_names:
+            example = language_names[0]
+            self._todo.append(f"the codes of the languages of {candidate.path}, such as {example}: provider_values")
         supported = {"supported_languages": [*languages]} if languages else {}
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
