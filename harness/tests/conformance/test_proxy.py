@@ -338,6 +338,16 @@ def test_a_key_is_not_forwarded_over_plain_http() -> None:
         voicegauge.proxy("openai", upstream="http://tts.example")
 
 
+def test_open_marks_of_the_contract_are_named_before_traffic_is_judged(acme_contracts: Callable[..., Path]) -> None:
+    folder = acme_contracts()
+    path = folder / "acme" / "openapi.yaml"
+    path.write_text(path.read_text().replace("\nservers:", "  # TODO\nservers:", 1))
+    notices = []
+    with voicegauge.proxy("acme", contracts=folder, on_notice=notices.append):
+        pass
+    assert [notice.partition(":")[0] for notice in notices] == [f"1 open TODO mark in {path}"]
+
+
 def test_a_recording_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.har").write_text("{}")
     with pytest.raises(StorageError, match="exists"):

@@ -241,6 +241,17 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
+def test_errors_of_a_guessed_contract_are_followed_by_its_open_marks() -> None:
+    where = FindingLocation(provider="acme", contract_file="openapi.yaml", contract_line=7)
+    finding = Finding(
+        rule="error-shape", severity=Severity.ERROR, message="404", where=where, provenance=Provenance.LIVE
+    )
+    report = msgspec.structs.replace(ResultCollector([], 0).build_report(), todo_notice="2 open marks in openapi.yaml")
+    with pytest.raises(pytest.fail.Exception) as failed:
+        fail_on_findings(report, [finding])
+    assert str(failed.value).endswith("\n2 open marks in openapi.yaml")
+
+
 def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> None:
     where = FindingLocation(provider="acme", contract_file="openapi.yaml", contract_line=7)
     findings = [

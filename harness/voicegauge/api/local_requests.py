@@ -519,7 +519,8 @@ class ProxyRequest:
     )
     on_notice: Callable[[str], None] = keyword(
         default=lambda _message: None,
-        help="Called with one line before your own server is asked for its models and voices with your key.",
+        help="Called with one line if the contract has values that `voicegauge init` guessed, and with one before "
+        "your own server is asked for its models and voices with your key.",
     )
 
 

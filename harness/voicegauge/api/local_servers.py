@@ -29,6 +29,7 @@ from voicegauge.client.keys import read_secrets
 from voicegauge.client.model_and_voice_names import ModelAndVoiceNames
 from voicegauge.conformance.received_callbacks import CallbackMonitor, JudgedCallback
 from voicegauge.contract.contract import Contract
+from voicegauge.contract.document_assembly import describe_todo_marks
 from voicegauge.contract.loading import is_bundled
 from voicegauge.emulator.app import serve
 from voicegauge.emulator.client_findings import ClientFinding
@@ -462,6 +463,9 @@ def _choose_recording_path(path: Path, contract: Contract) -> Path:
 def _run_proxy(
     contract: Contract, request: ProxyRequest, recording_path: Path | None, monitor: TrafficMonitor
 ) -> Iterator[RunningProxy]:
+    todo_notice = describe_todo_marks([contract.document.path])
+    if todo_notice is not None:
+        request.on_notice(todo_notice)
     upstream_url, names = request.upstream, ModelAndVoiceNames()
     if upstream_url is not None:
         destinations = find_key_destinations(contract, {"": upstream_url})

@@ -329,6 +329,8 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         lines = [report.doubt_reason, f"errors that may all be consequences: {rules}"]
     elif errors and report.emulator_notice is not None:
         lines.append(report.emulator_notice)
+    if errors and report.todo_notice is not None:
+        lines.append(report.todo_notice)
     incomplete = report.stop_message or report.no_verdict_reason or report.partly_judged_reason
     if incomplete:
         lines.append(incomplete)
