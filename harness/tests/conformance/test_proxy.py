@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from voicegauge.recording.masking import MASK
 from voicegauge.relay import _traffic_judge as traffic_judge
 from voicegauge.relay.traffic_monitor import CapturedBodyLimit, JudgeSettings, RelayedExchange
 
-from ..builders.servers import connected, listening
+from ..builders.servers import accepting, connected, listening
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Good morning. This is a short test.", "response_format": "wav"}
@@ -94,6 +95,24 @@ async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_
     assert running.report.unjudged_count_by_reason == {}
     assert "response-schema" in {finding.rule for finding in running.report.report.findings}
     assert load_har(Path(running.report.recording_path)).exchanges[0].response.body == b'{"object": 1, "data": []}'
+
+
+async def test_a_server_that_closes_a_kept_connection_is_asked_again_for_its_names() -> None:
+    closed: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number in itertools.count():
+            head = await reader.readuntil(b"\r\n\r\n")
+            if number and not closed:
+                closed.append(head)
+                return
+            await reader.readexactly(2 if head.startswith(b"POST") else 0)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+            writer.write(head + b'{"data": []}')
+
+    async with accepting(serve) as url, voicegauge.proxy("openai-compatible", upstream=f"{url}/v1") as running:
+        assert running.url
+    assert closed
 
 
 async def test_the_target_and_the_headers_reach_the_service_unchanged() -> None:

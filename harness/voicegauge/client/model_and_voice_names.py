@@ -14,7 +14,7 @@ from voicegauge.client.speech_request import RequestParts
 from voicegauge.contract.extension.provider import ListOperation
 from voicegauge.contract.operation import Operation
 from voicegauge.contract.parsed_exchange import parse_exchange
-from voicegauge.errors import MissingKeyError, TransportError, UsageError
+from voicegauge.errors import MissingKeyError, TransportError, UnreachableError, UsageError
 from voicegauge.model.exchange import Exchange, Request
 
 NAME_LIST_TIMEOUT_S = 10.0
@@ -165,6 +165,12 @@ async def _send_within_time_limit(connection: ProviderConnection, request: Reque
     max_total_s = (
         NAME_LIST_TIMEOUT_S if connection.max_wait_s is None else min(NAME_LIST_TIMEOUT_S, connection.max_wait_s)
     )
+    try:
+        return await connection.send(request, operation.id, max_total_s=max_total_s)
+    except UnreachableError as error:
+        if not error.request_was_sent:
+            raise
+    # The server may have closed the kept connection when the request came (RFC 9112, 9.5). It costs nothing to repeat.
     return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 
