@@ -428,7 +428,10 @@ def _read_client_keys(contracts: Sequence[Contract], live_options: LiveOptions) 
 def announce_replaced_prices(
     targets: Iterable[BaseTarget], prices: Mapping[str, float], listener: ProgressListener
 ) -> None:
-    """Tell the listener which documented prices the caller's prices replace, because the provider may charge those."""
+    """Tell the listener which documented prices are replaced, because the provider may still charge these.
+
+    `prices` are those of the caller, in dollars per request, by target or operation.
+    """
     for name, documented in describe_replaced_prices(targets, prices).items():
         usd = format_price_usd(prices[name], is_exact=True)
         listener.notice(f"--price: {usd} / request replaces the documented {documented} of {name}")

@@ -121,10 +121,10 @@ def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
 
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
-    """Whether `data` is raw audio whose encoding no document states.
+    """Whether `data` is declared as raw audio, and is in no container and not a text.
 
-    Such audio cannot be decoded, which does not count as a failure of the sample. If the response declares no media
-    type (`None`), `data` does not count as raw audio.
+    If such audio cannot be decoded, its encoding is unknown, which does not count as a failure of the sample. Without a
+    media type (`None`), `data` does not count as raw audio.
     """
     head = data[:_MAX_INSPECTED_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros

@@ -102,7 +102,9 @@ def _find_problem_of_output_in_existing_folder(root: Path, path_in_root: PurePat
 
 
 def create_output_folder(value: PurePath, folder: Path, *, is_folder: bool) -> None:
-    """Create the topmost folder of the path of an output, and record that voicegauge created it, and the output in it.
+    """Create the topmost folder of the path of an output, with a record that voicegauge created it.
+
+    The record names the output too if it is a file, so that later commands may replace it.
 
     Args:
         value: path of the output, relative to `folder`; `find_output_problem` has accepted it.

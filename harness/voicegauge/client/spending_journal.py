@@ -78,7 +78,7 @@ class Purchase:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the price counts as spent although the result is unknown or was not saved.
+        """Whether the submit may have been charged, or was and has neither a saved result nor a job to resume.
 
         A free submit is never ambiguous: it can be sent again at no cost.
         """

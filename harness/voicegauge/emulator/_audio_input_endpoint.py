@@ -109,7 +109,10 @@ def read_uploaded_audio(request: ParsedRequest, location: Location) -> UploadedF
 
 
 def contains_audio_input(request: ParsedRequest) -> bool:
-    """Whether a request contains audio rather than another documented body, such as the URL of a file."""
+    """Whether a request is responded to as one with audio.
+
+    It is not if it has JSON, such as the URL of a file, where the body of the operation may be the audio itself.
+    """
     spec, media = request.operation.audio_input, request.documented_media_type
     location = spec.request_fields["audio"].location if spec is not None else None
     # An operation whose body is the audio itself may also take JSON with the URL of a file.
